@@ -1,0 +1,112 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where everything of one instance lives: the only file that knows names and paths. Private to the collection."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ._errors import PgkeepError
+
+# uid and gid of the user postgres in every image of ours, and in the official ones.
+UID = 999
+GID = 999
+
+LABEL_INSTANCE = "pgkeep.instance"
+LABEL_ROLE = "pgkeep.role"
+
+# The same paths in the server, the keeper, the drill and a restore.
+DATA_MOUNT = "/var/lib/postgresql"
+REPO_MOUNT = "/var/lib/pgbackrest"
+SPOOL_MOUNT = "/var/spool/pgbackrest"
+CONFIG_MOUNT = "/etc/pgkeep"
+PGBACKREST_CONFIG_MOUNT = "/etc/pgbackrest"
+SOCKET_MOUNT = "/var/run/postgresql"
+STATE_MOUNT = "/var/lib/pgkeep"
+
+# The socket's port inside every container; only the published port differs.
+PORT = 5432
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}[a-z0-9]\Z")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Names and host paths of the instance called name."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        if not _NAME.match(self.name):
+            raise PgkeepError(
+                "The instance name %r cannot be used" % self.name,
+                "names are 2 to 32 characters: lower-case letters, digits and hyphens, starting with a letter",
+                "rename the inventory host",
+            )
+
+    @property
+    def server(self) -> str:
+        return self.name
+
+    @property
+    def keeper(self) -> str:
+        return self.name + "-keeper"
+
+    @property
+    def data_volume(self) -> str:
+        return self.name + "-data"
+
+    @property
+    def repo_volume(self) -> str:
+        return self.name + "-repo"
+
+    @property
+    def spool_volume(self) -> str:
+        return self.name + "-spool"
+
+    @property
+    def config_dir(self) -> str:
+        """Host folder of everything declared: server/ pgbackrest/ client/ secrets/."""
+        return "/etc/pgkeep/" + self.name
+
+    @property
+    def server_config_dir(self) -> str:
+        return self.config_dir + "/server"
+
+    @property
+    def pgbackrest_config_dir(self) -> str:
+        return self.config_dir + "/pgbackrest"
+
+    @property
+    def client_dir(self) -> str:
+        """ca.crt, pg_service.conf and pgpass (0400 root) for programs on the host."""
+        return self.config_dir + "/client"
+
+    @property
+    def home(self) -> str:
+        """Host folder of everything that happened: run/ state/ releases/ lock."""
+        return "/var/lib/pgkeep/" + self.name
+
+    @property
+    def socket_dir(self) -> str:
+        return self.home + "/run"
+
+    @property
+    def state_dir(self) -> str:
+        """Mounted at STATE_MOUNT: history of the data directory, evidence of backups and drills."""
+        return self.home + "/state"
+
+    @property
+    def releases_dir(self) -> str:
+        return self.home + "/releases"
+
+    @property
+    def lock_file(self) -> str:
+        return self.home + "/lock"
+
+
+def pgdata(major: int) -> str:
+    """PGDATA inside every container of ours; by major version, below the one mount."""
+    return "%s/%d/data" % (DATA_MOUNT, major)
