@@ -1,0 +1,61 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One operation at a time on an instance: the lock on the host. Private to the collection."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from datetime import datetime, timezone
+from typing import Iterator
+
+from ._errors import PgkeepError
+
+
+@contextlib.contextmanager
+def hold(path: str, what: str) -> Iterator[None]:
+    """Hold the lock file at path while the block runs; what says for what, such as "drill of orders".
+
+    Raises PgkeepError with busy set, naming the holder, when another process has it; never waits. The kernel gives
+    the lock back when the process ends, however it ends: there is no stale lock. The directory of path must exist.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise PgkeepError(
+            "The lock for the %s cannot be taken" % what,
+            "%s: %s" % (path, error.strerror or error),
+            "run as root on the host of the instance, after deploy.yml",
+        ) from error
+    with os.fdopen(descriptor, "r+", encoding="utf-8") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PgkeepError(
+                "The %s cannot start" % what,
+                "another operation holds the instance: %s" % _holder(handle.read()),
+                "repeat when it has ended",
+                busy=True,
+            ) from None
+        handle.truncate()
+        now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        json.dump({"pid": os.getpid(), "since": now, "action": what}, handle)
+        handle.flush()
+        try:
+            yield
+        finally:
+            # The file stays, empty: removed, two processes could each lock a different file of this name.
+            handle.seek(0)
+            handle.truncate()
+
+
+def _holder(content: str) -> str:
+    """The note of the holder as words; it may be missing in the instant between its lock and its note."""
+    try:
+        note = json.loads(content)
+        return "%s, process %d, since %s" % (note["action"], note["pid"], note["since"])
+    except (ValueError, KeyError, TypeError):
+        return "it has not said which"
