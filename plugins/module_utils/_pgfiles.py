@@ -1,0 +1,106 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files of a data directory that is not running, read on the host: control file, WAL, timelines.
+
+Private to the collection.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from dataclasses import dataclass
+from typing import Iterable, Optional
+
+_SEGMENT = re.compile(r"[0-9A-F]{24}\Z")
+_HISTORY_LINE = re.compile(r"^\s*(\d+)\s+([0-9A-F]+/[0-9A-F]+)", re.MULTILINE)
+
+# ControlFileData in src/include/catalog/pg_control.h, the same from PostgreSQL 11 to 18: system_identifier (8),
+# pg_control_version and catalog_version_no (4 each), state (4, padded), time (8), checkPoint (8), then the copy of
+# the last checkpoint: redo (8), ThisTimeLineID (4).
+_CONTROL = struct.Struct("=QIIi4xqQQI")
+_CONTROL_VERSIONS = range(1100, 1900)
+
+# XLogLongPageHeaderData in src/include/access/xlog_internal.h, the first bytes of a segment: magic and info (2 each),
+# timeline (4), address of the page (8), rest of a record (4, padded), system identifier (8), segment size (4).
+_SEGMENT_HEAD = struct.Struct("=HHIQI4xQI")
+
+
+@dataclass(frozen=True)
+class Control:
+    """What pg_control says of its data directory. timeline is that of the last checkpoint."""
+
+    system_id: int
+    timeline: int
+
+
+def read_control(data_dir: str) -> Optional[Control]:
+    """None when there is no data directory there, or none that this code understands."""
+    try:
+        with open(os.path.join(data_dir, "global", "pg_control"), "rb") as handle:
+            head = handle.read(_CONTROL.size)
+    except OSError:
+        return None
+    if len(head) < _CONTROL.size:
+        return None
+    system_id, version, *_others, timeline = _CONTROL.unpack(head)
+    return Control(system_id, timeline) if version in _CONTROL_VERSIONS else None
+
+
+def is_written(name: str, head: bytes, system_id: int) -> bool:
+    """Whether head begins the segment that its file name promises.
+
+    PostgreSQL renames old segments to future names before it needs them; such a file has the address of its old
+    life in its head and holds nothing.
+    """
+    if not _SEGMENT.match(name) or len(head) < _SEGMENT_HEAD.size:
+        return False
+    _magic, _info, _timeline, address, _rest, found_id, size = _SEGMENT_HEAD.unpack(head[: _SEGMENT_HEAD.size])
+    if found_id != system_id or size == 0:
+        return False
+    number = int(name[8:16], 16) * (0x100000000 // size) + int(name[16:24], 16)
+    return bool(address == number * size)
+
+
+def unarchived_segments(data_dir: str, system_id: int) -> list[str]:
+    """Names of the WAL segments in data_dir that hold something and that the archive has not confirmed, sorted."""
+    folder = os.path.join(data_dir, "pg_wal")
+    try:
+        names = sorted(name for name in os.listdir(folder) if _SEGMENT.match(name))
+    except OSError:
+        return []
+    found = []
+    for name in names:
+        if os.path.exists(os.path.join(folder, "archive_status", name + ".done")):
+            continue
+        with open(os.path.join(folder, name), "rb") as handle:
+            if is_written(name, handle.read(_SEGMENT_HEAD.size), system_id):
+                found.append(name)
+    return found
+
+
+def lsn(text: str) -> int:
+    """0/3000028 as a number of bytes."""
+    high, low = text.split("/")
+    return (int(high, 16) << 32) + int(low, 16)
+
+
+def timeline_of(segment: str) -> int:
+    """The timeline in the name of a WAL segment."""
+    return int(segment[:8], 16)
+
+
+def parse_timeline_history(text: str) -> dict[int, int]:
+    """Content of NNNNNNNN.history: parent timeline -> address (bytes) where its child left it."""
+    return {int(timeline): lsn(address) for timeline, address in _HISTORY_LINE.findall(text)}
+
+
+def leads_to(timeline: int, address: str, target: int, parents: Iterable[tuple[int, int]]) -> bool:
+    """Whether recovery that starts on timeline at address can follow WAL to the timeline target.
+
+    parents are the items of parse_timeline_history() of target's history file. A backup that ended after the fork is
+    on a branch that target does not know.
+    """
+    return timeline == target or any(timeline == parent and lsn(address) <= fork for parent, fork in parents)
