@@ -165,7 +165,7 @@ def actual(container: Mapping[str, Any], spec: ContainerSpec) -> dict[str, Any]:
         "pids_limit": host.get("PidsLimit") or 0,
         "shm_bytes": host["ShmSize"],
         "network": host["NetworkMode"],
-        "ports": sorted(_published(host.get("PortBindings") or {})),
+        "ports": sorted(published_ports(container)),
         "restart": host["RestartPolicy"]["Name"],
         "stop_signal": config.get("StopSignal"),
         "stop_timeout_seconds": config.get("StopTimeout"),
@@ -187,10 +187,11 @@ def differences(spec: ContainerSpec, container: Mapping[str, Any]) -> dict[str, 
     return {name: (is_now[name], value) for name, value in shall_be.items() if is_now[name] != value}
 
 
-def _published(bindings: Mapping[str, Any]) -> list[str]:
+def published_ports(container: Mapping[str, Any]) -> list[str]:
+    """Host address:host port:container port of every published port, from docker inspect."""
     return [
         "%s:%s:%s" % (host.get("HostIp", ""), host["HostPort"], inside.split("/")[0])
-        for inside, hosts in bindings.items()
+        for inside, hosts in (container["HostConfig"].get("PortBindings") or {}).items()
         for host in hosts or []
     ]
 

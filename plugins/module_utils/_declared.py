@@ -1,0 +1,191 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the options of the module instance to folders, files and containers. Pure. Private to the collection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Mapping
+
+from . import _render as render
+from ._container import ContainerSpec, HealthCheck
+from ._errors import PgkeepError
+from ._files import File, Folder, secret_file
+from ._layout import (
+    CONFIG_MOUNT,
+    DATA_MOUNT,
+    GID,
+    PGBACKREST_CONFIG_MOUNT,
+    PORT,
+    REPO_MOUNT,
+    SOCKET_MOUNT,
+    SPOOL_MOUNT,
+    STATE_MOUNT,
+    UID,
+    Layout,
+    pgdata,
+)
+
+MONITOR = "pgkeep_monitor"
+
+# Over TCP and not over the socket: nothing of ours counts as healthy that an application could not reach.
+_HEALTH = HealthCheck("pg_isready -q -h 127.0.0.1 -p %d -d postgres -t 3" % PORT)
+
+
+@dataclass(frozen=True)
+class Declared:
+    """The whole wanted state of one instance."""
+
+    layout: Layout
+    major: int
+    folders: tuple[Folder, ...]
+    files: tuple[File, ...]
+    server: ContainerSpec
+    keeper: ContainerSpec
+
+    @property
+    def volumes(self) -> dict[str, str]:
+        """Volume name -> label of its role."""
+        layout = self.layout
+        return {layout.data_volume: "data", layout.repo_volume: "repo", layout.spool_volume: "spool"}
+
+    def settings_files(self) -> tuple[File, ...]:
+        return tuple(file for file in self.files if "/conf.d/" in file.path)
+
+
+def declare(options: Mapping[str, Any], server_image: str, keeper_image: str) -> Declared:
+    """options are those of the module instance, sizes in bytes; the images are ids, so that a tag that moves
+    is a visible change and a release can be returned to."""
+    layout = Layout(options["name"])
+    protected = render.protected_settings(options["settings"])
+    if protected:
+        raise PgkeepError(
+            "The settings of %s are refused" % layout.name,
+            "%s belong to the collection: archiving, TLS and the way in depend on them" % ", ".join(protected),
+            "remove them from postgres_server_settings",
+        )
+    return Declared(
+        layout=layout,
+        major=options["major"],
+        folders=_folders(layout),
+        files=_files(layout, options),
+        server=_server(layout, options, server_image),
+        keeper=_keeper(layout, options, keeper_image),
+    )
+
+
+def _folders(layout: Layout) -> tuple[Folder, ...]:
+    server = layout.server_config_dir
+    return (
+        Folder("/etc/pgkeep", 0o755, gid=0),
+        Folder(layout.config_dir, 0o755, gid=0),
+        Folder(server),
+        Folder(server + "/conf.d"),
+        Folder(server + "/tls"),
+        Folder(layout.pgbackrest_config_dir),
+        Folder(layout.client_dir, 0o755, gid=0),
+        Folder("/var/lib/pgkeep", 0o755, gid=0),
+        Folder(layout.home, 0o755, gid=0),
+        Folder(layout.socket_dir, 0o750, UID, GID),
+        Folder(layout.state_dir, 0o750, UID, GID),
+        Folder(layout.releases_dir, 0o700, gid=0),
+    )
+
+
+def _files(layout: Layout, options: Mapping[str, Any]) -> tuple[File, ...]:
+    name, server, client = layout.name, layout.server_config_dir, layout.client_dir
+    tls, backup, clients = options["tls"], options["backup"], options["clients"]
+    pairs = [(entry["database"], entry["user"]) for entry in clients]
+    address, port = options["bind_address"], options["port"]
+    monitor = {"database": "*", "user": MONITOR, "password": options["monitor_password"]}
+
+    def settings(file: str, about: str, values: Mapping[str, object]) -> File:
+        return File("%s/conf.d/%s" % (server, file), render.settings_conf(name, about, values))
+
+    return (
+        File(server + "/postgresql.conf", render.postgresql_conf(name)),
+        settings("10-base.conf", "what the collection stands on", render.base_settings(name, options["major"])),
+        settings("20-tuned.conf", "derived from the limits of the container by the filter tune", options["tuned"]),
+        settings("90-user.conf", "postgres_server_settings of the inventory", options["settings"]),
+        File(
+            server + "/pg_hba.conf",
+            render.pg_hba(name, pairs, options["allowed_networks"], options["hba"], MONITOR),
+        ),
+        File(server + "/pg_ident.conf", render.pg_ident(name)),
+        File(server + "/initdb.args", "".join(argument + "\n" for argument in options["initdb_args"])),
+        File(server + "/on_empty", options["on_empty"] + "\n"),
+        File(server + "/tls/server.crt", tls["certificate"]),
+        File(server + "/tls/ca.crt", tls["ca_certificate"]),
+        secret_file(server + "/tls/server.key", tls["private_key"]),
+        secret_file(
+            layout.pgbackrest_config_dir + "/pgbackrest.conf",
+            render.pgbackrest_conf(
+                name, options["major"], backup["cipher_pass"], backup["retention_days"], backup["options"]
+            ),
+        ),
+        File(client + "/ca.crt", tls["ca_certificate"], 0o644, gid=0),
+        File(client + "/pg_service.conf", render.pg_service_conf(name, address, port, client, clients), 0o644, gid=0),
+        secret_file(client + "/pgpass", render.pgpass(address, port, [*clients, monitor]), uid=0, gid=0),
+        secret_file(client + "/monitor.password", options["monitor_password"] + "\n", uid=0, gid=0),
+    )
+
+
+def _mounts(layout: Layout, data_mode: str) -> tuple[str, ...]:
+    return (
+        "%s:%s%s" % (layout.data_volume, DATA_MOUNT, data_mode),
+        "%s:%s" % (layout.repo_volume, REPO_MOUNT),
+        "%s:%s" % (layout.spool_volume, SPOOL_MOUNT),
+        "%s:%s:ro" % (layout.server_config_dir, CONFIG_MOUNT),
+        "%s:%s:ro" % (layout.pgbackrest_config_dir, PGBACKREST_CONFIG_MOUNT),
+        "%s:%s" % (layout.socket_dir, SOCKET_MOUNT),
+        "%s:%s" % (layout.state_dir, STATE_MOUNT),
+    )
+
+
+def _environment(layout: Layout, major: int) -> dict[str, str]:
+    return {
+        "PGDATA": pgdata(major),
+        "PGKEEP_INSTANCE": layout.name,
+        # Backends give themselves up before the postmaster does (PostgreSQL manual, Linux Memory Overcommit).
+        "PG_OOM_ADJUST_FILE": "/proc/self/oom_score_adj",
+        "PG_OOM_ADJUST_VALUE": "0",
+    }
+
+
+def _server(layout: Layout, options: Mapping[str, Any], image: str) -> ContainerSpec:
+    return ContainerSpec(
+        name=layout.server,
+        instance=layout.name,
+        role="server",
+        image=image,
+        command=("server",),
+        environment=_environment(layout, options["major"]),
+        mounts=_mounts(layout, ""),
+        memory_bytes=options["memory_bytes"],
+        cpus=options["cpus"],
+        pids_limit=options["pids_limit"],
+        shm_bytes=options["shm_bytes"],
+        network=options["network"],
+        ports=("%s:%d:%d" % (options["bind_address"], options["port"], PORT),),
+        stop_timeout_seconds=options["stop_timeout_seconds"],
+        health=_HEALTH,
+    )
+
+
+def _keeper(layout: Layout, options: Mapping[str, Any], image: str) -> ContainerSpec:
+    return ContainerSpec(
+        name=layout.keeper,
+        instance=layout.name,
+        role="keeper",
+        image=image,
+        command=("keeper",),
+        environment=_environment(layout, options["major"]),
+        # Read-only data: whatever goes wrong in the keeper, it cannot touch the database's files.
+        mounts=_mounts(layout, ":ro"),
+        memory_bytes=options["keeper_memory_bytes"],
+        cpus=options["keeper_cpus"],
+        pids_limit=100,
+        stop_signal="SIGTERM",
+        stop_timeout_seconds=30,
+    )

@@ -1,0 +1,70 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""SQL files that run once, remembered in the database they ran in. Private to the collection."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Optional
+
+from ._errors import PgkeepError
+from ._layout import Layout
+from ._sql import connection, driver, rows
+
+# In the database itself, so that a restore brings the memory back together with what it remembers.
+_TABLE = (
+    "create schema if not exists pgkeep; create table if not exists pgkeep.init_sql"
+    " (script text primary key, sha256 text not null, applied_at timestamptz not null default now())"
+)
+_KNOWN = "select sha256, to_char(applied_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') from pgkeep.init_sql"
+
+
+def run_once(layout: Layout, database: str, script: str, content: str, check_mode: bool) -> dict[str, Any]:
+    """Run content in one transaction unless script has run in database before; returns init_sql and changed.
+
+    Raises PgkeepError when a script of that name ran with other content, and when the SQL fails; then nothing of it stays.
+    """
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    error = driver().Error
+    try:
+        with connection(layout.socket_dir, database) as opened:
+            known = _known(opened, script)
+            if known is None and not check_mode:
+                opened.autocommit = False
+                rows(opened, _TABLE)
+                rows(opened, content)
+                rows(opened, "insert into pgkeep.init_sql (script, sha256) values (%s, %s)", (script, digest))
+                opened.commit()
+                opened.autocommit = True
+                applied = _known(opened, script)
+            else:
+                applied = known
+    except error as failure:
+        raise PgkeepError(
+            "The script %s did not run in the database %s" % (script, database),
+            str(failure).strip().replace("\n", " "),
+            "correct it and run again; it was rolled back as a whole",
+        ) from failure
+    if known is not None and known[0] != digest:
+        raise PgkeepError(
+            "The script %s changed after it ran in the database %s" % (script, database),
+            "it ran at %s with the SHA-256 %s, the file now has %s" % (known[1], known[0][:12], digest[:12]),
+            "put the old content back and add the change as a new file",
+        )
+    return {
+        "changed": known is None,
+        "init_sql": {
+            "database": database,
+            "script": script,
+            "sha256": digest,
+            "applied_at": applied[1] if applied else None,
+        },
+    }
+
+
+def _known(opened: Any, script: str) -> Optional[tuple[str, str]]:
+    if rows(opened, "select to_regclass('pgkeep.init_sql') is null")[0][0]:
+        return None
+    found = rows(opened, _KNOWN + " where script = %s", (script,))
+    return (found[0][0], found[0][1]) if found else None

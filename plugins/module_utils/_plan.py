@@ -1,0 +1,189 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What has to change so that an instance is as declared: read everything, touch nothing. Private to the collection."""
+
+from __future__ import annotations
+
+import re
+import socket
+from dataclasses import dataclass
+from typing import Any, Mapping, Optional
+
+from . import _docker as docker
+from ._container import ContainerSpec, differences, published_ports
+from ._declared import Declared
+from ._errors import PgkeepError
+from ._files import File, FileChange, Folder, changes, folder_changes, read
+from ._layout import Layout
+from ._run import Run
+from ._server import accepts_writes
+from ._sql import connection, rows
+
+# Seconds an application is expected to be without its database: a clean stop with its checkpoint and a start on
+# a small machine. The real figure is measured and returned by the module.
+_RESTART_SECONDS = 5
+
+_SETTING = re.compile(r"^([a-z_.0-9]+) = (.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class ContainerChange:
+    """action is create, replace or start; fields are the names that force a replacement, with (actual, wanted)."""
+
+    spec: ContainerSpec
+    action: str
+    fields: Mapping[str, tuple[Any, Any]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything apply() will do, in its order."""
+
+    folders: tuple[Folder, ...]
+    files: tuple[FileChange, ...]
+    volumes: tuple[str, ...]
+    network: Optional[str]
+    server: Optional[ContainerChange]
+    keeper: Optional[ContainerChange]
+    changed_settings: tuple[str, ...]
+    restart_settings: tuple[str, ...]
+    reload: bool
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.steps())
+
+    @property
+    def interruption_seconds(self) -> int:
+        return sum(int(step["interruption_seconds"]) for step in self.steps())
+
+    def steps(self) -> list[dict[str, Any]]:
+        """The plan for people and for the result: action, target, reason, interruption_seconds."""
+        steps = [_step("create", "folder " + folder.path, "absent or with other rights") for folder in self.folders]
+        steps += [_step("write", "file " + change.file.path, change.reason) for change in self.files]
+        steps += [_step("create", "volume " + name, "absent") for name in self.volumes]
+        if self.network:
+            steps.append(_step("create", "network " + self.network, "absent"))
+        for change in (self.server, self.keeper):
+            if change is not None:
+                interrupts = change.action == "replace" and change.spec.role == "server"
+                steps.append(_step(change.action, "container " + change.spec.name, _why(change), interrupts))
+        if self.restart_settings:
+            steps.append(_step("restart", "server", "settings " + ", ".join(self.restart_settings), True))
+        elif self.reload:
+            names = ", ".join(self.changed_settings)
+            steps.append(_step("reload", "server", "settings " + names if names else "files changed"))
+        return steps
+
+    def diff(self) -> list[dict[str, str]]:
+        """For Ansible's diff mode: each file, and each container as its differing fields."""
+        found = [change.diff() for change in self.files]
+        for change in (self.server, self.keeper):
+            if change is not None:
+                lines = [
+                    "".join("%s: %s\n" % (name, values[side]) for name, values in change.fields.items())
+                    for side in (0, 1)
+                ]
+                header = "container %s (%s)" % (change.spec.name, change.action)
+                found.append(
+                    {"before_header": header, "after_header": header, "before": lines[0], "after": lines[1]}
+                )
+        return found
+
+
+def _step(action: str, target: str, reason: str, interrupts: bool = False) -> dict[str, Any]:
+    seconds = _RESTART_SECONDS if interrupts else 0
+    return {"action": action, "target": target, "reason": reason, "interruption_seconds": seconds}
+
+
+def _why(change: ContainerChange) -> str:
+    if change.action == "replace":
+        return "; ".join("%s: %s -> %s" % (name, *values) for name, values in change.fields.items())
+    return "absent" if change.action == "create" else "stopped"
+
+
+def make_plan(run: Run, declared: Declared) -> Plan:
+    """Compare declared with the machine. Raises PgkeepError where the plan could not be carried out anyway."""
+    layout = declared.layout
+    existing = docker.inspect(run, layout.server)
+    _refuse_strangers(layout, existing)
+    server = _container_change(declared.server, existing)
+    keeper = _container_change(declared.keeper, docker.inspect(run, layout.keeper))
+    _refuse_taken_port(declared, existing)
+    files = tuple(changes(declared.files))
+    names = changed_settings(declared)
+    serving = docker.running(existing) and server is None and accepts_writes(layout)
+    return Plan(
+        folders=tuple(folder_changes(declared.folders)),
+        files=files,
+        volumes=tuple(name for name in declared.volumes if docker.volume(run, name) is None),
+        network=declared.server.network if docker.network(run, declared.server.network) is None else None,
+        server=server,
+        keeper=keeper,
+        changed_settings=names if existing else (),
+        restart_settings=_needing_restart(layout, names) if serving and names else (),
+        reload=serving and any(_is_reloaded(change.file) for change in files),
+    )
+
+
+def _container_change(spec: ContainerSpec, existing: Optional[Mapping[str, Any]]) -> Optional[ContainerChange]:
+    if existing is None:
+        return ContainerChange(spec, "create", {})
+    fields = differences(spec, existing)
+    if fields:
+        return ContainerChange(spec, "replace", fields)
+    return None if docker.running(existing) else ContainerChange(spec, "start", {})
+
+
+def _refuse_strangers(layout: Layout, existing: Optional[Mapping[str, Any]]) -> None:
+    """A container of our name that we did not make is somebody's: never replaced."""
+    if existing is not None and (existing["Config"].get("Labels") or {}).get("pgkeep.instance") != layout.name:
+        raise PgkeepError(
+            "The instance %s cannot be deployed" % layout.name,
+            "a container of that name exists that this collection did not make",
+            "rename the inventory host, or remove that container yourself",
+        )
+
+
+def _refuse_taken_port(declared: Declared, existing: Optional[Mapping[str, Any]]) -> None:
+    """Ask the kernel, but only for a port that our own running container does not already hold."""
+    published = declared.server.ports[0]
+    if docker.running(existing) and published in published_ports(existing or {}):
+        return
+    address, port, _inside = published.rsplit(":", 2)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # As the engine's proxy does: a connection still in TIME_WAIT does not make a port taken.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address.strip("[]"), int(port)))
+        except OSError as error:
+            raise PgkeepError(
+                "The port %s:%s cannot be published for %s" % (address, port, declared.layout.name),
+                error.strerror or str(error),
+                "find its owner with ss -ltnp, or choose another postgres_server_port",
+            ) from error
+
+
+def changed_settings(declared: Declared) -> tuple[str, ...]:
+    """Names of PostgreSQL settings whose effective text differs between the files on disk and the declared ones."""
+    before: dict[str, str] = {}
+    after: dict[str, str] = {}
+    for file in declared.settings_files():
+        before.update(_SETTING.findall(read(file.path) or ""))
+        after.update(_SETTING.findall(file.content))
+    return tuple(sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name)))
+
+
+def _needing_restart(layout: Layout, names: tuple[str, ...]) -> tuple[str, ...]:
+    with connection(layout.socket_dir) as opened:
+        found = rows(
+            opened, "select name from pg_settings where context = 'postmaster' and name = any(%s)", (list(names),)
+        )
+    return tuple(sorted(name for (name,) in found))
+
+
+def _is_reloaded(file: File) -> bool:
+    """Files that a running server reads again on reload; the rest matters at the next start or to others."""
+    return "/server/" in file.path and not file.path.endswith(("/initdb.args", "/on_empty"))

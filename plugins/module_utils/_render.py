@@ -1,0 +1,174 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Configuration files as text: PostgreSQL's, pgBackRest's, the clients'. Pure. Private to the collection."""
+
+from __future__ import annotations
+
+from typing import Iterable, Mapping, Sequence
+
+from ._layout import CONFIG_MOUNT, PORT, REPO_MOUNT, SOCKET_MOUNT, SPOOL_MOUNT, pgdata
+
+_HEADER = "# Written by pgkeep for instance %s. Change the inventory, not this file.\n"
+
+# What the product stands on: an inventory that sets one of these would silently take away archiving, TLS or the
+# way in, so it is refused (protected_settings).
+_OWN = frozenset(
+    "archive_command archive_library archive_mode config_file data_directory external_pid_file hba_file ident_file"
+    " listen_addresses port restore_command ssl ssl_ca_file ssl_cert_file ssl_key_file unix_socket_directories"
+    " unix_socket_permissions wal_level".split()
+)
+
+
+def protected_settings(settings: Mapping[str, object]) -> list[str]:
+    """Names in settings that belong to the collection, sorted."""
+    return sorted(_OWN.intersection(settings))
+
+
+def base_settings(instance: str, major: int) -> dict[str, str]:
+    """Settings every instance has whatever its size; an inventory may override those outside _OWN."""
+    settings = {
+        "listen_addresses": "*",
+        "port": str(PORT),
+        "unix_socket_directories": SOCKET_MOUNT,
+        "unix_socket_permissions": "0700",
+        "password_encryption": "scram-sha-256",
+        "ssl": "on",
+        "ssl_cert_file": CONFIG_MOUNT + "/tls/server.crt",
+        "ssl_key_file": CONFIG_MOUNT + "/tls/server.key",
+        "superuser_reserved_connections": "3",
+        "wal_level": "replica",
+        "archive_mode": "on",
+        "archive_command": "pgbackrest --stanza=%s archive-push %%p" % instance,
+        # Bounds the loss of a lost host: a quiet server hands over its WAL once a minute.
+        "archive_timeout": "60",
+        "shared_preload_libraries": "pg_stat_statements",
+        "track_io_timing": "on",
+        "idle_in_transaction_session_timeout": "10min",
+        "log_line_prefix": "%m [%p] %q%u@%d/%a %r ",
+        "log_checkpoints": "on",
+        "log_lock_waits": "on",
+        "log_temp_files": "10MB",
+        "log_autovacuum_min_duration": "1min",
+        "log_min_duration_statement": "1s",
+        "log_timezone": "UTC",
+        "timezone": "UTC",
+    }
+    if major >= 16:
+        settings["reserved_connections"] = "2"
+    return settings
+
+
+def postgresql_conf(instance: str) -> str:
+    return _HEADER % instance + "include_dir 'conf.d'\n"
+
+
+def settings_conf(instance: str, about: str, settings: Mapping[str, object]) -> str:
+    """A conf.d file: one quoted setting a line, sorted, so that a diff shows exactly what changed."""
+    lines = ["%s = %s\n" % (name, _quoted(text(value))) for name, value in sorted(settings.items())]
+    return _HEADER % instance + "# %s\n" % about + "".join(lines)
+
+
+def text(value: object) -> str:
+    """A value of the inventory in PostgreSQL's spelling: YAML's true is on."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value)
+
+
+def _quoted(value: str) -> str:
+    return "'%s'" % value.replace("\\", "\\\\").replace("'", "''")
+
+
+def pg_ident(instance: str) -> str:
+    return _HEADER % instance + "".join("pgkeep %s postgres\n" % user for user in ("root", "postgres"))
+
+
+def pg_hba(
+    instance: str, pairs: Iterable[tuple[str, str]], networks: Sequence[str], extra: Sequence[str], monitor: str
+) -> str:
+    """pairs are (database, user) of applications; networks are CIDRs or PostgreSQL's words such as samenet.
+    The first matching line decides, so the inventory's own lines (extra) come after ours but before nothing else."""
+    lines = [
+        "local all postgres peer map=pgkeep",
+        "local all all scram-sha-256",
+        *("hostssl %s %s %s scram-sha-256" % ("all", monitor, network) for network in networks),
+        *(
+            "hostssl %s %s %s scram-sha-256" % (hba_name(database), hba_name(user), network)
+            for database, user in pairs
+            for network in networks
+        ),
+        *extra,
+    ]
+    return _HEADER % instance + "".join(line + "\n" for line in lines)
+
+
+def hba_name(name: str) -> str:
+    """Always quoted: an unquoted all, sameuser or +name would mean something else (pg_hba.conf documentation)."""
+    return '"%s"' % name.replace('"', '""')
+
+
+def pgbackrest_conf(
+    instance: str, major: int, cipher_pass: str, retention_days: int, options: Mapping[str, object]
+) -> str:
+    """Repository 1 on the volume, encrypted, block incremental; options go to [global] and win."""
+    settings: dict[str, object] = {
+        "repo1-path": REPO_MOUNT,
+        "repo1-cipher-type": "aes-256-cbc",
+        "repo1-cipher-pass": cipher_pass,
+        "repo1-bundle": "y",
+        "repo1-block": "y",
+        # By time and never by count: an extra full backup must not push out the week before.
+        "repo1-retention-full-type": "time",
+        "repo1-retention-full": retention_days,
+        "compress-type": "zst",
+        "compress-level": 3,
+        "process-max": 2,
+        "start-fast": "y",
+        "archive-async": "y",
+        "archive-timeout": 60,
+        "spool-path": SPOOL_MOUNT,
+        # On the shared volume: locks in /tmp of one container do not exist for another.
+        "lock-path": SPOOL_MOUNT + "/lock",
+        "log-level-console": "info",
+        "log-level-file": "off",
+        **options,
+    }
+    stanza = {"pg1-path": pgdata(major), "pg1-socket-path": SOCKET_MOUNT}
+    return _HEADER % instance + _section("global", settings) + _section(instance, stanza)
+
+
+def _section(name: str, settings: Mapping[str, object]) -> str:
+    return "[%s]\n" % name + "".join("%s=%s\n" % item for item in settings.items())
+
+
+def pg_service_conf(instance: str, host: str, port: int, folder: str, clients: Iterable[Mapping[str, str]]) -> str:
+    """One section a client: ``PGSERVICEFILE=… psql service=<section>`` logs in with TLS, certificate verified."""
+    sections = (
+        _section(
+            client["service"],
+            {
+                "host": host,
+                "port": port,
+                "dbname": client["database"],
+                "user": client["user"],
+                "sslmode": "verify-full",
+                "sslrootcert": folder + "/ca.crt",
+                "passfile": folder + "/pgpass",
+            },
+        )
+        for client in clients
+    )
+    return _HEADER % instance + "\n".join(sections)
+
+
+def pgpass(host: str, port: int, clients: Iterable[Mapping[str, str]]) -> str:
+    return "".join(
+        ":".join(_escaped(field) for field in (host, str(port), client["database"], client["user"], client["password"]))
+        + "\n"
+        for client in clients
+    )
+
+
+def _escaped(field: str) -> str:
+    return field.replace("\\", "\\\\").replace(":", "\\:")

@@ -1,0 +1,90 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A running server as seen from the host: is it up, why not, what is it. Private to the collection."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Callable
+
+from . import _docker as docker
+from ._errors import PgkeepError
+from ._layout import Layout
+from ._run import Run
+from ._sql import connection, driver, rows
+
+_FACTS = (
+    "select current_setting('server_version'), (select system_identifier::text from pg_control_system()),"
+    " pg_is_in_recovery(), to_char(pg_postmaster_start_time() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+)
+
+
+def facts(layout: Layout) -> dict[str, Any]:
+    """version, system_id, role (primary or standby) and started_at (RFC 3339 UTC) of a server that accepts logins."""
+    with connection(layout.socket_dir) as opened:
+        version, system_id, standby, started_at = rows(opened, _FACTS)[0]
+    return {
+        "version": version.split()[0],
+        "system_id": system_id,
+        "role": "standby" if standby else "primary",
+        "started_at": started_at,
+    }
+
+
+def accepts_writes(layout: Layout) -> bool:
+    """Whether a superuser can log in and the server is out of recovery. Never raises for a server that is not there."""
+    try:
+        with connection(layout.socket_dir) as opened:
+            return bool(rows(opened, "select not pg_is_in_recovery()")[0][0])
+    except driver().OperationalError:
+        return False
+
+
+def wait_until_serving(
+    run: Run,
+    layout: Layout,
+    timeout_seconds: float,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> float:
+    """Wait until the server accepts writes and return the seconds it took.
+
+    Raises PgkeepError with the server's own last words when its container ends or the time is over. The engine is
+    asked once a second only: a question to it costs more than a login.
+    """
+    began = clock()
+    restarts = _restarts(run, layout)
+    asked = began
+    while not accepts_writes(layout):
+        now = clock()
+        if now - asked >= 1:
+            asked = now
+            container = docker.inspect(run, layout.server)
+            if not docker.running(container) or (container or {}).get("RestartCount", 0) > restarts:
+                raise PgkeepError("The server of %s does not start" % layout.name, last_words(run, layout.server))
+        if now - began > timeout_seconds:
+            raise PgkeepError(
+                "The server of %s is not ready" % layout.name,
+                "it did not accept writes within %d s; its last words: %s"
+                % (timeout_seconds, last_words(run, layout.server)),
+                "read docker logs %s; raise postgres_server_start_timeout_seconds if it is still recovering"
+                % layout.server,
+            )
+        sleep(0.05)
+    return clock() - began
+
+
+def _restarts(run: Run, layout: Layout) -> int:
+    container = docker.inspect(run, layout.server)
+    return int(container["RestartCount"]) if container else 0
+
+
+def last_words(run: Run, container: str) -> str:
+    """The line of the log that explains an end best: the entrypoint's refusal, else FATAL or PANIC, else the last."""
+    lines = [line for line in docker.logs_tail(run, container, 40).splitlines() if line.strip()]
+    for mark in ("pgkeep: ", "FATAL:", "PANIC:", "ERROR:"):
+        found = [line for line in lines if mark in line]
+        if found:
+            return found[-1].split("pgkeep: ")[-1].strip()
+    return lines[-1] if lines else "the log is empty"

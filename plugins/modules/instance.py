@@ -1,0 +1,424 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: instance
+short_description: Bring one PostgreSQL server and its keeper to a declared state
+version_added: "0.1.0"
+description:
+  - Takes the whole declared state of an instance (limits, settings, files, image, volumes, port, keeper), compares it
+    with the machine and makes a plan. Check mode returns the plan; otherwise it is carried out.
+  - A plan says for each step what changes, whether it is a reload, a restart or a new container, which field forces
+    the new container, and how many seconds of interruption to expect.
+  - When a step fails, files, settings and containers are put back and the server that ran before serves again.
+  - Volumes are created and never removed.
+extends_documentation_fragment:
+  - pgkeep.postgres._attributes
+  - pgkeep.postgres._instance
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+    details:
+      - Shows every file and every differing field of a container. Secrets are hidden.
+  idempotent:
+    support: full
+options:
+  state:
+    description:
+      - V(present) creates, changes or starts what differs.
+      - V(absent) stops and removes both containers; volumes, settings and backups stay.
+    type: str
+    choices: [present, absent]
+    default: present
+  image:
+    description: Image of the server, present on the host. Its id is pinned in the release.
+    type: str
+  keeper_image:
+    description: Image of the keeper, present on the host.
+    type: str
+  major:
+    description: Major version of PostgreSQL; must be that of the image.
+    type: int
+  memory:
+    description: Memory limit of the server, for example V(2GB). Swap is not given.
+    type: str
+  cpus:
+    description: Processors the server may use; fractions are allowed.
+    type: float
+    default: 1.0
+  shm_size:
+    description: Size of C(/dev/shm), which parallel queries and index builds use.
+    type: str
+    default: 256MB
+  pids_limit:
+    description: Greatest number of processes and threads in the server container.
+    type: int
+    default: 300
+  bind_address:
+    description: Address of the host that the port is published on. Published ports bypass the host's firewall.
+    type: str
+    default: 127.0.0.1
+  port:
+    description: Port of the host.
+    type: int
+    default: 5432
+  network:
+    description: User-defined network of the server; created when absent.
+    type: str
+    default: pgkeep
+  stop_timeout_seconds:
+    description: Patience of a clean stop before the engine kills the server.
+    type: int
+    default: 120
+  start_timeout_seconds:
+    description: How long a start, crash recovery and automatic restore included, may take.
+    type: int
+    default: 3600
+  tuned:
+    description: Settings derived from the limits, RV(ignore:settings) of the filter P(pgkeep.postgres.tune#filter).
+    type: dict
+    default: {}
+  settings:
+    description: Settings of the inventory; they win over O(tuned).
+    type: dict
+    default: {}
+  hba:
+    description: Further lines of C(pg_hba.conf), after those of the collection.
+    type: list
+    elements: str
+    default: []
+  allowed_networks:
+    description: Networks that O(clients) may come from, as CIDR or C(samenet).
+    type: list
+    elements: str
+    default: [samenet]
+  clients:
+    description: Who may log in where; each gets lines in C(pg_hba.conf) and a section in C(pg_service.conf).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      service:
+        description: Section of C(pg_service.conf).
+        type: str
+        required: true
+      database:
+        description: Database.
+        type: str
+        required: true
+      user:
+        description: Role that logs in.
+        type: str
+        required: true
+      password:
+        description: Its password, written to a file that root alone can read.
+        type: str
+        required: true
+  monitor_password:
+    description: Password of the role C(pgkeep_monitor), which health checks log in with.
+    type: str
+  tls:
+    description: Certificate of the server.
+    type: dict
+    suboptions:
+      certificate:
+        description: PEM text.
+        type: str
+        required: true
+      private_key:
+        description: PEM text.
+        type: str
+        required: true
+      ca_certificate:
+        description: PEM text of the authority that clients trust.
+        type: str
+        required: true
+  backup:
+    description: The repository on the volume of the instance.
+    type: dict
+    suboptions:
+      cipher_pass:
+        description: Passphrase of the repository. Without it no backup can be read, so keep a copy elsewhere.
+        type: str
+        required: true
+      retention_days:
+        description: Days that a full backup and the WAL after it are kept.
+        type: int
+        default: 7
+      options:
+        description: Further options for section C(global) of C(pgbackrest.conf).
+        type: dict
+        default: {}
+  on_empty:
+    description:
+      - What a start does that finds an empty data directory although the repository or the history says there was one.
+      - V(restore) restores the newest backup; V(refuse) ends with a message. It is never initialised anew.
+    type: str
+    choices: [restore, refuse]
+    default: restore
+  initdb_args:
+    description: Further arguments of C(initdb), used once.
+    type: list
+    elements: str
+    default: []
+  keeper_memory:
+    description: Memory limit of the keeper.
+    type: str
+    default: 512MB
+  keeper_cpus:
+    description: Processors the keeper may use.
+    type: float
+    default: 1.0
+  restart:
+    description:
+      - Whether a changed setting that needs a restart may restart the server.
+      - With V(refuse) it stays pending and RV(instance.restart_required) is true.
+    type: str
+    choices: [allowed, refuse]
+    default: allowed
+author:
+  - The pgkeep maintainers (@pgkeep)
+"""
+
+EXAMPLES = r"""
+- name: A small server with its keeper
+  pgkeep.postgres.instance: &app
+    name: app
+    image: pgkeep/postgres:17
+    keeper_image: pgkeep/keeper:17
+    major: 17
+    memory: 1GB
+    cpus: 1
+    tuned: "{{ ('1GB' | pgkeep.postgres.tune(cpus=1)).settings }}"
+    monitor_password: "{{ app_monitor_password }}"
+    tls: "{{ app_tls }}"
+    backup:
+      cipher_pass: "{{ app_cipher_pass }}"
+
+- name: What would change, and would it interrupt anybody
+  pgkeep.postgres.instance:
+    <<: *app
+    memory: 2GB
+  check_mode: true
+  diff: true
+  register: plan
+
+- name: Read the plan; a new memory limit forces a new container
+  ansible.builtin.debug:
+    msg: "{{ plan.instance.plan | map(attribute='reason') }}"
+
+- name: A port that is taken fails with what, why and next_step, and nothing is changed
+  pgkeep.postgres.instance:
+    <<: *app
+    port: 22
+  register: result
+  failed_when: result.error.what is not search('cannot be published')
+"""
+
+RETURN = r"""
+instance:
+  description: The instance after the run, or as it is now in check mode.
+  returned: success
+  type: dict
+  contains:
+    name:
+      description: Name of the instance.
+      type: str
+      returned: success
+      sample: app
+    running:
+      description: Whether the server accepts writes.
+      type: bool
+      returned: success
+      sample: true
+    container_id:
+      description: Id of the server container, null when there is none.
+      type: str
+      returned: O(state=present)
+      sample: 9f3c1c2d7e
+    image:
+      description: Id of the image that is declared.
+      type: str
+      returned: O(state=present)
+      sample: sha256:0d7b
+    host:
+      description: Address the port is published on.
+      type: str
+      returned: O(state=present)
+      sample: 127.0.0.1
+    port:
+      description: Published port.
+      type: int
+      returned: O(state=present)
+      sample: 5432
+    plan:
+      description: The steps, carried out or planned, in their order; empty when nothing differs.
+      type: list
+      elements: dict
+      returned: success
+      sample: []
+      contains:
+        action:
+          description: One of create, write, replace, start, reload, restart, remove.
+          type: str
+          returned: success
+          sample: replace
+        target:
+          description: What it is done to.
+          type: str
+          returned: success
+          sample: container app
+        reason:
+          description: Why; for a replaced container each differing field with its actual and wanted value.
+          type: str
+          returned: success
+          sample: "memory_bytes: 1073741824 -> 2147483648"
+        interruption_seconds:
+          description: Seconds applications are expected to be without the server.
+          type: int
+          returned: success
+          sample: 5
+    interruption_seconds:
+      description: Seconds without a server that accepts writes, measured; in check mode the expectation.
+      type: float
+      returned: O(state=present)
+      sample: 1.52
+    restart_required:
+      description: Whether a setting waits for a restart.
+      type: bool
+      returned: O(state=present)
+      sample: false
+    pending_settings:
+      description: Names of the settings that wait for a restart.
+      type: list
+      elements: str
+      returned: O(state=present)
+      sample: []
+    release:
+      description: Time of the release that is in force, RFC 3339 UTC; null before the first.
+      type: str
+      returned: O(state=present)
+      sample: "2026-01-05T02:00:00Z"
+    version:
+      description: Version of the running server.
+      type: str
+      returned: O(state=present)
+      sample: "17.6"
+    system_id:
+      description: System identifier of the data directory.
+      type: str
+      returned: O(state=present)
+      sample: "7431234567890123456"
+    role:
+      description: V(primary) or V(standby).
+      type: str
+      returned: O(state=present)
+      sample: primary
+    started_at:
+      description: When the server started, RFC 3339 UTC.
+      type: str
+      returned: O(state=present)
+      sample: "2026-01-05T02:00:00Z"
+error:
+  description: What did not work, why, and what to do next.
+  returned: failure
+  type: dict
+  sample:
+    what: The port 127.0.0.1:5432 cannot be published for app
+    why: Address already in use
+    next_step: find its owner with ss -ltnp, or choose another postgres_server_port
+    busy: false
+"""
+
+from typing import Any
+
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _docker as docker
+from ansible_collections.pgkeep.postgres.plugins.module_utils._declared import declare
+from ansible_collections.pgkeep.postgres.plugins.module_utils._instance import ensure, image_id, remove
+from ansible_collections.pgkeep.postgres.plugins.module_utils._layout import Layout
+from ansible_collections.pgkeep.postgres.plugins.module_utils._module import argument_spec, run_module
+from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Run
+from ansible_collections.pgkeep.postgres.plugins.module_utils._units import parse_bytes
+
+SIZES = {"memory": "memory_bytes", "shm_size": "shm_bytes", "keeper_memory": "keeper_memory_bytes"}
+
+SPEC = argument_spec(
+    state={"type": "str", "choices": ["present", "absent"], "default": "present"},
+    image={"type": "str"},
+    keeper_image={"type": "str"},
+    major={"type": "int"},
+    memory={"type": "str"},
+    cpus={"type": "float", "default": 1.0},
+    shm_size={"type": "str", "default": "256MB"},
+    pids_limit={"type": "int", "default": 300},
+    bind_address={"type": "str", "default": "127.0.0.1"},
+    port={"type": "int", "default": 5432},
+    network={"type": "str", "default": "pgkeep"},
+    stop_timeout_seconds={"type": "int", "default": 120},
+    start_timeout_seconds={"type": "int", "default": 3600},
+    tuned={"type": "dict", "default": {}},
+    settings={"type": "dict", "default": {}},
+    hba={"type": "list", "elements": "str", "default": []},
+    allowed_networks={"type": "list", "elements": "str", "default": ["samenet"]},
+    clients={
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "service": {"type": "str", "required": True},
+            "database": {"type": "str", "required": True},
+            "user": {"type": "str", "required": True},
+            "password": {"type": "str", "required": True, "no_log": True},
+        },
+    },
+    monitor_password={"type": "str", "no_log": True},
+    tls={
+        "type": "dict",
+        "options": {
+            "certificate": {"type": "str", "required": True},
+            "private_key": {"type": "str", "required": True, "no_log": True},
+            "ca_certificate": {"type": "str", "required": True},
+        },
+    },
+    backup={
+        "type": "dict",
+        "options": {
+            "cipher_pass": {"type": "str", "required": True, "no_log": True},
+            "retention_days": {"type": "int", "default": 7},
+            "options": {"type": "dict", "default": {}},
+        },
+    },
+    on_empty={"type": "str", "choices": ["restore", "refuse"], "default": "restore"},
+    initdb_args={"type": "list", "elements": "str", "default": []},
+    keeper_memory={"type": "str", "default": "512MB"},
+    keeper_cpus={"type": "float", "default": 1.0},
+    restart={"type": "str", "choices": ["allowed", "refuse"], "default": "allowed"},
+)
+
+
+def manage(run: Run, params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    docker.engine(run)
+    if params["state"] == "absent":
+        return remove(run, Layout(params["name"]), check_mode)
+    sizes = {byte_name: parse_bytes(params[name], name) for name, byte_name in SIZES.items()}
+    declared = declare({**params, **sizes}, image_id(run, params["image"]), image_id(run, params["keeper_image"]))
+    return ensure(
+        run,
+        declared,
+        restart_allowed=params["restart"] == "allowed",
+        start_timeout_seconds=params["start_timeout_seconds"],
+        check_mode=check_mode,
+    )
+
+
+def main() -> None:
+    present = ["image", "keeper_image", "major", "memory", "monitor_password", "tls", "backup"]
+    run_module(manage, SPEC, required_if=[("state", "present", present)])
+
+
+if __name__ == "__main__":
+    main()
