@@ -13,15 +13,17 @@ author: The pgkeep maintainers (@pgkeep)
 description:
   - Computes settings, the number of connections and the remaining limits of a container from its memory and processors.
   - The formulas are those of pgtune, U(https://github.com/le0pard/pgtune), over the memory limit of the container.
-  - The worst case is summed up and must not exceed 85 % of the memory. It is C(shared_buffers), C(work_mem) and 10 MB for
-    every connection, C(autovacuum_work_mem) for every autovacuum worker, and 64 MB.
+  - The worst case is summed up and must not exceed 85 % of the memory. It is C(shared_buffers), C(work_mem) and 10 MB
+    for every connection, C(autovacuum_work_mem) for every autovacuum worker, and 64 MB.
   - To fit, a default number of connections is lowered first, then C(work_mem) down to 4 MB. A declared number of
     connections is kept. When that is not enough the filter fails and prints the sum.
-  - Deviations from pgtune are C(huge_pages=off), a bounded C(autovacuum_work_mem), C(io_method=worker) for PostgreSQL 18,
-    C(max_wal_size) of at most 1 GB or twice the memory, whichever is greater, and no C(wal_level=minimal) for V(desktop).
+  - Deviations from pgtune are C(huge_pages=off), a bounded C(autovacuum_work_mem), C(io_method=worker) for PostgreSQL
+    18, C(max_wal_size) of at most 1 GB or twice the memory, whichever is greater, and no C(wal_level=minimal) for the
+    profile V(desktop).
 options:
   _input:
-    description: Memory limit of the container, as bytes or as a size such as V(512MB) or V(4GB). A unit is a power of 1024.
+    description:
+      - Memory limit of the container, as bytes or as a size such as V(512MB) or V(4GB). A unit is a power of 1024.
     type: raw
     required: true
   cpus:
@@ -68,8 +70,8 @@ EXAMPLES = r"""
       {{ key }} = '{{ value }}'
       {% endfor %}
 
-# Fails with: The memory limit 256 MB is too small. Why: shared_buffers 64 MB + 10 connections x (work_mem 4 MB + 10 MB) + ...
-# = 316 MB, more than 217.6 MB = 85 % of 256 MB. Next: give the instance at least 448MB.
+# Fails with: The memory limit 256 MB is too small. Why: shared_buffers 64 MB + 10 connections x (work_mem 4 MB + 10 MB)
+# + ... = 316 MB, more than 217.6 MB = 85 % of 256 MB. Next: give the instance at least 448MB.
 - name: Ask for too much
   ansible.builtin.debug:
     msg: "{{ '256MB' | pgkeep.postgres.tune }}"
@@ -87,7 +89,7 @@ _value:
         shared_buffers: 1GB
         work_mem: 5041kB
     budget:
-      description: The worst case in bytes. RV(_value.budget.total_bytes) is never more than RV(_value.budget.limit_bytes).
+      description: The worst case in bytes. The sum is never more than the limit.
       type: dict
       contains:
         shared_buffers_bytes:
@@ -142,12 +144,12 @@ _value:
         - max_connections lowered from 200 to 147 so that the memory budget fits
 """
 
-from typing import Any, Callable, Union  # noqa: E402
+from typing import Any, Callable, Union
 
-from ansible.errors import AnsibleFilterError  # noqa: E402
+from ansible.errors import AnsibleFilterError
 
-from ..module_utils._errors import PgkeepError  # noqa: E402
-from ..module_utils._tune import tune as _tune  # noqa: E402
+from ..module_utils._errors import PgkeepError
+from ..module_utils._tune import tune as _tune
 
 
 def tune(memory: Union[int, str], **options: Any) -> dict[str, Any]:
@@ -157,7 +159,9 @@ def tune(memory: Union[int, str], **options: Any) -> dict[str, Any]:
         raise AnsibleFilterError(str(error)) from None
     except TypeError as error:
         # An unknown option; Python's words name it.
-        raise AnsibleFilterError("The filter pgkeep.postgres.tune cannot be called like that. Why: %s." % error) from None
+        raise AnsibleFilterError(
+            "The filter pgkeep.postgres.tune cannot be called like that. Why: %s." % error
+        ) from None
 
 
 class FilterModule:

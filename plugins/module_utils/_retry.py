@@ -18,7 +18,7 @@ TRY_SECONDS = 5
 # Never 28xxx (password), 3Dxxx (no such database), 42xxx (statement), 53100 (disk full): asking again only hides them.
 _RETRYABLE = ("08", "57P01", "57P02", "57P03", "53300", "40001", "40P01")
 
-# libpq gives no SQLSTATE when the server never answered, and psycopg2 none for a refused login. Words of libpq and the kernel.
+# psycopg2 has no SQLSTATE for a connection that was not made, so the words of libpq and the kernel have to do.
 # The name service is part of the network: a name that cannot be resolved now may be in a second.
 _RETRYABLE_WORDS = (
     "connection refused",
@@ -39,7 +39,7 @@ _RETRYABLE_WORDS = (
     "too many connections for",
 )
 # Stronger than the words above: no such file can be the certificate.
-_FINAL_WORDS = ("password authentication failed", "certificate", "does not exist", "no pg_hba.conf entry", "pg_hba.conf rejects")
+_FINAL_WORDS = ("password authentication failed", "certificate", "does not exist", "pg_hba.conf")
 
 
 def retryable(error: BaseException) -> bool:
@@ -62,10 +62,10 @@ def retry(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> T:
-    """The result of function, called once more after each wait while its error allows it and the deadline is not reached.
+    """The result of function, called again after each wait while its error allows it and the deadline is not reached.
 
-    function bounds its own time (TRY_SECONDS). The last error passes through unchanged. No try starts whose wait would end
-    after the deadline.
+    function bounds its own time (TRY_SECONDS). The last error passes through unchanged. No try starts whose wait would
+    end after the deadline.
     """
     end = clock() + deadline_seconds
     for wait in waits:

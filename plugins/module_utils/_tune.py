@@ -141,8 +141,8 @@ def tune(
     """Settings, their budget and the limits of the container that follow from them.
 
     Returns settings (name -> text for postgresql.conf), budget (bytes, see Budget), connections, shm_bytes, pids_limit,
-    memory_bytes and notes (sentences about every value that was lowered). Raises PgkeepError for input that cannot be read
-    and, with the sum, when the worst case does not fit the memory.
+    memory_bytes and notes (sentences about every value that was lowered). Raises PgkeepError for input that cannot be
+    read and, with the sum, when the worst case does not fit the memory.
     """
     wanted = _checked(memory, cpus, profile, disk, connections, pg_major)
     budget = _fitted(wanted)
@@ -158,7 +158,7 @@ def tune(
         "settings": settings,
         "budget": budget.to_dict(),
         "connections": budget.connections,
-        # Dynamic shared memory (parallel query, index builds) lives in /dev/shm; Docker's 64 MB fails a parallel hash join.
+        # Dynamic shared memory (parallel query, index builds) lives in /dev/shm; 64 MB fail a parallel hash join.
         "shm_bytes": max(256 * MB, wanted.memory // 4),
         # 100: the server's own processes, archive-push workers, health check and docker exec.
         "pids_limit": budget.connections + workers + 100,
@@ -177,7 +177,8 @@ def _checked(
 ) -> Wanted:
     for what, value, known in (("profile", profile, list(PROFILES)), ("disk", disk, list(DISKS))):
         if value not in known:
-            raise PgkeepError("The %s %r is unknown" % (what, value), "known are %s" % ", ".join(known), "choose one of them")
+            why = "known are %s" % ", ".join(known)
+            raise PgkeepError("The %s %r is unknown" % (what, value), why, "choose one of them")
     if connections is not None and not (str(connections).isdigit() and int(connections) >= MIN_CONNECTIONS):
         raise PgkeepError(
             "The number of connections %r cannot be used" % (connections,),
@@ -197,8 +198,8 @@ def _checked(
 
 
 def _fitted(wanted: Wanted) -> Budget:
-    """The budget that fits. A default N is lowered first and keeps the work_mem of the greater one: fewer clients shall not
-    each get more memory, or the sum would not fall. A declared N stays; only its work_mem is lowered."""
+    """The budget that fits. A default N is lowered first and keeps the work_mem of the greater one: fewer clients shall
+    not each get more memory, or the sum would not fall. A declared N stays; only its work_mem is lowered."""
     asked = wanted.connections or wanted.profile.connections
     budget = _budget(wanted, wanted.memory, asked)
     if not budget.fits and wanted.connections is None:
@@ -253,8 +254,8 @@ def _maintenance_work_mem(wanted: Wanted, memory: int) -> int:
 
 
 def _autovacuum_work_mem(memory: int, maintenance_work_mem: int) -> int:
-    """Deviation: clamp(M/64, 16 MB, maintenance_work_mem). Unset it would be maintenance_work_mem for each of the workers,
-    3/16 of the memory; so three of them take 5 %."""
+    """Deviation: clamp(M/64, 16 MB, maintenance_work_mem). Unset it would be maintenance_work_mem for each worker, 3/16
+    of the memory; so three of them take 5 %."""
     return min(maintenance_work_mem, max(16 * MB, _whole_kb(memory / 64)))
 
 
@@ -267,21 +268,21 @@ def _memory_settings(wanted: Wanted, budget: Budget) -> dict[str, str]:
         "work_mem": postgres_size(budget.work_mem),
         "autovacuum_max_workers": str(budget.autovacuum_workers),
         "autovacuum_work_mem": postgres_size(budget.autovacuum_work_mem),
-        # Deviation: pgtune says try from 2 GB on. In a container try can pass mmap and then die with SIGBUS when the cgroup's
-        # hugetlb limit is smaller (docker-library/postgres#451).
+        # Deviation: pgtune says try from 2 GB on. In a container that can pass mmap and then die with SIGBUS when the
+        # cgroup's hugetlb limit is smaller (docker-library/postgres#451).
         "huge_pages": "off",
     }
 
 
 def _wal_settings(wanted: Wanted, budget: Budget) -> dict[str, str]:
-    """pgtune's sizes by profile. Deviation: max_wal_size at most max(1 GB, 2 M), so that a small instance neither fills its
-    small disk nor replays 4 GB after a crash; min_wal_size then a quarter of it."""
+    """pgtune's sizes by profile. Deviation: max_wal_size at most max(1 GB, 2 M), so that a small instance neither fills
+    its small disk nor replays 4 GB after a crash; min_wal_size then a quarter of it."""
     maximum = min(wanted.profile.max_wal_bytes, max(1 * GB, 2 * wanted.memory // MB * MB))
     minimum = min(wanted.profile.min_wal_bytes, maximum // 4 // MB * MB)
     # pgtune: 3 % of shared_buffers, at most 16 MB, from 14 MB on 16 MB, at least 32 kB.
     buffers = _whole_kb(budget.shared_buffers * 3 / 100)
     buffers = 16 * MB if buffers > 14 * MB else max(32 * KB, buffers)
-    settings = {
+    return {
         "wal_buffers": postgres_size(buffers),
         "min_wal_size": postgres_size(minimum),
         "max_wal_size": postgres_size(maximum),
@@ -289,7 +290,6 @@ def _wal_settings(wanted: Wanted, budget: Budget) -> dict[str, str]:
         # pgtune: lz4 from 15 on. Debian's packages and the official images are built with it.
         "wal_compression": "lz4" if wanted.major >= 15 else "on",
     }
-    return settings
 
 
 def _planner_settings(wanted: Wanted) -> dict[str, str]:
@@ -328,7 +328,8 @@ def _notes(wanted: Wanted, budget: Budget) -> list[str]:
     plain = _budget(wanted, wanted.memory, asked)
     notes = []
     if budget.connections < asked:
-        notes.append("max_connections lowered from %d to %d so that the memory budget fits" % (asked, budget.connections))
+        counts = (asked, budget.connections)
+        notes.append("max_connections lowered from %d to %d so that the memory budget fits" % counts)
     if budget.work_mem < plain.work_mem:
         sizes = (postgres_size(plain.work_mem), postgres_size(budget.work_mem))
         notes.append("work_mem lowered from %s to %s so that the memory budget fits" % sizes)

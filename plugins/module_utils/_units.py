@@ -46,7 +46,8 @@ def parse_cpus(value: Union[int, float, str]) -> float:
     except (TypeError, ValueError):
         cpus = math.nan
     if isinstance(value, bool) or not 0 < cpus < 10_000:
-        raise PgkeepError("The cpus %r cannot be used" % (value,), "it is not a positive number", "write it as 2 or 0.5")
+        why = "it is not a positive number"
+        raise PgkeepError("The cpus %r cannot be used" % (value,), why, "write it as 2 or 0.5")
     return cpus
 
 

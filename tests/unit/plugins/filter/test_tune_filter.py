@@ -18,7 +18,9 @@ def test_the_filter_is_the_library() -> None:
 
 
 def test_an_error_of_the_library_is_one_message() -> None:
-    with pytest.raises(AnsibleFilterError, match=r"The memory limit 64 MB is too small\. Why: .* Next: give the instance at least"):
+    with pytest.raises(
+        AnsibleFilterError, match=r"The memory limit 64 MB is too small\. Why: .* Next: give the instance at least"
+    ):
         TUNE("64MB")
 
 

@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
-from ansible_collections.pgkeep.postgres.plugins.module_utils._units import human, parse_bytes, parse_cpus, postgres_size
+from ansible_collections.pgkeep.postgres.plugins.module_utils._units import (
+    human,
+    parse_bytes,
+    parse_cpus,
+    postgres_size,
+)
 
 
 @pytest.mark.parametrize(
@@ -50,11 +55,17 @@ def test_cpus_that_are_none_are_refused(text: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "size_bytes, text", [(1073741824, "1GB"), (1610612736, "1536MB"), (5161984, "5041kB"), (268435456, "256MB"), (32768, "32kB")]
+    "size_bytes, text",
+    [(1073741824, "1GB"), (1610612736, "1536MB"), (5161984, "5041kB"), (268435456, "256MB"), (32768, "32kB")],
 )
 def test_postgres_gets_the_greatest_whole_unit(size_bytes: int, text: str) -> None:
     assert postgres_size(size_bytes) == text
 
 
 def test_a_size_for_people() -> None:
-    assert [human(size) for size in (228170137, 1073741824, 10737418240, 512)] == ["217.6 MB", "1 GB", "10 GB", "512 bytes"]
+    assert [human(size) for size in (228170137, 1073741824, 10737418240, 512)] == [
+        "217.6 MB",
+        "1 GB",
+        "10 GB",
+        "512 bytes",
+    ]

@@ -1,0 +1,169 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything the health of one instance is judged by, read once and changed nowhere. Private to the collection."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any, Mapping, Optional
+
+from . import _docker as docker
+from ._declared import MONITOR
+from ._errors import PgkeepError
+from ._keeper import ask
+from ._layout import DATA_MOUNT, REPO_MOUNT, Layout
+from ._probe import Target, certificate, disk, login, mounted_from, published
+from ._retry import retry
+from ._run import Run
+from ._sql import driver
+from ._times import epoch_of
+
+WINDOW_SECONDS = 3600
+
+# The postmaster's first words at every start, and what it says when a crash of one backend threw out all others.
+_STARTED = re.compile(r"LOG:  starting PostgreSQL \d")
+_REINITIALISED = re.compile(r"LOG:  all server processes terminated; reinitializing")
+
+
+def collect(run: Run, layout: Layout, host: Optional[str] = None, port: Optional[int] = None) -> dict[str, Any]:
+    """Facts for judge(). What cannot be read is None and its reason stands in errors, by the same key.
+
+    host and port replace the published ones of the container.
+    """
+    now = time.time()
+    facts: dict[str, Any] = {"instance": layout.name, "now": now, "errors": {}}
+    container = _container(run, layout, facts)
+    target = _target(layout, container, host, port, facts)
+    facts["login"] = _login(target, facts) if target else None
+    facts["certificate"] = _certificate(target, now, facts) if target else None
+    facts["starts"] = _starts(run, container, facts) if container else None
+    for key, destination in (("data", DATA_MOUNT), ("repository", REPO_MOUNT)):
+        facts[key] = _disk(container, destination, key, facts)
+    facts["backup"] = _backup(run, layout, facts)
+    return facts
+
+
+def _container(run: Run, layout: Layout, facts: dict[str, Any]) -> Optional[dict[str, Any]]:
+    found = None
+    try:
+        found = docker.inspect(run, layout.server)
+        if found is None:
+            facts["errors"]["container"] = "there is no container %s" % layout.server
+    except PgkeepError as error:
+        facts["errors"]["container"] = "%s: %s" % (error.what, error.why)
+    facts["container"] = described(found, facts["now"]) if found else None
+    return found
+
+
+def described(container: Mapping[str, Any], now: float) -> dict[str, Any]:
+    """State of a container from docker inspect; ages in seconds, None for what never happened."""
+    state = container["State"]
+    started, created = epoch_of(state["StartedAt"]), epoch_of(container["Created"])
+    return {
+        "state": state["Status"],
+        "health": (state.get("Health") or {}).get("Status"),
+        "exit_code": state["ExitCode"],
+        "error": state.get("Error") or "",
+        "restart_count": container["RestartCount"],
+        "started_age_seconds": None if started is None else now - started,
+        "created_age_seconds": None if created is None else now - created,
+    }
+
+
+def _target(
+    layout: Layout,
+    container: Optional[Mapping[str, Any]],
+    host: Optional[str],
+    port: Optional[int],
+    facts: dict[str, Any],
+) -> Optional[Target]:
+    """Where to log in; None, with the reason, when nobody can listen there."""
+    errors = facts["errors"]
+    if not (host and port):
+        if container is None or not docker.running(container):
+            errors["login"] = "not tried: the server's container does not run"
+            return None
+        address = published(container)
+        if address is None:
+            errors["login"] = "the container publishes no port; give host and port"
+            return None
+        host, port = host or address[0], port or address[1]
+    path = layout.client_dir + "/monitor.password"
+    try:
+        with open(path, encoding="utf-8") as handle:
+            password = handle.read().strip()
+    except OSError as error:
+        errors["login"] = "the password of %s cannot be read: %s: %s" % (MONITOR, path, error.strerror)
+        return None
+    return Target(host, port, MONITOR, password, layout.client_dir + "/ca.crt")
+
+
+def _login(target: Target, facts: dict[str, Any]) -> Optional[dict[str, Any]]:
+    try:
+        return retry(lambda: login(target))
+    except driver().Error as error:
+        # libpq repeats the address in front of every line; the last line is the reason.
+        facts["errors"]["login"] = " ".join(str(error).split())
+        return None
+
+
+def _certificate(target: Target, now: float, facts: dict[str, Any]) -> Optional[dict[str, Any]]:
+    try:
+        return certificate(target, now)
+    except OSError as error:
+        facts["errors"]["certificate"] = str(error)
+        return None
+
+
+def _starts(run: Run, container: Mapping[str, Any], facts: dict[str, Any]) -> Optional[int]:
+    """Restarts within the last hour. Docker keeps no times of them: RestartCount has none and falls back to 0 with a
+    manual restart, and its events are the last 256, which health checks fill in minutes. The log of the container has
+    them: so it is read, but only when something started within the hour at all."""
+    known = facts["container"]
+    young = (known["started_age_seconds"], (facts["login"] or {}).get("statistics_age_seconds"))
+    if not any(age is not None and age < WINDOW_SECONDS for age in young):
+        return 0
+    try:
+        result = docker.attempt(run, ["logs", "--since", "%ds" % WINDOW_SECONDS, container["Name"].lstrip("/")])
+    except PgkeepError as error:
+        facts["errors"]["starts"] = error.why
+        return None
+    return restarts(known, result.stdout + result.stderr)
+
+
+def restarts(container: Mapping[str, Any], log: str) -> int:
+    """How often the server of the container (see described()) began anew within the hour that log covers.
+
+    The first start of a new container is none; a crash that ended all sessions is one although the container stayed.
+    """
+    new = (container["created_age_seconds"] or 0) < WINDOW_SECONDS
+    counted = len(_STARTED.findall(log)) - (1 if new else 0) + len(_REINITIALISED.findall(log))
+    # A server that dies before its first words, or whose messages are translated, leaves only what Docker counts.
+    young = container["started_age_seconds"] is not None and container["started_age_seconds"] < WINDOW_SECONDS
+    certain = container["restart_count"] if new else int(young)
+    return max(counted, certain, 0)
+
+
+def _disk(
+    container: Optional[Mapping[str, Any]], destination: str, key: str, facts: dict[str, Any]
+) -> Optional[dict[str, Any]]:
+    path = mounted_from(container, destination) if container else None
+    if path is None:
+        facts["errors"][key] = "nothing is mounted at %s" % destination if container else facts["errors"]["container"]
+        return None
+    try:
+        return disk(path)
+    except OSError as error:
+        facts["errors"][key] = "%s: %s" % (path, error.strerror)
+        return None
+
+
+def _backup(run: Run, layout: Layout, facts: dict[str, Any]) -> Optional[dict[str, Any]]:
+    try:
+        found: dict[str, Any] = ask(run, layout, ["info"], timeout=60)["backup_info"]
+    except PgkeepError as error:
+        facts["errors"]["backup"] = "%s: %s" % (error.what, error.why)
+        return None
+    return found

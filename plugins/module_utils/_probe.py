@@ -1,0 +1,166 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Looking at a server from outside: a login as an application would, its certificate, its disks.
+
+Nothing here changes anything, and nothing waits longer than it says. Private to the collection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import ssl
+import statistics
+import struct
+import time
+from dataclasses import dataclass
+from typing import Any, Mapping, Optional
+
+from ._layout import PORT
+from ._retry import TRY_SECONDS
+from ._sql import driver, rows
+
+# A server that needs longer for one of these statements is not healthy.
+_STATEMENT_MS = 5000
+
+# pg_ls_archive_statusdir() is allowed to members of pg_monitor; on a standby there is nothing to archive.
+STATISTICS = """
+select current_setting('server_version'), pg_is_in_recovery(),
+       extract(epoch from clock_timestamp() - pg_postmaster_start_time())::bigint,
+       (select count(*) from pg_stat_activity where backend_type = 'client backend'),
+       current_setting('max_connections')::int,
+       current_setting('archive_mode'), a.archived_count, a.failed_count, a.last_failed_wal,
+       extract(epoch from clock_timestamp() - a.last_archived_time)::bigint,
+       extract(epoch from clock_timestamp() - a.last_failed_time)::bigint,
+       coalesce(a.last_failed_time > coalesce(a.last_archived_time, '-infinity'), false),
+       (select count(*) from pg_ls_archive_statusdir() where name like '%%.ready'),
+       extract(epoch from clock_timestamp() - (select stats_reset from pg_stat_bgwriter))::bigint
+from pg_stat_archiver a
+"""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where and as whom to log in; the password is in memory only."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    ca_file: str
+    database: str = "postgres"
+
+
+def published(container: Mapping[str, Any]) -> Optional[tuple[str, int]]:
+    """Host address and port that reach the server, from docker inspect; an address for all is tried on the loopback."""
+    for source in (container["NetworkSettings"].get("Ports"), container["HostConfig"].get("PortBindings")):
+        bindings = (source or {}).get("%d/tcp" % PORT)
+        if bindings and bindings[0].get("HostPort"):
+            address = bindings[0].get("HostIp") or "0.0.0.0"
+            return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address), int(bindings[0]["HostPort"])
+    return None
+
+
+def login(target: Target) -> dict[str, Any]:
+    """Log in over TLS with the certificate verified, time SELECT 1 on the open connection and read the statistics.
+
+    Returns connect_ms (a new login), response_ms (median of three), version, role, uptime_seconds, connections and
+    archiver. psycopg2's errors pass through. One try; the caller repeats.
+    """
+    began = time.perf_counter()
+    opened = driver().connect(
+        host=target.host,
+        port=target.port,
+        user=target.user,
+        password=target.password,
+        dbname=target.database,
+        sslmode="verify-full",
+        sslrootcert=target.ca_file,
+        connect_timeout=TRY_SECONDS,
+        # A network that swallows packets after the login shall not hang us either.
+        tcp_user_timeout=TRY_SECONDS * 1000,
+        options="-c statement_timeout=%d" % _STATEMENT_MS,
+        application_name="pgkeep health",
+    )
+    connect_ms = (time.perf_counter() - began) * 1000
+    with contextlib.closing(opened):
+        opened.autocommit = True
+        response_ms = statistics.median(_timed(opened) for _number in range(3))
+        row = rows(opened, STATISTICS, ())[0]
+    return {"connect_ms": round(connect_ms, 2), "response_ms": round(response_ms, 2), **described(row)}
+
+
+def _timed(opened: Any) -> float:
+    began = time.perf_counter()
+    rows(opened, "select 1")
+    return (time.perf_counter() - began) * 1000
+
+
+def described(row: tuple[Any, ...]) -> dict[str, Any]:
+    """One row of STATISTICS as a mapping; ages in seconds, None where it never happened."""
+    return {
+        "version": row[0].split()[0],
+        "role": "standby" if row[1] else "primary",
+        "uptime_seconds": row[2],
+        "connections": {"used": row[3], "maximum": row[4]},
+        "archiver": {
+            "mode": row[5],
+            "archived_count": row[6],
+            "failed_count": row[7],
+            "last_failed_wal": row[8],
+            "last_archived_age_seconds": row[9],
+            "last_failed_age_seconds": row[10],
+            "failing": row[11],
+            "ready_count": row[12],
+        },
+        # Statistics are lost in a crash; a young age beside an old uptime means the server re-initialised itself.
+        "statistics_age_seconds": row[13],
+    }
+
+
+def certificate(target: Target, now: float) -> dict[str, Any]:
+    """The certificate that is really served, which a file that nobody reloaded is not.
+
+    Returns days_left (a number, or None when verification failed) and error (None, or OpenSSL's words for why).
+    OSError passes through when nothing answers. It speaks PostgreSQL's SSLRequest and leaves without a login.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cafile=target.ca_file)
+    with socket.create_connection((target.host, target.port), timeout=TRY_SECONDS) as plain:
+        # SSLRequest: length 8, code 80877103 (PostgreSQL manual, Message Formats).
+        plain.sendall(struct.pack("!ii", 8, 80877103))
+        if plain.recv(1) != b"S":
+            return {"days_left": None, "error": "the server does not offer TLS"}
+        try:
+            with context.wrap_socket(plain, server_hostname=target.host) as encrypted:
+                found: Any = encrypted.getpeercert()
+        except ssl.SSLCertVerificationError as error:
+            return {"days_left": None, "error": error.verify_message}
+    ends = ssl.cert_time_to_seconds(found["notAfter"])
+    return {"days_left": round((ends - now) / 86400, 1), "error": None}
+
+
+def disk(path: str) -> dict[str, Any]:
+    """Use of the file system below path as df shows it: used_percent of what an ordinary user may fill, inodes_percent
+    (0 where a file system makes them as needed), free_bytes and size_bytes. OSError passes through."""
+    found = os.statvfs(path)
+    used = found.f_blocks - found.f_bfree
+    usable = used + found.f_bavail
+    inodes = found.f_files - found.f_ffree
+    return {
+        "path": path,
+        "used_percent": round(100 * used / usable, 1) if usable else 0.0,
+        "inodes_percent": round(100 * inodes / found.f_files, 1) if found.f_files else 0.0,
+        "free_bytes": found.f_bavail * found.f_frsize,
+        "size_bytes": found.f_blocks * found.f_frsize,
+    }
+
+
+def mounted_from(container: Mapping[str, Any], destination: str) -> Optional[str]:
+    """Folder of the host behind a mount of the container: a volume's mountpoint or the source of a bind mount."""
+    for mount in container.get("Mounts") or []:
+        if mount["Destination"] == destination:
+            return str(mount["Source"])
+    return None
