@@ -1,0 +1,84 @@
+# Every command of the project. `make help` lists them and needs nothing but make and awk.
+
+PYTHON ?= python3
+
+export PYTHON
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Ansible refuses to start in a locale that is not UTF-8; this one is part of every Debian.
+export LC_ALL := C.UTF-8
+
+PLAY := ansible-playbook -i inventories/local
+COLLECTION := pgkeep.postgres
+SHELL_SCRIPTS = .ci/run $(shell grep -lE '^\#!.*(bash|/sh)' scripts/* roles/*/files/* 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.PHONY: help deploy test check lint format types docs changelog sanity unit build images integration molecule bench release clean venv
+
+help: ## This list
+	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+##@ Use
+deploy: ## Bare machine (Debian 12 or 13, as root) to a proven PostgreSQL of inventories/local
+	@scripts/bootstrap deploy
+	@$(PLAY) playbooks/deploy.yml
+
+##@ Test
+test: ## Everything: gates, unit, integration and Molecule scenarios on the real engine
+	@scripts/bootstrap test
+	@$(MAKE) --no-print-directory lint types docs changelog sanity build images
+	@set -a; . ./.work/images.env; set +a; exec pytest --durations=10 tests/unit tests/integration tests/molecule
+
+check: lint types docs changelog sanity build unit ## All that needs neither root nor an engine, under a minute when warm
+
+lint: venv ## yamllint, ruff, shellcheck, ansible-lint
+	yamllint --strict .
+	ruff check .
+	ruff format --check .
+	shellcheck $(SHELL_SCRIPTS)
+	ansible-lint --nocolor
+
+format: venv ## Let ruff lay out the Python files
+	ruff check --fix-only .
+	ruff format .
+
+types: venv ## mypy --strict on the library
+	mypy --strict -p ansible_collections.$(COLLECTION).plugins.module_utils
+
+docs: venv ## Documentation of modules and roles
+	antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck --validate-collection-refs self .
+
+changelog: venv ## Fragments and changelog
+	antsibull-changelog lint
+	antsibull-changelog lint-changelog-yaml --strict changelogs/changelog.yaml
+
+sanity: venv ## ansible-test sanity, without any ignore file
+	scripts/sanity
+
+unit: venv ## The pure library and the rules of the repository
+	pytest
+
+build: venv ## The tarball in .work/dist, installed and syntax-checked as a user would have it
+	scripts/build
+
+images: venv ## Engine and images for the tests, named in .work/images.env
+	@$(PLAY) tests/images.yml
+
+integration: images ## Every module against the real engine
+	@set -a; . ./.work/images.env; set +a; exec pytest tests/integration
+
+molecule: images ## The scenarios: one per user story
+	@set -a; . ./.work/images.env; set +a; exec pytest tests/molecule
+
+bench: images ## The numbers, measured beside plain Docker and pgBackRest in the same run
+	@set -a; . ./.work/images.env; set +a; exec scripts/bench
+
+##@ Maintain
+release: venv ## Move the fragments into the changelog of the version in galaxy.yml
+	antsibull-changelog release --update-existing --reload-plugins --refresh-plugins
+
+clean: ## Remove what make made: .venv, .work, caches (no container, no volume)
+	rm -rf .venv .work .ansible
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+venv:
+	@scripts/bootstrap check
