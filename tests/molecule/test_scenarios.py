@@ -28,8 +28,9 @@ def environment() -> dict[str, str]:
         **os.environ,
         "PATH": os.pathsep.join([tools, os.environ["PATH"]]),
         "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
-        "ANSIBLE_NOCOLOR": "1",
-        "PY_COLORS": "0",
+        "MOLECULE_GLOB": "molecule/*/molecule.yml",
+        "NO_COLOR": "1",
+        "COLUMNS": "140",
     }
 
 
