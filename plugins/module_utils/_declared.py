@@ -30,7 +30,8 @@ from ._layout import (
 MONITOR = "pgkeep_monitor"
 
 # Over TCP and not over the socket: nothing of ours counts as healthy that an application could not reach.
-_HEALTH = HealthCheck("pg_isready -q -h 127.0.0.1 -p %d -d postgres -t 3" % PORT)
+# As a role that pg_hba.conf lets in, or every check would leave a FATAL line in the log.
+_HEALTH = HealthCheck("pg_isready -q -h 127.0.0.1 -p %d -d postgres -U %s -t 3" % (PORT, MONITOR))
 
 
 @dataclass(frozen=True)

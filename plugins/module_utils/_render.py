@@ -92,7 +92,8 @@ def pg_hba(
     lines = [
         "local all postgres peer map=pgkeep",
         "local all all scram-sha-256",
-        *("hostssl %s %s %s scram-sha-256" % ("all", monitor, network) for network in networks),
+        # The loopback of the container, for the engine's health check.
+        *("hostssl all %s %s scram-sha-256" % (monitor, network) for network in ("127.0.0.1/32", *networks)),
         *(
             "hostssl %s %s %s scram-sha-256" % (hba_name(database), hba_name(user), network)
             for database, user in pairs

@@ -336,7 +336,6 @@ error:
 
 from typing import Any
 
-from ansible_collections.pgkeep.postgres.plugins.module_utils import _docker as docker
 from ansible_collections.pgkeep.postgres.plugins.module_utils._declared import declare
 from ansible_collections.pgkeep.postgres.plugins.module_utils._instance import ensure, image_id, remove
 from ansible_collections.pgkeep.postgres.plugins.module_utils._layout import Layout
@@ -401,7 +400,6 @@ SPEC = argument_spec(
 
 
 def manage(run: Run, params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
-    docker.engine(run)
     if params["state"] == "absent":
         return remove(run, Layout(params["name"]), check_mode)
     sizes = {byte_name: parse_bytes(params[name], name) for name, byte_name in SIZES.items()}

@@ -1,0 +1,44 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from ansible_collections.pgkeep.postgres.plugins.module_utils._declared import declare
+from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
+
+from .instance_options import options
+
+SECRETS = ("app-secret", "monitor-secret", "cipher-secret", "KEY")
+
+
+def declared(**more):
+    return declare(options(**more), "sha256:server", "sha256:keeper")
+
+
+def test_every_file_with_a_secret_is_for_one_user_alone():
+    for file in declared().files:
+        holds_secret = any(secret in file.content for secret in SECRETS)
+        assert file.secret == holds_secret, file.path
+        if file.secret:
+            assert file.mode == 0o400
+
+
+def test_every_folder_of_a_file_is_declared_before_it():
+    result = declared()
+    folders = [folder.path for folder in result.folders]
+    assert {file.path.rsplit("/", 1)[0] for file in result.files} <= set(folders)
+    for path in folders:
+        parent = path.rsplit("/", 1)[0]
+        assert parent in ("/etc", "/var/lib") or folders.index(parent) < folders.index(path)
+
+
+def test_own_settings_cannot_be_overridden():
+    with pytest.raises(PgkeepError, match="archive_command.*postgres_server_settings"):
+        declared(settings={"archive_command": "true", "work_mem": "8MB"})
+
+
+@pytest.mark.parametrize("name", ["App", "a", "1app", "app_db", "app/../x", "a" * 40, "app-"])
+def test_a_name_that_no_container_can_have_is_refused(name):
+    with pytest.raises(PgkeepError, match="rename the inventory host"):
+        declared(name=name)

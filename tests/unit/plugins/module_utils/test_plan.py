@@ -1,0 +1,104 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import json
+import socket
+
+import pytest
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _plan as planning
+from ansible_collections.pgkeep.postgres.plugins.module_utils._declared import declare
+from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
+from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
+
+from .instance_options import options, recorded_server
+
+
+class Engine:
+    """Answers inspections from a table and remembers every command."""
+
+    def __init__(self, found):
+        self.found = found
+        self.commands = []
+
+    def __call__(self, argv, data=None, env=None, timeout=None):
+        self.commands.append(argv)
+        _docker, kind, verb, name = argv
+        assert verb == "inspect"
+        if (kind, name) in self.found:
+            return Result(0, json.dumps([self.found[kind, name]]))
+        return Result(1, "", "Error: No such %s: %s" % (kind, name))
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def declared(**more):
+    return declare(options(**{"port": free_port(), **more}), recorded_server()["Image"], "sha256:keeper")
+
+
+def test_the_first_plan_creates_everything_and_asks_only():
+    engine = Engine({})
+    plan = planning.make_plan(engine, declared())
+    targets = [step["target"] for step in plan.steps() if step["action"] == "create"]
+    assert {"volume app-data", "volume app-repo", "volume app-spool", "network pgkeep"} <= set(targets)
+    assert {"container app", "container app-keeper"} <= set(targets)
+    assert plan.interruption_seconds == 0
+    assert all(argv[2] == "inspect" for argv in engine.commands)
+
+
+def test_a_replacement_names_its_field_and_expects_an_interruption(monkeypatch):
+    monkeypatch.setattr(planning, "accepts_writes", lambda layout: True)
+    engine = Engine({("container", "app"): recorded_server()})
+    plan = planning.make_plan(engine, declared(port=5432, memory_bytes=2 << 30))
+    step = next(step for step in plan.steps() if step["target"] == "container app")
+    assert step["action"] == "replace"
+    assert "memory_bytes: 1073741824 -> 2147483648" in step["reason"]
+    assert plan.interruption_seconds > 0
+
+
+def test_a_stopped_container_is_only_started():
+    container = recorded_server()
+    container["State"]["Running"] = False
+    plan = planning.make_plan(Engine({("container", "app"): container}), declared(port=free_port_of(container)))
+    assert plan.server is not None
+    assert plan.server.action == "start"
+
+
+def free_port_of(container):
+    port = free_port()
+    container["HostConfig"]["PortBindings"]["5432/tcp"][0]["HostPort"] = str(port)
+    return port
+
+
+def test_a_stranger_with_our_name_is_left_alone():
+    container = recorded_server()
+    container["Config"]["Labels"] = {}
+    with pytest.raises(PgkeepError, match="did not make"):
+        planning.make_plan(Engine({("container", "app"): container}), declared())
+
+
+def test_a_taken_port_is_found_before_anything_is_done():
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        with pytest.raises(PgkeepError, match="cannot be published.*Address already in use.*ss -ltnp"):
+            planning.make_plan(Engine({}), declared(port=holder.getsockname()[1]))
+
+
+def test_changed_settings_are_the_effective_ones(monkeypatch):
+    wanted = declared(tuned={"work_mem": "4MB", "jit": "off"}, settings={"work_mem": "8MB"})
+    before = declared(tuned={"work_mem": "5MB", "max_connections": "20"}, settings={"work_mem": "8MB"})
+    disk = {file.path: file.content for file in before.files}
+    monkeypatch.setattr(planning, "read", disk.get)
+    assert planning.changed_settings(wanted) == ("jit", "max_connections")
+
+
+def test_only_files_that_a_server_reads_again_cause_a_reload():
+    read_again = {file.path.rsplit("/", 1)[1] for file in declared().files if planning._is_reloaded(file)}
+    assert {"90-user.conf", "pg_hba.conf", "server.crt"} <= read_again
+    assert not {"on_empty", "initdb.args", "pgpass", "pgbackrest.conf", "monitor.password"} & read_again
