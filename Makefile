@@ -9,7 +9,7 @@ export LC_ALL := C.UTF-8
 
 PLAY := ansible-playbook -i inventories/local
 COLLECTION := pgkeep.postgres
-SHELL_SCRIPTS = .ci/run $(shell grep -lE '^\#!.*(bash|/sh)' scripts/* roles/*/files/* 2>/dev/null)
+SHELL_SCRIPTS = .ci/run $(shell grep -lE '^.!/.*(bash|/sh)\b' scripts/* roles/*/files/* 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .PHONY: help deploy test check lint format types docs changelog sanity unit build images integration molecule bench release clean venv
