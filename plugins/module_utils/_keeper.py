@@ -12,16 +12,19 @@ from typing import Any, Optional, Sequence
 from . import _docker as docker
 from ._container import ContainerSpec, create_argv
 from ._errors import PgkeepError
-from ._layout import Layout
+from ._layout import DATA_MOUNT, SPOOL_MOUNT, Layout
 from ._run import Result, Run
 
 COMMAND = "pgkeep"
+
+# The engine's words for docker exec into nothing.
+_NOT_THERE = ("No such container", "is not running", "is paused", "is restarting")
 
 
 def ask(run: Run, layout: Layout, argv: Sequence[str], timeout: Optional[float] = None) -> dict[str, Any]:
     """Run ``pgkeep argv`` in the running keeper and return its object. Raises the keeper's own PgkeepError."""
     result = docker.execute(run, layout.keeper, [COMMAND, *argv], timeout=timeout)
-    if result.rc != 0 and any(words in result.stderr for words in ("No such container", "is not running", "is paused")):
+    if result.rc != 0 and any(words in result.stderr for words in _NOT_THERE):
         raise PgkeepError(
             "The keeper of %s cannot be asked" % layout.name,
             result.stderr.strip(),
@@ -30,24 +33,23 @@ def ask(run: Run, layout: Layout, argv: Sequence[str], timeout: Optional[float] 
     return answer(result, argv)
 
 
-def ask_once(run: Run, keeper: ContainerSpec, argv: Sequence[str], timeout: Optional[float] = None) -> dict[str, Any]:
-    """The same from a container that lives for this one question: for a host whose keeper is gone or broken.
+def once(run: Run, keeper: ContainerSpec, argv: Sequence[str], timeout: Optional[float] = None) -> Result:
+    """Run any command in a container made for it, for a host whose keeper is gone or broken.
 
-    keeper is its spec from the release; the mounts are made read-only where they are not already, except the spool,
-    where the locks lie.
+    keeper is the spec from the release. The data volume is left out, because Docker would make one where it is
+    missing, and what remains is read-only.
     """
+    mounts = []
+    for mount in keeper.mounts:
+        source, inside = mount.split(":")[:2]
+        if inside not in (DATA_MOUNT, SPOOL_MOUNT):
+            mounts.append("%s:%s:ro" % (source, inside))
     spec = replace(
-        keeper,
-        name=keeper.name + "-once",
-        command=(COMMAND, *argv),
-        mounts=tuple(mount if mount.endswith(":ro") or "-spool:" in mount else mount + ":ro" for mount in keeper.mounts),
-        restart="no",
-        ports=(),
-        network="none",
+        keeper, name=keeper.name + "-once", command=tuple(argv), mounts=tuple(mounts), restart="no", network="none"
     )
     docker.remove(run, spec.name)
     try:
-        return answer(docker.attempt(run, create_argv(spec, "run --rm"), timeout=timeout), argv)
+        return docker.attempt(run, create_argv(spec, "run --rm"), timeout=timeout)
     finally:
         docker.remove(run, spec.name)
 

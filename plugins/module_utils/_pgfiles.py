@@ -14,6 +14,8 @@ import struct
 from dataclasses import dataclass
 from typing import Iterable, Optional
 
+from ._wal import lsn
+
 _SEGMENT = re.compile(r"[0-9A-F]{24}\Z")
 _HISTORY_LINE = re.compile(r"^\s*(\d+)\s+([0-9A-F]+/[0-9A-F]+)", re.MULTILINE)
 
@@ -22,18 +24,23 @@ _HISTORY_LINE = re.compile(r"^\s*(\d+)\s+([0-9A-F]+/[0-9A-F]+)", re.MULTILINE)
 # the last checkpoint: redo (8), ThisTimeLineID (4).
 _CONTROL = struct.Struct("=QIIi4xqQQI")
 _CONTROL_VERSIONS = range(1100, 1900)
+_SHUT_DOWN = 1
 
 # XLogLongPageHeaderData in src/include/access/xlog_internal.h, the first bytes of a segment: magic and info (2 each),
 # timeline (4), address of the page (8), rest of a record (4, padded), system identifier (8), segment size (4).
 _SEGMENT_HEAD = struct.Struct("=HHIQI4xQI")
+# With the size of a block (4) behind it, a multiple of 8.
+_SEGMENT_HEAD_ALIGNED = 40
 
 
 @dataclass(frozen=True)
 class Control:
-    """What pg_control says of its data directory. timeline is that of the last checkpoint."""
+    """What pg_control says of its data directory; timeline and checkpoint (bytes) are those of the last checkpoint."""
 
     system_id: int
     timeline: int
+    checkpoint: int
+    shut_down: bool
 
 
 def read_control(data_dir: str) -> Optional[Control]:
@@ -45,46 +52,65 @@ def read_control(data_dir: str) -> Optional[Control]:
         return None
     if len(head) < _CONTROL.size:
         return None
-    system_id, version, *_others, timeline = _CONTROL.unpack(head)
-    return Control(system_id, timeline) if version in _CONTROL_VERSIONS else None
+    system_id, version, _catalog, state, _time, checkpoint, _redo, timeline = _CONTROL.unpack(head)
+    if version not in _CONTROL_VERSIONS:
+        return None
+    return Control(system_id, timeline, checkpoint, state == _SHUT_DOWN)
 
 
-def is_written(name: str, head: bytes, system_id: int) -> bool:
-    """Whether head begins the segment that its file name promises.
+def begins_at(name: str, head: bytes, system_id: int) -> Optional[int]:
+    """The address (bytes) at which the segment called name begins, None when head is not the head of that segment.
 
     PostgreSQL renames old segments to future names before it needs them; such a file has the address of its old
     life in its head and holds nothing.
     """
     if not _SEGMENT.match(name) or len(head) < _SEGMENT_HEAD.size:
-        return False
+        return None
     _magic, _info, _timeline, address, _rest, found_id, size = _SEGMENT_HEAD.unpack(head[: _SEGMENT_HEAD.size])
     if found_id != system_id or size == 0:
-        return False
+        return None
     number = int(name[8:16], 16) * (0x100000000 // size) + int(name[16:24], 16)
-    return bool(address == number * size)
+    return int(address) if address == number * size else None
 
 
-def unarchived_segments(data_dir: str, system_id: int) -> list[str]:
-    """Names of the WAL segments in data_dir that hold something and that the archive has not confirmed, sorted."""
+@dataclass(frozen=True)
+class Unarchived:
+    """WAL that the archive has not confirmed: file names, sorted.
+
+    complete are finished segments and timeline histories, which can still be archived; last is the segment that was
+    being written, None when it holds nothing but the checkpoint of a clean stop.
+    """
+
+    complete: tuple[str, ...]
+    last: Optional[str]
+
+    @property
+    def segments(self) -> int:
+        return sum(1 for name in self.complete if _SEGMENT.match(name)) + (1 if self.last else 0)
+
+
+def unarchived(data_dir: str, control: Control) -> Unarchived:
     folder = os.path.join(data_dir, "pg_wal")
     try:
-        names = sorted(name for name in os.listdir(folder) if _SEGMENT.match(name))
+        names = sorted(os.listdir(folder))
+        status = frozenset(os.listdir(os.path.join(folder, "archive_status")))
     except OSError:
-        return []
-    found = []
+        return Unarchived((), None)
+    histories = [name for name in names if name.endswith(".history") and name + ".ready" in status]
+    written = []
     for name in names:
-        if os.path.exists(os.path.join(folder, "archive_status", name + ".done")):
-            continue
-        with open(os.path.join(folder, name), "rb") as handle:
-            if is_written(name, handle.read(_SEGMENT_HEAD.size), system_id):
-                found.append(name)
-    return found
-
-
-def lsn(text: str) -> int:
-    """0/3000028 as a number of bytes."""
-    high, low = text.split("/")
-    return (int(high, 16) << 32) + int(low, 16)
+        if _SEGMENT.match(name) and name + ".done" not in status:
+            with open(os.path.join(folder, name), "rb") as handle:
+                address = begins_at(name, handle.read(_SEGMENT_HEAD.size), control.system_id)
+            if address is not None:
+                written.append((name, address))
+    last = None
+    if written and written[-1][0] + ".ready" not in status:
+        last, address = written.pop()
+        # A clean stop begins a segment for its checkpoint: the first record, right behind the head.
+        if control.shut_down and control.checkpoint == address + _SEGMENT_HEAD_ALIGNED:
+            last = None
+    return Unarchived((*histories, *(name for name, _address in written)), last)
 
 
 def timeline_of(segment: str) -> int:

@@ -96,8 +96,7 @@ def pgbackrest_time(moment: datetime) -> str:
 
 
 def rfc3339(moment: datetime) -> str:
-    text = moment.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
-    return text
+    return moment.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
 
 
 def moment_of(text: str) -> datetime:
@@ -138,9 +137,7 @@ def choose(
         return Choice(target, _labelled(target, backups), None)
     clean = sorted((backup for backup in backups if backup["clean"]), key=lambda backup: str(backup["stopped_at"]))
     usable = [
-        backup
-        for backup in clean
-        if leads_to(timeline_of(backup["wal_stop"]), backup["lsn_stop"], timeline, parents)
+        backup for backup in clean if leads_to(timeline_of(backup["wal_stop"]), backup["lsn_stop"], timeline, parents)
     ]
     if not usable:
         raise PgkeepError("There is nothing to restore from", _why_none(backups, clean, timeline), _next_label(backups))
@@ -197,7 +194,10 @@ def _why_none(backups: Sequence[Mapping[str, Any]], clean: Sequence[Mapping[str,
             newest["label"],
             "; ".join(newest["reasons"]) or "no reason is known",
         )
-    return "none of the %d clean backups lies on the way to timeline %d, which is in production" % (len(clean), timeline)
+    return "none of the %d clean backups lies on the way to timeline %d, which is in production" % (
+        len(clean),
+        timeline,
+    )
 
 
 def _next_label(backups: Sequence[Mapping[str, Any]]) -> str:

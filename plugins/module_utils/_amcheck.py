@@ -1,0 +1,45 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""pg_amcheck over a restored copy. Private to the collection."""
+
+from __future__ import annotations
+
+from . import _docker as docker
+from ._layout import SOCKET_MOUNT
+from ._run import Result, Run
+
+# Exit code of pg_amcheck (PostgreSQL manual): 2 corruption was found.
+CORRUPT = 2
+_NAMED = 5
+
+
+def argv(jobs: int, heapallindexed: bool) -> list[str]:
+    """All databases, every table and B-tree index. The extension is installed where it is missing, in the copy only."""
+    return [
+        "pg_amcheck",
+        "--all",
+        "--install-missing",
+        *(["--heapallindexed"] if heapallindexed else []),
+        "--jobs=%d" % jobs,
+        "--host=" + SOCKET_MOUNT,
+        "--username=postgres",
+    ]
+
+
+def amcheck(run: Run, container: str, *, jobs: int, heapallindexed: bool, timeout_seconds: float) -> tuple[bool, str]:
+    """(passed, detail) of pg_amcheck in the running container."""
+    return verdict(docker.execute(run, container, argv(jobs, heapallindexed), timeout=timeout_seconds), heapallindexed)
+
+
+def verdict(result: Result, heapallindexed: bool) -> tuple[bool, str]:
+    """Corruption is told on standard output, everything else on standard error."""
+    if result.rc == 0:
+        depth = ", every row found in every index" if heapallindexed else ""
+        return True, "no corruption in any table or B-tree index" + depth
+    lines = [line.strip() for line in (result.stdout if result.rc == CORRUPT else result.stderr).splitlines()]
+    lines = [line for line in lines if line] or ["exit code %d and no message" % result.rc]
+    # A finding is a line that names the object and a line that says what is wrong with it.
+    shown = "; ".join(lines[: _NAMED * 2])
+    more = len(lines) - _NAMED * 2
+    return False, shown + ("; and %d more lines" % more if more > 0 else "")

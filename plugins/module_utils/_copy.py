@@ -1,0 +1,117 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The copy that a restore makes beside the old data: its container, its proof. Private to the collection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Optional, Sequence
+
+from ._container import ContainerSpec, create_argv
+from ._errors import PgkeepError
+from ._layout import DATA_MOUNT, pgdata
+from ._sql import connection, driver, rows
+from ._swap import Directories
+from ._target import Choice
+from ._throwaway import MINIMUM_MEMORY, Place, databases, derive, source_of
+
+# In postgresql.auto.conf after a restore; left there, a later recovery of any kind would stop at an old target.
+_TARGET_SETTINGS = (
+    "recovery_target",
+    "recovery_target_action",
+    "recovery_target_inclusive",
+    "recovery_target_lsn",
+    "recovery_target_name",
+    "recovery_target_time",
+    "recovery_target_timeline",
+    "recovery_target_xid",
+)
+
+_ARCHIVE = """
+cd "$PGDATA"
+for file; do pgbackrest --stanza="$PGKEEP_INSTANCE" --no-archive-async archive-push "pg_wal/$file"; done
+"""
+
+_FACTS = """
+select (select system_identifier::text from pg_control_system()),
+       ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int,
+       to_char(pg_last_xact_replay_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+"""
+
+
+@dataclass(frozen=True)
+class CopyFacts:
+    """What a proven copy says of itself. reached_time is that of the last transaction replayed, RFC 3339 UTC."""
+
+    system_id: str
+    timeline: int
+    reached_time: Optional[str]
+    databases: int
+
+
+def restored_spec(
+    server: ContainerSpec, place: Place, directories: Directories, choice: Choice, *, rescue: bool, beside_server: bool
+) -> ContainerSpec:
+    """The container that restores into directories.inside_beside through the image's entrypoint and starts the result.
+
+    beside_server: the old server keeps its memory meanwhile, so the copy gets half as much.
+    """
+    inside = directories.inside_beside
+    environment = {
+        "PGDATA": inside,
+        # archive-get refuses to work in another directory than the configured one; the environment is stronger.
+        "PGBACKREST_PG1_PATH": inside,
+        "PGKEEP_RESTORE_ARGS": choice.restore_args(),
+    }
+    if rescue:
+        environment["PGKEEP_RESCUE_WAL"] = pgdata(directories.major) + "/pg_wal"
+    memory = max(server.memory_bytes // 2, MINIMUM_MEMORY) if beside_server else server.memory_bytes
+    return derive(
+        server,
+        place,
+        name=server.name + "-restore",
+        role="restore",
+        data=source_of(server, DATA_MOUNT),
+        environment=environment,
+        # Empty means: keep the WAL, somebody will come for it (PostgreSQL manual, archive_command). The copy must not
+        # archive, since it may still be thrown away; but the history and the WAL of the new timeline have to reach
+        # the archive, and the real server finds them marked as ready. With archive_mode off they would be lost.
+        settings={"archive_command": ""},
+        memory_bytes=min(memory, server.memory_bytes),
+        cpus=server.cpus,
+    )
+
+
+def archive_argv(keeper: ContainerSpec, server: ContainerSpec, names: Sequence[str]) -> list[str]:
+    """docker arguments that archive files of the stopped server's pg_wal, oldest first, until one fails."""
+    spec = replace(
+        keeper,
+        name=server.name + "-restore-archive",
+        role="restore",
+        # The first argument after the script is its name.
+        command=("bash", "-euc", _ARCHIVE, "archive", *names),
+        restart="no",
+    )
+    return create_argv(spec, "run --rm")
+
+
+def prove(socket_dir: str) -> CopyFacts:
+    """Read the catalogue of every database, take the target of the recovery out of the settings, return the facts.
+
+    A database that cannot be read raises PgkeepError.
+    """
+    database = "postgres"
+    try:
+        names = databases(socket_dir)
+        for database in names:
+            with connection(socket_dir, database) as opened:
+                rows(opened, "select count(*) from pg_class c join pg_attribute a on a.attrelid = c.oid")
+        database = "postgres"
+        with connection(socket_dir) as opened:
+            for setting in _TARGET_SETTINGS:
+                rows(opened, "alter system reset %s" % setting)
+            system_id, timeline, reached = rows(opened, _FACTS)[0]
+    except driver().Error as error:
+        raise PgkeepError("The copy is not usable", "database %s: %s" % (database, str(error).strip())) from error
+    return CopyFacts(system_id, int(timeline), reached, len(names))

@@ -1,0 +1,122 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a drill found, as one object, and the records of earlier ones on the host. Private to the collection."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from typing import Any, Callable, Optional
+
+from ._errors import PgkeepError
+from ._files import File, Folder, make, read, write
+from ._layout import GID, UID, Layout
+from ._target import moment_of, rfc3339
+
+# A year of daily drills, a few KB each.
+KEEP = 400
+
+
+@dataclass(frozen=True)
+class Check:
+    """One proof. detail is for people, also when it passed."""
+
+    id: str
+    passed: bool
+    detail: str
+    seconds: float
+
+
+@dataclass
+class Drill:
+    """The object of the module drill. passed is None for one that was only planned.
+
+    rto_seconds: from making the container to accepting writes. rpo_seconds: from the commit of the canary row until
+    the row was safe in the repository. rows, tables, databases: what the copy held and the drill counted.
+    """
+
+    instance: str
+    label: str
+    passed: Optional[bool] = None
+    started_at: Optional[str] = None
+    rto_seconds: Optional[float] = None
+    rpo_seconds: Optional[float] = None
+    rows: Optional[int] = None
+    tables: Optional[int] = None
+    databases: Optional[int] = None
+    checks: list[Check] = field(default_factory=list)
+    error: Optional[dict[str, object]] = None
+
+    def check(self, identity: str, function: Callable[[], tuple[bool, str]]) -> bool:
+        """Run one proof and remember how it ended; a PgkeepError is a failed proof."""
+        began = time.monotonic()
+        try:
+            passed, detail = function()
+        except PgkeepError as error:
+            passed, detail = False, "%s: %s" % (error.what, error.why) if error.why else error.what
+        self.checks.append(Check(identity, passed, detail, round(time.monotonic() - began, 3)))
+        return passed
+
+    def failed(self) -> list[Check]:
+        return [check for check in self.checks if not check.passed]
+
+    def to_result(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class DrillError(PgkeepError):
+    """A drill that did not pass; the object with all its checks goes with it."""
+
+    def __init__(self, drill: Drill, why: str, next_step: str) -> None:
+        super().__init__("The drill of %s with backup %s failed" % (drill.instance, drill.label), why, next_step)
+        drill.error = super().to_result()
+        self.drill = drill
+
+    def to_result(self) -> dict[str, object]:
+        return {**super().to_result(), "drill": self.drill.to_result()}
+
+
+def now() -> str:
+    return rfc3339(datetime.now(timezone.utc).replace(microsecond=0))
+
+
+def folder(layout: Layout) -> str:
+    return layout.state_dir + "/drills"
+
+
+def save(layout: Layout, drill: Drill) -> str:
+    """Write the record, readable for the keeper, and return its path. Only the newest KEEP records stay."""
+    make(Folder(folder(layout), 0o750, UID, GID))
+    name = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ.json")
+    path = os.path.join(folder(layout), name)
+    write(File(path, json.dumps(drill.to_result(), indent=1) + "\n", 0o640, UID, GID))
+    for old in _names(layout)[:-KEEP]:
+        os.unlink(os.path.join(folder(layout), old))
+    return path
+
+
+def _names(layout: Layout) -> list[str]:
+    try:
+        return sorted(name for name in os.listdir(folder(layout)) if name.endswith(".json"))
+    except FileNotFoundError:
+        return []
+
+
+def newest_passed(layout: Layout, label: str) -> Optional[dict[str, Any]]:
+    """The record of the last drill that proved this backup, None when there is none that can be read."""
+    for name in reversed(_names(layout)):
+        try:
+            found = json.loads(read(os.path.join(folder(layout), name)) or "")
+        except ValueError:
+            continue
+        if found.get("label") == label and found.get("passed"):
+            return dict(found)
+    return None
+
+
+def is_fresh(record: dict[str, Any], max_age_seconds: int, moment: datetime) -> bool:
+    return (moment - moment_of(record["started_at"])).total_seconds() < max_age_seconds

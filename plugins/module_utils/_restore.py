@@ -1,0 +1,270 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A restore beside the old data, proven, then exchanged. Private to the collection."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any, Optional
+
+from . import _docker as docker
+from ._container import ContainerSpec, create_argv
+from ._copy import CopyFacts, archive_argv, prove, restored_spec
+from ._errors import PgkeepError
+from ._keeper import COMMAND, answer
+from ._layout import DATA_MOUNT, GID, LABEL_INSTANCE, UID, Layout
+from ._lock import hold
+from ._pgfiles import Unarchived, unarchived
+from ._release import utc_stamp
+from ._restore_plan import Plan, Request, make_plan, make_tool, require_confirmed, require_release
+from ._run import Run
+from ._server import wait_until_serving
+from ._swap import Directories
+from ._target import TIME, rfc3339
+from ._throwaway import (
+    Place,
+    discard,
+    host_path,
+    interruptible,
+    prepare,
+    remove_leftovers,
+    source_of,
+    start,
+    wait_until_open,
+)
+
+ROLE = "restore"
+
+# A clean end of a copy takes seconds; it is not the place to wait for hours.
+_BACK_SECONDS = 120
+
+
+class RestoreError(PgkeepError):
+    """A restore that did not happen; rolled_back says whether everything is as before."""
+
+    def __init__(self, error: PgkeepError, what: str, why: str, rolled_back: bool) -> None:
+        super().__init__(what, why, error.next_step, busy=error.busy)
+        self.rolled_back = rolled_back
+
+    def to_result(self) -> dict[str, object]:
+        return {**super().to_result(), "rolled_back": self.rolled_back}
+
+
+@dataclass
+class Progress:
+    """How far a restore has come: what a roll-back has to undo and what the result tells. Moments are monotonic."""
+
+    directories: Directories
+    steps: list[str] = field(default_factory=list)
+    stopped_at: Optional[float] = None
+    created: list[str] = field(default_factory=list)
+    swapped: bool = False
+    kept: Optional[str] = None
+    rescued: int = 0
+
+
+def restore(run: Run, request: Request, check_mode: bool) -> dict[str, Any]:
+    """What the module returns: changed and restore."""
+    require_confirmed(request)
+    layout = Layout(request.name)
+    require_release(layout)
+    if check_mode:
+        plan = make_plan(run, request)
+        return {"changed": True, "restore": _result(plan, plan.steps())}
+    with hold(layout.lock_file, "restore of %s" % layout.name), interruptible():
+        plan = make_plan(run, request)
+        return {"changed": True, "restore": apply(run, plan, request)}
+
+
+def apply(run: Run, plan: Plan, request: Request) -> dict[str, Any]:
+    """Carry out the plan and return the object restore. On any failure everything is as before, see RestoreError."""
+    layout, began = plan.layout, time.monotonic()
+    remove_leftovers(run, layout.name, ROLE)
+    for volume, role in plan.missing_volumes.items():
+        docker.create_volume(run, volume, layout.name, role)
+    directories = plan.directories or Directories(_root(run, plan), plan.major, utc_stamp())
+    directories.remove_copies()
+    progress = Progress(directories)
+    try:
+        facts = _copy(run, plan, request, progress)
+        if progress.stopped_at is None:
+            _stop(run, plan, progress)
+        progress.kept = directories.swap()
+        progress.swapped = True
+        progress.steps.append("Exchanged the data directories")
+        _serve(run, plan, request, progress)
+    except (PgkeepError, OSError) as error:
+        raise _roll_back(run, plan, progress, error) from error
+    ready = time.monotonic()
+    _write_history(plan, facts)
+    _finish(run, plan, request, progress)
+    return _result(
+        plan,
+        progress.steps,
+        facts,
+        progress,
+        rto_seconds=round(ready - began, 3),
+        # Nobody was interrupted where nothing served.
+        interruption_seconds=round(ready - (progress.stopped_at or ready), 3) if plan.serving else None,
+    )
+
+
+def _root(run: Run, plan: Plan) -> str:
+    return host_path(run, source_of(plan.server, DATA_MOUNT))
+
+
+def _copy(run: Run, plan: Plan, request: Request, progress: Progress) -> CopyFacts:
+    """Restore into a directory beside the data and prove it; leaves a cleanly stopped, consistent copy."""
+    layout, directories = plan.layout, progress.directories
+    if plan.serving and plan.choice.target.kind == TIME:
+        # A commit behind the target: recovery to a time ends with an error when the WAL ends before it.
+        answer(make_tool(run, layout, plan.keeper)([COMMAND, "canary"]), ["canary"])
+    if plan.stop_first:
+        _stop(run, plan, progress)
+    if plan.rescue and plan.control is not None:
+        _rescue(run, plan, progress, unarchived(directories.data, plan.control))
+    place = Place(layout.home + "/" + ROLE)
+    prepare(place)
+    rescue_from = os.path.isdir(os.path.join(directories.data, "pg_wal")) and plan.rescue
+    beside_server = plan.running and not plan.stop_first
+    spec = restored_spec(plan.server, place, directories, plan.choice, rescue=rescue_from, beside_server=beside_server)
+    start(run, spec)
+    wait_until_open(run, spec.name, place.socket_dir, request.timeout_seconds)
+    facts = prove(place.socket_dir)
+    docker.stop(run, spec.name)
+    docker.remove(run, spec.name)
+    discard(place)
+    progress.steps.append(
+        "Restored backup %s beside the old data, recovered it to %s and read its %d databases"
+        % (plan.choice.label, plan.choice.target, facts.databases)
+    )
+    return facts
+
+
+def _stop(run: Run, plan: Plan, progress: Progress) -> None:
+    progress.stopped_at = time.monotonic()
+    if plan.running:
+        docker.stop(run, plan.layout.server)
+        progress.steps.append("Stopped the server")
+
+
+def _rescue(run: Run, plan: Plan, progress: Progress, found: Unarchived) -> None:
+    """Archive what the old server could not. The copy reads it from there, and later restores do so too: a segment
+    that recovery only found in pg_wal would be a hole in the archive for ever."""
+    progress.rescued = found.segments
+    if not found.complete:
+        return
+    result = docker.attempt(run, archive_argv(plan.keeper, plan.server, found.complete))
+    if result.rc == 0:
+        progress.steps.append("Archived %d WAL files that only the old data had" % len(found.complete))
+    else:
+        # Not a reason to stop: the copy gets them all the same, see PGKEEP_RESCUE_WAL.
+        words = [line for line in (result.stdout + result.stderr).splitlines() if "ERROR" in line] or ["no message"]
+        progress.steps.append(
+            "The archive did not take %d WAL files (%s): take a full backup as soon as the repository works"
+            % (len(found.complete), words[-1].strip())
+        )
+
+
+def _serve(run: Run, plan: Plan, request: Request, progress: Progress) -> None:
+    _ensure_started(run, plan.server, progress)
+    wait_until_serving(run, plan.layout, request.timeout_seconds)
+    progress.steps.append("Started the server; it accepts writes")
+
+
+def _ensure_started(run: Run, spec: ContainerSpec, progress: Progress) -> None:
+    container = docker.inspect(run, spec.name)
+    if container is None:
+        if spec.network != "none" and docker.network(run, spec.network) is None:
+            docker.docker(run, ["network", "create", "--label", "%s=" % LABEL_INSTANCE, spec.network])
+        docker.docker(run, create_argv(spec), what="The container %s could not be created" % spec.name)
+        progress.created.append(spec.name)
+    if not docker.running(container):
+        docker.start(run, spec.name)
+
+
+def _roll_back(run: Run, plan: Plan, progress: Progress, error: Exception) -> RestoreError:
+    """Everything as before: no copy, the old data in their place, the server running if it ran."""
+    cause = error if isinstance(error, PgkeepError) else PgkeepError("The restore failed", str(error))
+    what = "The restore of %s to %s failed" % (plan.layout.name, plan.choice.target)
+    why = "%s: %s" % (cause.what, cause.why) if cause.why else cause.what
+    try:
+        remove_leftovers(run, plan.layout.name, ROLE)
+        discard(Place(plan.layout.home + "/" + ROLE))
+        if progress.swapped:
+            docker.attempt(run, ["stop", plan.layout.server])
+            progress.directories.swap_back(progress.kept)
+        for name in progress.created:
+            docker.remove(run, name)
+        progress.directories.remove_copies()
+        state = "nothing was changed"
+        if plan.running and progress.stopped_at is not None:
+            docker.start(run, plan.layout.server)
+            if plan.serving:
+                wait_until_serving(run, plan.layout, _BACK_SECONDS)
+            state = "the server was started again on its old data"
+        elif plan.running:
+            state = "the server kept running on its old data"
+    except (PgkeepError, OSError) as second:
+        return RestoreError(cause, what, "%s; and going back failed too: %s" % (why, second), rolled_back=False)
+    return RestoreError(cause, what, "%s; %s" % (why, state), rolled_back=True)
+
+
+def _write_history(plan: Plan, facts: CopyFacts) -> None:
+    """One line for the entrypoint (this instance existed) and for later restores to a time (see timeline_at)."""
+    path = plan.layout.state_dir + "/history"
+    line = "%s restored system-id=%s from=%d timeline=%d\n" % (
+        rfc3339(datetime.now(timezone.utc).replace(microsecond=0)),
+        facts.system_id,
+        plan.timeline_before,
+        facts.timeline,
+    )
+    with open(path, "a", encoding="utf-8") as handle:
+        os.fchown(handle.fileno(), UID, GID)
+        handle.write(line)
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
+def _finish(run: Run, plan: Plan, request: Request, progress: Progress) -> None:
+    """What may fail without taking the restore back: the server serves already."""
+    try:
+        _ensure_started(run, plan.keeper, progress)
+        removed = progress.directories.prune_previous(request.keep_previous)
+        progress.directories.remove_copies()
+        if removed:
+            progress.steps.append("Removed %s" % ", ".join(removed))
+            if progress.kept in removed:
+                progress.kept = None
+    except PgkeepError as error:
+        progress.steps.append("The server serves, but afterwards: %s" % error)
+    progress.steps.append("Take a full backup now: recovery from older ones crosses the change of timeline")
+
+
+def _result(
+    plan: Plan,
+    steps: list[str],
+    facts: Optional[CopyFacts] = None,
+    progress: Optional[Progress] = None,
+    rto_seconds: Optional[float] = None,
+    interruption_seconds: Optional[float] = None,
+) -> dict[str, Any]:
+    kept = progress.kept if progress else None
+    return {
+        "instance": plan.layout.name,
+        "target": str(plan.choice.target),
+        "label": plan.choice.label,
+        "timeline_before": plan.timeline_before,
+        "timeline_after": facts.timeline if facts else None,
+        "reached_time": (facts.reached_time or plan.choice.backup["stopped_at"]) if facts else None,
+        "rescued_segments": progress.rescued if progress else None,
+        "previous_data": kept,
+        "rto_seconds": rto_seconds,
+        "interruption_seconds": interruption_seconds,
+        "undo": progress.directories.undo_command(plan.layout.server, kept) if progress and kept else None,
+        "steps": steps,
+    }

@@ -1,0 +1,283 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a restore will do: read everything, refuse what cannot work, touch nothing. Private to the collection."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any, Callable, Mapping, Optional, Sequence
+
+from . import _docker as docker
+from ._container import ContainerSpec, spec_from_dict
+from ._errors import PgkeepError
+from ._files import read
+from ._keeper import COMMAND, answer, once
+from ._layout import DATA_MOUNT, REPO_MOUNT, SPOOL_MOUNT, Layout
+from ._pgfiles import Control, parse_timeline_history, read_control, timeline_of
+from ._release import read_current, utc_stamp
+from ._run import Result, Run
+from ._server import accepts_writes
+from ._swap import Directories
+from ._target import LABEL, LATEST, TIME, Choice, Target, choose, moment_of, parse_target, timeline_at
+from ._throwaway import require_space, source_of
+
+# Runs a command where the library and pgBackRest are: in the keeper, or in a container made for it.
+Tool = Callable[[Sequence[str]], Result]
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of the module restore."""
+
+    name: str
+    confirm: Optional[str]
+    label: Optional[str]
+    time: Optional[str]
+    keep_previous: int
+    timeout_seconds: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything the restore stands on. timeline_before is the one in production now.
+
+    running: the server's container shall run again if the restore fails. serving: it accepts writes now.
+    control: that of the old data, None when there are none of this instance.
+    """
+
+    layout: Layout
+    server: ContainerSpec
+    keeper: ContainerSpec
+    choice: Choice
+    directories: Optional[Directories]
+    major: int
+    missing_volumes: Mapping[str, str]
+    running: bool
+    serving: bool
+    timeline_before: int
+    control: Optional[Control]
+
+    @property
+    def stop_first(self) -> bool:
+        """The newest state includes what the old server still has to archive, so it stops before the copy is made."""
+        return self.choice.target.kind == LATEST
+
+    @property
+    def rescue(self) -> bool:
+        """Whether WAL that only the old data directory has may be needed to reach the target."""
+        return self.control is not None and self.choice.target.kind != LABEL and (self.stop_first or not self.serving)
+
+    def steps(self) -> list[str]:
+        """The plan in sentences, for check mode."""
+        backup = self.choice.backup
+        steps = ["Create the volume %s" % name for name in self.missing_volumes]
+        if self.stop_first and self.running:
+            steps.append("Stop the server, so that its last WAL is archived")
+        if self.rescue:
+            steps.append("Archive or copy the WAL that only the old data directory has")
+        steps.append(
+            "Restore backup %s of %s beside the old data, to %s"
+            % (self.choice.label, backup["stopped_at"], self.choice.target)
+        )
+        steps.append("Start the copy without network, wait for the end of recovery and read every database")
+        if not self.stop_first and self.running:
+            steps.append("Stop the server")
+        steps.append("Exchange the data directories and start the server; the old data are kept")
+        return steps
+
+
+def make_plan(run: Run, request: Request, now: Optional[datetime] = None) -> Plan:
+    """Raises PgkeepError for everything that can be known before the first change."""
+    layout = Layout(request.name)
+    target = parse_target(request.label, request.time)
+    release = require_release(layout)
+    server, keeper = spec_from_dict(release["server"]), spec_from_dict(release["keeper"])
+    _require_files(layout)
+    _require_images(run, server, keeper)
+    missing = _missing_volumes(run, server)
+    container = docker.inspect(run, layout.server)
+    serving = docker.running(container) and accepts_writes(layout)
+    directories = _directories(run, server, int(release["major"]), missing)
+    control = _own_control(layout, directories)
+    tool = make_tool(run, layout, keeper)
+    info = read_info(tool, layout)
+    choice, timeline = _choose(
+        tool, layout, target, info, control, directories, serving, now or datetime.now(timezone.utc)
+    )
+    path = directories.root if directories else str(docker.engine(run)["DockerRootDir"])
+    require_space(path, int(choice.backup["size_bytes"] * 1.1), "restore of %s" % layout.name)
+    return Plan(
+        layout=layout,
+        server=server,
+        keeper=keeper,
+        choice=choice,
+        directories=directories,
+        major=int(release["major"]),
+        missing_volumes=missing,
+        # A container in a restart loop is one that shall run.
+        running=container is not None and bool(container["State"]["Running"] or container["State"]["Restarting"]),
+        serving=serving,
+        timeline_before=timeline,
+        control=control,
+    )
+
+
+def require_confirmed(request: Request) -> None:
+    if request.confirm != request.name:
+        raise PgkeepError(
+            "The restore of %s is not confirmed" % request.name,
+            "confirm is %s" % ("not given" if request.confirm is None else repr(request.confirm)),
+            "a restore replaces the data of the instance: repeat with confirm=%s if that is what you want"
+            % request.name,
+        )
+
+
+def require_release(layout: Layout) -> dict[str, Any]:
+    release = read_current(layout)
+    if release is None:
+        raise PgkeepError(
+            "The instance %s is not known on this host" % layout.name,
+            "there is no release in %s" % layout.releases_dir,
+            "run the playbook deploy.yml for it first; with on_empty=restore that restores the newest backup too",
+        )
+    return release
+
+
+def _require_files(layout: Layout) -> None:
+    for path in (layout.server_config_dir + "/postgresql.conf", layout.pgbackrest_config_dir + "/pgbackrest.conf"):
+        if not os.path.exists(path):
+            raise PgkeepError(
+                "The instance %s cannot be restored" % layout.name,
+                "%s is missing" % path,
+                "run the playbook deploy.yml, which writes it",
+            )
+
+
+def _require_images(run: Run, *specs: ContainerSpec) -> None:
+    for spec in specs:
+        if docker.image(run, spec.image) is None:
+            raise PgkeepError(
+                "The container %s cannot be made" % spec.name,
+                "its image %s is not on this host" % spec.image,
+                "run the playbook deploy.yml, which obtains it",
+            )
+
+
+def _missing_volumes(run: Run, server: ContainerSpec) -> dict[str, str]:
+    """Volume -> label of its role, for those that the restore makes. The repository is what it restores from."""
+    missing = {}
+    for inside, role in ((DATA_MOUNT, "data"), (SPOOL_MOUNT, "spool"), (REPO_MOUNT, "repo")):
+        source = source_of(server, inside)
+        if source.startswith("/") or docker.volume(run, source) is not None:
+            continue
+        if role == "repo":
+            raise PgkeepError(
+                "The instance %s cannot be restored" % server.instance,
+                "its repository, the volume %s, is gone" % source,
+                "bring the volume back from a copy of the host, or restore from another repository",
+            )
+        missing[source] = role
+    return missing
+
+
+def _directories(run: Run, server: ContainerSpec, major: int, missing: Mapping[str, str]) -> Optional[Directories]:
+    source = source_of(server, DATA_MOUNT)
+    if source in missing:
+        return None
+    found = None if source.startswith("/") else docker.volume(run, source)
+    return Directories(found["Mountpoint"] if found else source, major, utc_stamp())
+
+
+def _own_control(layout: Layout, directories: Optional[Directories]) -> Optional[Control]:
+    """The control file of the old data, unless they are of another database: after a data volume was lost and an
+    empty one initialised by hand, neither its timeline nor its WAL have anything to do with the repository."""
+    control = read_control(directories.data) if directories else None
+    history = read(os.path.join(layout.state_dir, "history")) or ""
+    ids = [word[10:] for word in history.split() if word.startswith("system-id=")]
+    return None if control is None or (ids and ids[-1] != str(control.system_id)) else control
+
+
+def make_tool(run: Run, layout: Layout, keeper: ContainerSpec) -> Tool:
+    if docker.running(docker.inspect(run, layout.keeper)):
+        return lambda argv: docker.execute(run, layout.keeper, argv)
+    return lambda argv: once(run, keeper, argv)
+
+
+def read_info(tool: Tool, layout: Layout) -> dict[str, Any]:
+    argv = [COMMAND, "info"]
+    info: dict[str, Any] = answer(tool(argv), argv[1:])["backup_info"]
+    if info["status"] == "error":
+        raise PgkeepError(
+            "The repository of %s cannot be read" % layout.name,
+            info["status_text"],
+            "correct what it names; a passphrase belongs into the inventory, deploy.yml brings it here",
+        )
+    return info
+
+
+def _choose(
+    tool: Tool,
+    layout: Layout,
+    target: Target,
+    info: Mapping[str, Any],
+    control: Optional[Control],
+    directories: Optional[Directories],
+    serving: bool,
+    now: datetime,
+) -> tuple[Choice, int]:
+    """The backup to start from, and the timeline in production now."""
+    current = _current_timeline(info, control)
+    timeline = current
+    until = None
+    if target.kind == TIME and target.moment is not None:
+        history = read(os.path.join(layout.state_dir, "history")) or ""
+        timeline = timeline_at(target.moment, history, current)
+        # While the server serves, a row and a WAL switch later bring the archive past any moment up to now; and the
+        # old data directory may hold the WAL that the archive has not.
+        window = info.get("recovery_window") or {}
+        if not serving and control is None and window.get("to"):
+            until = moment_of(window["to"])
+    parents = _parents(tool, layout, timeline, directories) if timeline > 1 and target.kind != LABEL else {}
+    choice = choose(target, info["backups"], timeline=timeline, parents=tuple(parents.items()), until=until, now=now)
+    return choice, current
+
+
+def _current_timeline(info: Mapping[str, Any], control: Optional[Control]) -> int:
+    """The old data know it best: after an undone restore the archive has a newer timeline that is not in production."""
+    if control is not None:
+        return control.timeline
+    newest = (info.get("wal") or {}).get("max")
+    if newest:
+        return timeline_of(newest)
+    stops = [backup["wal_stop"] for backup in info["backups"]]
+    return timeline_of(stops[-1]) if stops else 1
+
+
+def _parents(tool: Tool, layout: Layout, timeline: int, directories: Optional[Directories]) -> dict[int, int]:
+    """The history of timeline, from the old data directory or from the repository."""
+    name = "%08X.history" % timeline
+    text = read(os.path.join(directories.data, "pg_wal", name)) if directories else None
+    if text is None:
+        text = _from_archive(tool, layout, name)
+    return parse_timeline_history(text)
+
+
+def _from_archive(tool: Tool, layout: Layout, name: str) -> str:
+    archive = posixpath.join("archive", layout.name)
+    tool_argv = ["pgbackrest", "--stanza=" + layout.name, "--log-level-console=off", "--log-level-stderr=error"]
+    listed = tool([*tool_argv, "repo-ls", archive])
+    # Folders are called 17-1, 18-2 …: version and number of the stanza's upgrade.
+    names = [word for word in listed.stdout.split() if word.partition("-")[2].isdigit()]
+    folders = sorted(names, key=lambda word: int(word.partition("-")[2]))
+    found = tool([*tool_argv, "repo-get", posixpath.join(archive, folders[-1] if folders else "", name)])
+    if found.rc != 0 or not folders:
+        raise PgkeepError(
+            "The history of timeline %s cannot be read" % name[:8],
+            (listed.stderr + found.stderr).strip() or "the archive is empty",
+            "name a backup with label; that needs no history",
+        )
+    return found.stdout

@@ -1,0 +1,140 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Data directories side by side on one volume: the serving one, its replacement, the previous.
+
+Private to the collection.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from dataclasses import dataclass
+from typing import Optional
+
+from ._errors import PgkeepError
+from ._layout import DATA_MOUNT, pgdata
+
+
+@dataclass(frozen=True)
+class Directories:
+    """root is the host path of DATA_MOUNT; stamp makes the names of one restore unique and sorts by time."""
+
+    root: str
+    major: int
+    stamp: str
+
+    def _host(self, inside: str) -> str:
+        return self.root + inside[len(DATA_MOUNT) :]
+
+    @property
+    def data(self) -> str:
+        return self._host(pgdata(self.major))
+
+    @property
+    def inside_beside(self) -> str:
+        """The replacement's path in a container; beside is the same on the host."""
+        return "%s.restore-%s" % (pgdata(self.major), self.stamp)
+
+    @property
+    def beside(self) -> str:
+        return self._host(self.inside_beside)
+
+    @property
+    def previous(self) -> str:
+        return "%s.previous-%s" % (self.data, self.stamp)
+
+    def has_data(self) -> bool:
+        return os.path.isdir(self.data) and bool(os.listdir(self.data))
+
+    def named(self, kind: str) -> list[str]:
+        """Paths of everything of a kind (restore or previous), oldest first."""
+        parent, base = os.path.split(self.data)
+        if not os.path.isdir(parent):
+            return []
+        return [
+            os.path.join(parent, name)
+            for name in sorted(os.listdir(parent))
+            if name.startswith("%s.%s-" % (base, kind))
+        ]
+
+    def swap(self) -> Optional[str]:
+        """Put the replacement in the place of the data and return the path of the old ones, None when there were none.
+
+        Two renames: a crash between them leaves no data directory, and neither a server nor a restore takes that for
+        a new instance.
+        """
+        try:
+            kept = None
+            if self.has_data():
+                os.rename(self.data, self.previous)
+                kept = self.previous
+            elif os.path.isdir(self.data):
+                os.rmdir(self.data)
+            try:
+                os.rename(self.beside, self.data)
+            except OSError:
+                if kept:
+                    os.rename(kept, self.data)
+                raise
+            _flush(os.path.dirname(self.data))
+        except OSError as error:
+            raise _failed("The data directories could not be exchanged", error) from error
+        return kept
+
+    def swap_back(self, kept: Optional[str]) -> None:
+        """Undo swap(): the replacement becomes a copy to be removed, the old data serve again."""
+        try:
+            os.rename(self.data, self.beside)
+            if kept:
+                os.rename(kept, self.data)
+            _flush(os.path.dirname(self.data))
+        except OSError as error:
+            raise _failed("The data directories could not be changed back", error) from error
+
+    def remove_copies(self) -> list[str]:
+        """Remove what this and interrupted restores left; never the data, never a previous directory."""
+        return _remove(self.named("restore"))
+
+    def prune_previous(self, keep: int) -> list[str]:
+        """Remove the oldest previous directories until keep are left."""
+        found = self.named("previous")
+        return _remove(found[: max(len(found) - keep, 0)])
+
+    def undo_command(self, server: str, kept: str) -> str:
+        """One line for a shell: the previous data serve again and the restored ones are kept aside."""
+        aside = "%s.undone-%s" % (self.data, self.stamp)
+        steps = (
+            ["docker", "stop", server],
+            ["mv", self.data, aside],
+            ["mv", kept, self.data],
+            ["docker", "start", server],
+        )
+        return " && ".join(" ".join(shlex.quote(word) for word in words) for words in steps)
+
+
+def _remove(paths: list[str]) -> list[str]:
+    try:
+        for path in paths:
+            if os.path.isdir(path) and not os.path.islink(path):
+                shutil.rmtree(path)
+            else:
+                # The lock file that the entrypoint puts beside every data directory.
+                os.unlink(path)
+    except OSError as error:
+        raise _failed("A directory could not be removed", error) from error
+    return paths
+
+
+def _flush(directory: str) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _failed(what: str, error: OSError) -> PgkeepError:
+    return PgkeepError(what, str(error), "look at the volume's directory on the host; nothing was deleted")

@@ -1,0 +1,273 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A server that lives for one drill or one restore: restored by the image's own entrypoint, alone, without network.
+
+Private to the collection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import time
+from dataclasses import dataclass, replace
+from typing import Any, Callable, Iterator, Mapping, Sequence
+
+from . import _docker as docker
+from ._container import ContainerSpec, create_argv
+from ._errors import PgkeepError
+from ._files import File, Folder, make, write
+from ._layout import CONFIG_MOUNT, DATA_MOUNT, GID, SOCKET_MOUNT, SPOOL_MOUNT, STATE_MOUNT, UID
+from ._retry import retryable
+from ._run import Run
+from ._sql import connection, driver, rows
+from ._units import MB, postgres_size
+
+# A smaller server cannot run amcheck and recovery side by side.
+MINIMUM_MEMORY = 256 * MB
+
+# What a copy never does, whatever the settings of the instance say.
+_ALONE = {
+    "listen_addresses": "",
+    "logging_collector": "off",
+    "log_destination": "stderr",
+    # Without hot standby no setting has to reach the value that the server had when the backup was taken, and a
+    # login succeeds exactly when recovery is over.
+    "hot_standby": "off",
+    "autovacuum": "off",
+}
+
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Host folder of a throw-away server: its sockets, spool, state and its own word for an empty data directory."""
+
+    home: str
+
+    @property
+    def socket_dir(self) -> str:
+        return self.home + "/run"
+
+    @property
+    def spool_dir(self) -> str:
+        return self.home + "/spool"
+
+    @property
+    def state_dir(self) -> str:
+        return self.home + "/state"
+
+    @property
+    def on_empty(self) -> str:
+        return self.home + "/on_empty"
+
+
+def derive(
+    server: ContainerSpec,
+    place: Place,
+    *,
+    name: str,
+    role: str,
+    data: str,
+    environment: Mapping[str, str],
+    settings: Mapping[str, str],
+    memory_bytes: int,
+    cpus: float,
+) -> ContainerSpec:
+    """The throw-away container, from the spec of the real one: same image, entrypoint and settings.
+
+    data is the volume or host path for DATA_MOUNT. The repository is read-only and spool, state and sockets are its
+    own, so nothing it does can reach the instance; settings are added on the command line and win.
+    """
+    sources = {
+        DATA_MOUNT: data,
+        SPOOL_MOUNT: place.spool_dir,
+        STATE_MOUNT: place.state_dir,
+        SOCKET_MOUNT: place.socket_dir,
+    }
+    mounts = []
+    for mount in server.mounts:
+        source, inside = mount.split(":")[:2]
+        if inside in sources:
+            mounts.append("%s:%s" % (sources[inside], inside))
+        else:
+            mounts.append("%s:%s:ro" % (source, inside))
+    mounts.append("%s:%s/on_empty:ro" % (place.on_empty, CONFIG_MOUNT))
+    words = {**_ALONE, "shared_buffers": postgres_size(memory_bytes // 4), **settings}
+    return replace(
+        server,
+        name=name,
+        role=role,
+        command=("server", *(word for item in words.items() for word in ("-c", "%s=%s" % item))),
+        environment={**server.environment, **environment},
+        mounts=tuple(mounts),
+        memory_bytes=memory_bytes,
+        cpus=cpus,
+        shm_bytes=min(server.shm_bytes, memory_bytes),
+        network="none",
+        ports=(),
+        restart="no",
+        health=None,
+    )
+
+
+def prepare(place: Place) -> None:
+    """Make the folders of place, empty."""
+    discard(place)
+    make(Folder(place.home, 0o750))
+    for path in (place.socket_dir, place.spool_dir, place.state_dir):
+        make(Folder(path, 0o750, UID, GID))
+    # The instance may say refuse; this server exists to restore.
+    write(File(place.on_empty, "restore\n"))
+
+
+def discard(place: Place) -> None:
+    if os.path.isdir(place.home):
+        shutil.rmtree(place.home)
+
+
+def source_of(spec: ContainerSpec, inside: str) -> str:
+    """The volume or host path that spec mounts at inside."""
+    for mount in spec.mounts:
+        source, path = mount.split(":")[:2]
+        if path == inside:
+            return source
+    raise PgkeepError(
+        "The release of %s cannot be used" % spec.instance,
+        "its server mounts nothing at %s" % inside,
+        "run the playbook deploy.yml, which writes a new release",
+    )
+
+
+def host_path(run: Run, source: str) -> str:
+    """Where the files of a mount lie on the host: source is a path already or the name of a volume."""
+    if source.startswith("/"):
+        return source
+    found = docker.volume(run, source)
+    if found is None:
+        raise PgkeepError(
+            "The volume %s cannot be read" % source, "there is no such volume", "look at docker volume ls"
+        )
+    return str(found["Mountpoint"])
+
+
+def wait_until_open(
+    run: Run,
+    name: str,
+    socket_dir: str,
+    timeout_seconds: float,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Wait until the server accepts writes. Raises PgkeepError with the log's own words when its container ends."""
+    began = asked = clock()
+    while not is_open(socket_dir):
+        now = clock()
+        # A question to the engine costs ten times a login.
+        if now - asked >= 0.5:
+            asked = now
+            if not docker.running(docker.inspect(run, name)):
+                raise PgkeepError("The copy could not be restored", last_words(run, name))
+        if now - began > timeout_seconds:
+            raise PgkeepError(
+                "The copy was not ready in time",
+                "it did not accept writes within %d s; its last words: %s" % (timeout_seconds, last_words(run, name)),
+                "repeat with a greater timeout_seconds",
+            )
+        sleep(0.05)
+
+
+def is_open(socket_dir: str) -> bool:
+    """Whether a login succeeds and the server is out of recovery. Raises PgkeepError for a login that never will."""
+    try:
+        with connection(socket_dir) as opened:
+            return bool(rows(opened, "select not pg_is_in_recovery()")[0][0])
+    except driver().OperationalError as error:
+        if retryable(error):
+            return False
+        raise PgkeepError("The copy refuses the superuser", str(error).strip()) from error
+
+
+def last_words(run: Run, name: str) -> str:
+    """Why a copy ended, from its log: the entrypoint's reason, else PostgreSQL's fatal lines, else the last line."""
+    return explain(docker.logs_tail(run, name, 100))
+
+
+def explain(log: str) -> str:
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    refusals = [line for line in lines if line.startswith("pgkeep: ") and " Why: " in line]
+    if refusals:
+        return refusals[-1][len("pgkeep: ") :].split(" Next: ")[0]
+    found = [line for line in lines if any(mark in line for mark in ("FATAL:", "PANIC:", "ERROR:", "last completed"))]
+    # pgBackRest says the cause first, PostgreSQL last; three lines hold both.
+    words = [_without_prefix(line) for line in found[-3:]] or lines[-1:]
+    return "; ".join(words) or "the log is empty"
+
+
+def _without_prefix(line: str) -> str:
+    """Without time and process id."""
+    for mark in ("FATAL:", "PANIC:", "ERROR:", "LOG:"):
+        if mark in line:
+            return (mark if mark != "LOG:" else "") + line.split(mark, 1)[1]
+    return line
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Make a polite kill, and the end of the connection, an error like any other, so that cleaning up happens."""
+
+    def stop(number: int, _frame: Any) -> None:
+        for each in _SIGNALS:
+            # One is enough: a second must not interrupt the cleaning up.
+            signal.signal(each, signal.SIG_IGN)
+        raise PgkeepError("The operation was stopped", "signal %s" % signal.Signals(number).name, "run it again")
+
+    before = {number: signal.signal(number, stop) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def start(run: Run, spec: ContainerSpec) -> None:
+    docker.docker(run, create_argv(spec, "run --detach"), what="The container %s could not be started" % spec.name)
+
+
+def remove_leftovers(run: Run, instance: str, role: str) -> list[str]:
+    """Remove containers and volumes that carry our labels with role; returns their names."""
+    containers = docker.labelled(run, "container", instance, role)
+    for name in containers:
+        docker.remove(run, name)
+    volumes = docker.labelled(run, "volume", instance, role)
+    for name in volumes:
+        docker.remove_volume(run, name)
+    return [*containers, *volumes]
+
+
+def free_bytes(path: str) -> int:
+    """Space for an ordinary user on the file system of path or, where it is not there yet, of its first parent."""
+    while not os.path.exists(path):
+        path = os.path.dirname(path)
+    found = os.statvfs(path)
+    return found.f_bavail * found.f_frsize
+
+
+def require_space(path: str, needed_bytes: int, what: str) -> None:
+    free = free_bytes(path)
+    if free < needed_bytes:
+        raise PgkeepError(
+            "The %s cannot start" % what,
+            "the copy needs %d MB on the file system of %s and %d MB are free" % (needed_bytes // MB, path, free // MB),
+            "free space there, then repeat; nothing was changed",
+        )
+
+
+def databases(socket_dir: str) -> Sequence[str]:
+    """Names of the databases that accept connections."""
+    with connection(socket_dir) as opened:
+        return [name for (name,) in rows(opened, "select datname from pg_database where datallowconn order by datname")]
