@@ -1,0 +1,75 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything that is known about an instance's backups, as one object. Private to the collection."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Optional
+
+from . import _backup_repository as repository
+from . import _backup_server as server
+from . import _evidence_files as evidence
+from . import _pgbackrest as pgbackrest
+from ._backup_repository import Keeper
+from ._errors import PgkeepError
+from ._evidence import Backup, Window, judge, window
+from ._pgbackrest_errors import excerpt
+from ._times import rfc3339
+
+_STATUS = {pgbackrest.OK: "ok", pgbackrest.NO_BACKUP: "empty", pgbackrest.MISSING_PATH: "missing"}
+
+_NAMED = 20
+
+
+def info(keeper: Keeper) -> dict[str, Any]:
+    """The backup_info object; a repository that cannot be used and a server that is down leave parts of it empty."""
+    snapshot = repository.snapshot(keeper)
+    backups = judge(keeper.instance, snapshot, evidence.notes(keeper))
+    known = window(keeper.instance, snapshot, backups)
+    problem = repository.problem(keeper, snapshot.info)
+    files = pgbackrest.files(keeper.instance, snapshot.listing)
+    return {
+        "instance": keeper.instance,
+        "status": _STATUS.get(snapshot.info.code, "error"),
+        "status_text": str(problem) if problem else excerpt(snapshot.info.message),
+        "encrypted": snapshot.info.cipher != "none",
+        "backups": [backup.to_result() for backup in backups],
+        "newest_clean": _newest(backup for backup in backups if backup.clean),
+        "newest_proven": _newest(backup for backup in backups if backup.clean and backup.proven_at),
+        "recovery_window": _window(known),
+        "wal": _wal(keeper, snapshot, known),
+        "repository_bytes": sum(entry.size for entry in files),
+        "repository_free_bytes": repository.free_bytes(keeper),
+        "running": snapshot.info.running,
+    }
+
+
+def _newest(backups: Any) -> Optional[str]:
+    labels: list[Backup] = list(backups)
+    return labels[-1].label if labels else None
+
+
+def _window(known: Window) -> Optional[dict[str, str]]:
+    if known.since is None or known.until is None:
+        return None
+    return {"from": rfc3339(known.since), "to": rfc3339(known.until)}
+
+
+def _wal(keeper: Keeper, snapshot: pgbackrest.Snapshot, known: Window) -> dict[str, Any]:
+    archive_id = snapshot.info.archive_id or ""
+    segments = pgbackrest.archived(keeper.instance, archive_id, snapshot.listing)
+    failing_since: Optional[float] = None
+    with contextlib.suppress(PgkeepError):
+        # A server that is down archives nothing and fails at nothing.
+        failing_since = server.archiver(keeper).failing_since
+    return {
+        "min": min(segments, default=None),
+        "max": max(segments, default=None),
+        "missing": list(known.missing[:_NAMED]),
+        "last_archived_at": rfc3339(max(segments.values())) if segments else None,
+        "ready_count": len(server.ready(keeper)),
+        "failing_since": None if failing_since is None else rfc3339(failing_since),
+        "error": excerpt(repository.archiver_error(keeper)) or None,
+    }

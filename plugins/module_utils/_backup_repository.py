@@ -1,0 +1,150 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""pgBackRest run by the keeper: commands in, one snapshot of the repository out. Private to the collection."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from dataclasses import dataclass
+from typing import Optional
+
+from . import _pgbackrest as pgbackrest
+from ._errors import PgkeepError
+from ._layout import REPO_MOUNT, SOCKET_MOUNT, SPOOL_MOUNT, STATE_MOUNT
+from ._pgbackrest_errors import Circumstances, failure
+from ._run import Result, Run
+
+# Everything speaks of the first repository: backups go there, and it alone is always configured.
+REPOSITORY = "--repo=1"
+
+_HISTORY = re.compile(r"[0-9A-F]{8}\.history\Z")
+
+# On standard output stands the answer and nothing else; errors are on standard error.
+_QUIET = ("--log-level-console=off", "--log-level-stderr=error")
+
+
+@dataclass(frozen=True)
+class Keeper:
+    """Where the keeper's commands work. The folders differ from the image's only in tests."""
+
+    instance: str
+    run: Run
+    data: str
+    repository: str = REPO_MOUNT
+    spool: str = SPOOL_MOUNT
+    state: str = STATE_MOUNT
+    sockets: str = SOCKET_MOUNT
+
+    @property
+    def lock_file(self) -> str:
+        return self.spool + "/pgkeep.lock"
+
+    @property
+    def evidence_dir(self) -> str:
+        return self.state + "/evidence"
+
+
+def command(keeper: Keeper, words: list[str], timeout: Optional[float] = None) -> Result:
+    """Run pgbackrest for the instance's stanza; what it logs is on standard output."""
+    argv = ["pgbackrest", "--stanza=" + keeper.instance, "--log-level-console=info", "--log-level-stderr=off", *words]
+    result: Result = keeper.run(argv, timeout=timeout)
+    return result
+
+
+def checked(keeper: Keeper, what: str, words: list[str]) -> str:
+    """As command(), but a failure raises; what names what did not happen. Returns the log."""
+    result = command(keeper, words)
+    if result.rc != 0:
+        raise failure(what, result.stdout + result.stderr, result.rc, circumstances(keeper))
+    return result.stdout
+
+
+def _answer(keeper: Keeper, what: str, words: list[str]) -> str:
+    result: Result = keeper.run(["pgbackrest", "--stanza=" + keeper.instance, REPOSITORY, *_QUIET, *words])
+    if result.rc != 0:
+        raise failure(what, result.stderr, result.rc, circumstances(keeper))
+    return result.stdout
+
+
+def information(keeper: Keeper) -> pgbackrest.Info:
+    """What info says. Raises PgkeepError when pgBackRest does not even run; problem() judges what it says."""
+    return pgbackrest.parse_info(_answer(keeper, "The repository gives no information", ["info", "--output=json"]))
+
+
+def listing(keeper: Keeper, folder: str, *, recurse: bool = False) -> dict[str, pgbackrest.Entry]:
+    """What is below folder of the repository, empty or not there alike; the paths begin below it."""
+    words = [
+        "repo-ls",
+        "--sort=none",
+        "--output=json",
+        *(["--recurse"] if recurse else []),
+        *([folder] if folder else []),
+    ]
+    return pgbackrest.parse_listing(_answer(keeper, "The files of the repository cannot be listed", words))
+
+
+def snapshot(keeper: Keeper) -> pgbackrest.Snapshot:
+    """Everything that evidence is judged by. A repository that cannot be read has only the info that says so."""
+    info = information(keeper)
+    if info.code == pgbackrest.OTHER:
+        return pgbackrest.Snapshot(info)
+    # One listing of everything: backups and archive together cost one process.
+    everything = listing(keeper, "", recurse=True)
+    timeline, history = _history(keeper, info, everything)
+    return pgbackrest.Snapshot(info, everything, timeline, history, _page_errors(keeper, info))
+
+
+def _page_errors(keeper: Keeper, info: pgbackrest.Info) -> dict[str, tuple[str, ...]]:
+    what = "The damaged files of a backup cannot be listed"
+    return {
+        backup.label: pgbackrest.parse_error_list(
+            _answer(keeper, what, ["info", "--output=json", "--set=" + backup.label])
+        )
+        for backup in info.backups
+        if backup.error
+    }
+
+
+def _history(keeper: Keeper, info: pgbackrest.Info, everything: pgbackrest.Listing) -> tuple[int, str]:
+    folder = pgbackrest.archive_folder(keeper.instance, info.archive_id or "")
+    names = (path[len(folder) :] for path in everything if path.startswith(folder))
+    newest = max((name for name in names if _HISTORY.match(name)), default=None)
+    if newest is None:
+        return 1, ""
+    what = "The history of the newest timeline cannot be read"
+    return int(newest[:8], 16), _answer(keeper, what, ["repo-get", folder + newest])
+
+
+def archiver_error(keeper: Keeper) -> str:
+    """What the asynchronous archiver last failed with; empty when it works. The first line is its exit code."""
+    for path in sorted(glob.glob("%s/archive/%s/out/*.error" % (glob.escape(keeper.spool), keeper.instance))):
+        try:
+            with open(path, encoding="utf-8", errors="replace") as handle:
+                return "".join(handle.readlines()[1:])
+        except FileNotFoundError:
+            # Archived in this moment.
+            continue
+    return ""
+
+
+def free_bytes(keeper: Keeper) -> Optional[int]:
+    """Free bytes for the repository, None when it is not on a mounted disk."""
+    try:
+        disk = os.statvfs(keeper.repository)
+    except OSError:
+        return None
+    return disk.f_bavail * disk.f_frsize
+
+
+def circumstances(keeper: Keeper) -> Circumstances:
+    return Circumstances(archiver_error(keeper), free_bytes(keeper))
+
+
+def problem(keeper: Keeper, info: pgbackrest.Info) -> Optional[PgkeepError]:
+    """Why this repository cannot take a backup; None when it can, also when it has no stanza yet."""
+    if info.code in (pgbackrest.OK, pgbackrest.NO_BACKUP, pgbackrest.MISSING_PATH):
+        return None
+    return failure("The repository of %s cannot be used" % keeper.instance, info.message, 0, circumstances(keeper))

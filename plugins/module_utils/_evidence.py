@@ -1,0 +1,179 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What makes a backup clean, from evidence alone. Pure; private to the collection.
+
+pgBackRest's exit codes and its info say "ok" for a backup with damaged pages, for one whose folder was deleted and for
+one whose WAL has a hole. Clean is a backup that is in info, without page errors, made by a command that ended with 0,
+with its manifest in the repository and every WAL segment it needs in the archive, and whose base backups are clean too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Collection, Mapping, Optional
+
+from . import _wal as wal
+from ._pgbackrest import DRILL_ANNOTATION, Info, RawBackup, Snapshot, archived, backup_folder, labels_with_manifest
+from ._times import rfc3339
+
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Note:
+    """What the keeper wrote down when it made a backup: pgBackRest's exit code, the rows it counted (None when not one
+    table could be counted) and the tables that could not be read because they are damaged."""
+
+    rc: int = 0
+    rows: Optional[int] = None
+    unreadable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Backup:
+    """One backup as modules and keeper return it. Times are RFC 3339 UTC; page_errors are the damaged files."""
+
+    label: str
+    type: str
+    prior: Optional[str]
+    started_at: str
+    stopped_at: str
+    duration_seconds: int
+    size_bytes: int
+    repository_bytes: int
+    wal_start: str
+    wal_stop: str
+    lsn_start: str
+    lsn_stop: str
+    clean: bool
+    reasons: list[str]
+    proven_at: Optional[str]
+    rows: Optional[int]
+    page_errors: list[str]
+
+    def to_result(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def _archive_of(backup: RawBackup, info: Info) -> str:
+    """The id of the archive that holds the backup's WAL, empty when it is gone."""
+    return next((archive.id for archive in info.archives if archive.database_id == backup.database_id), "")
+
+
+def segment_size(info: Info, archive_id: str) -> int:
+    return wal.segment_size((b.lsn_start, b.wal_start) for b in info.backups if _archive_of(b, info) == archive_id)
+
+
+def judge(instance: str, snapshot: Snapshot, notes: Mapping[str, Note]) -> list[Backup]:
+    """All backups of the snapshot, oldest first, each with the reasons why it is not clean."""
+    info = snapshot.info
+    manifests = labels_with_manifest(snapshot.listing, backup_folder(instance))
+    segments = {archive.id: archived(instance, archive.id, snapshot.listing) for archive in info.archives}
+    sizes = {archive.id: segment_size(info, archive.id) for archive in info.archives}
+    judged: list[Backup] = []
+    reasons: dict[str, list[str]] = {}
+    # A backup comes after everything it builds on, so one pass is enough.
+    for raw in sorted(info.backups, key=lambda backup: backup.label):
+        archive_id = _archive_of(raw, info)
+        errors = snapshot.page_errors.get(raw.label, ())
+        reasons[raw.label] = [
+            *_own_reasons(raw, manifests, errors, notes.get(raw.label, Note())),
+            *_wal_reasons(raw, segments.get(archive_id, {}), sizes.get(archive_id, wal.DEFAULT_SIZE)),
+            *(
+                "%s, which it builds on, is not clean" % label
+                for label in raw.references
+                if reasons.get(label, ["gone"])
+            ),
+        ]
+        judged.append(_backup(raw, reasons[raw.label], errors, notes.get(raw.label, Note())))
+    return judged
+
+
+def _own_reasons(raw: RawBackup, manifests: Collection[str], errors: Collection[str], note: Note) -> list[str]:
+    found = []
+    if raw.label not in manifests:
+        found.append("its manifest is not in the repository: the backup was deleted there")
+    if raw.error or errors:
+        found.append("page checksum errors in %s" % (_some(sorted(errors)) or "files that pgBackRest does not name"))
+    if note.rc != 0:
+        found.append("pgBackRest ended with exit code %d" % note.rc)
+    if note.unreadable:
+        found.append("tables could not be read: %s" % _some(note.unreadable))
+    return found
+
+
+def _wal_reasons(raw: RawBackup, segments: Collection[str], size: int) -> list[str]:
+    try:
+        missing = wal.missing_in_range(raw.wal_start, raw.wal_stop, segments, size)
+    except ValueError as error:
+        return ["its WAL range cannot be checked: %s" % error]
+    return ["WAL that it needs is not in the archive: %s" % _some(missing)] if missing else []
+
+
+def _some(names: Collection[str]) -> str:
+    shown = list(names)[:_NAMED]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (" and %d more" % more if more else "")
+
+
+def _backup(raw: RawBackup, reasons: list[str], errors: Collection[str], note: Note) -> Backup:
+    outcome, _at, proven_at = raw.annotations.get(DRILL_ANNOTATION, "").partition("@")
+    return Backup(
+        label=raw.label,
+        type=raw.type,
+        prior=raw.prior,
+        started_at=rfc3339(raw.start),
+        stopped_at=rfc3339(raw.stop),
+        duration_seconds=raw.stop - raw.start,
+        size_bytes=raw.size,
+        repository_bytes=raw.delta,
+        wal_start=raw.wal_start,
+        wal_stop=raw.wal_stop,
+        lsn_start=raw.lsn_start,
+        lsn_stop=raw.lsn_stop,
+        clean=not reasons,
+        reasons=reasons,
+        proven_at=proven_at if outcome == "passed" else None,
+        rows=note.rows,
+        page_errors=sorted(errors),
+    )
+
+
+@dataclass(frozen=True)
+class Window:
+    """Which moments can be restored. since and until are seconds since the epoch, both None when none can.
+
+    until is when the last segment before the first gap was archived; what it holds was committed a moment before.
+    missing are segments that a recovery from the oldest clean backup would need.
+    """
+
+    since: Optional[int]
+    until: Optional[int]
+    missing: tuple[str, ...] = ()
+
+
+def window(instance: str, snapshot: Snapshot, backups: list[Backup]) -> Window:
+    """The unbroken time up to now, or up to the gap that the newest clean backup runs into."""
+    info = snapshot.info
+    archive_id = info.archive_id or ""
+    segments = archived(instance, archive_id, snapshot.listing)
+    if not segments:
+        return Window(None, None)
+    size = segment_size(info, archive_id)
+    newest = max(snapshot.timeline, *(wal.parse(name, size).timeline for name in segments))
+    # A timeline whose history was not archived has no known way to it.
+    way = wal.branches(newest, snapshot.history if newest == snapshot.timeline else "", size)
+    clean = {backup.label for backup in backups if backup.clean}
+    usable = [
+        raw
+        for raw in sorted(info.backups, key=lambda backup: backup.stop)
+        if raw.label in clean and _archive_of(raw, info) == archive_id and wal.on_the_way(raw.wal_stop, way, size)
+    ]
+    if not usable:
+        return Window(None, None)
+    reached = {raw.label: wal.reach(raw.wal_start, segments, way, size) for raw in usable}
+    last = reached[usable[-1].label]
+    first = next(raw for raw in usable if reached[raw.label] == last)
+    until = None if last is None else max(segments[last], first.stop)
+    return Window(first.stop, until, tuple(wal.gaps(usable[0].wal_start, segments, way, size)))

@@ -1,0 +1,185 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""pgBackRest's failures in words that help. Pure; private to the collection.
+
+Its exit code is the number in [0xx] of its ERROR line. The number alone says too little: a full disk comes as [064]
+with "No such file or directory", or as [082] "was not archived"; a wrong passphrase comes as a syntax error and a hint
+to create the stanza anew. So the texts decide, together with what else is known about the moment.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ._errors import PgkeepError
+
+# Less than this and the next WAL segment may not fit: to pgBackRest the disk is full.
+FULL_BYTES = 16 * 1024 * 1024
+
+_EXCERPT_CHARACTERS = 400
+_LINE_HEAD = re.compile(r"^(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ )?(?:P\d+ +)?(ERROR|WARN|INFO|DETAIL|DEBUG|HINT)?: *")
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What else is known when a command failed: the archiver's own error text, and free bytes in the repository
+    (None where that cannot be known)."""
+
+    archiver_error: str = ""
+    free_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class _Cause:
+    """pattern is looked for in the command's output and the archiver's error text."""
+
+    pattern: str
+    why: str
+    next_step: str
+    busy: bool = False
+    quote: bool = True
+
+
+_FULL = _Cause(
+    r"No space left on device|Disk quota exceeded",
+    "the disk of the repository is full",
+    "free space there or enlarge it, then repeat. No WAL is lost: the server keeps it until there is space,"
+    " so watch the server's own disk meanwhile",
+)
+_CRASHED = _Cause(
+    r"\A\Z",
+    "pgBackRest crashed",
+    "look for damaged pages first: pgBackRest 2.55 crashes on them instead of reporting them."
+    " SELECT count(*) of every table or pg_amcheck names the damaged one",
+)
+
+# The first that matches tells the cause.
+_CAUSES = (
+    _Cause(
+        r"unable to acquire lock",
+        "another operation holds the repository",
+        "wait for it to end (pgkeep info says running: false), then repeat",
+        busy=True,
+        quote=False,
+    ),
+    _FULL,
+    _Cause(
+        r"key/value found outside of section at line 1|\[CryptoError\]|\[095\]|cipher header invalid|unable to flush",
+        "the repository cannot be decrypted with the configured passphrase",
+        "put the passphrase back with which the repository was created. Never create the stanza anew:"
+        " that gives the backups up",
+        quote=False,
+    ),
+    _Cause(
+        r"\[075\]|requested backup not found",
+        "there is no such backup in the repository",
+        "choose a label that pgkeep info lists",
+    ),
+    _Cause(
+        r"\[051\]|\[028\]|do not match the database|does not match (?:the )?stanza|system-id",
+        "the repository belongs to another cluster",
+        "look whether the right data volume is mounted; a lost one is brought back by a restore,"
+        " never by a stanza upgrade",
+    ),
+    _Cause(
+        r"\[040\]|directory not empty|missing stanza data",
+        "the repository holds files of the instance but not the information file that describes them",
+        "bring backup.info and archive.info back from a copy of the repository, or move its content aside"
+        " and take a new full backup",
+    ),
+    _Cause(
+        r"\[055\].*info|unable to load info file.*FileMissingError",
+        "the repository has no stanza of that name",
+        "deploy the instance, or look whether the right repository is mounted",
+    ),
+    _Cause(
+        r"\[056\]|unable to find primary cluster",
+        "PostgreSQL does not answer on its socket",
+        "start the server and look at its log, then repeat",
+    ),
+    _Cause(
+        r"\[062\]|stop file exists",
+        "pgbackrest stop was called for this instance",
+        "run pgbackrest start in the keeper when its reason is gone, then repeat",
+    ),
+    _Cause(
+        r"\[026\]|\[ChecksumError\]|\[029\]|\[FormatError\]",
+        "a file of the repository is damaged",
+        "read which file, bring it back from a copy of the repository or take a new full backup, and run a drill",
+    ),
+    _Cause(
+        r"\[082\]|not archived before the",
+        "PostgreSQL's WAL does not reach the repository",
+        "read archive_command's messages in the server's log, repair, then repeat",
+    ),
+    _Cause(
+        r"Permission denied",
+        "a file may not be accessed",
+        "give the repository, the spool and pgbackrest.conf to uid 999, then repeat",
+    ),
+    _Cause(
+        r"\[049\]|\[HostConnectError\]|Connection refused|unable to get address",
+        "the host of the repository does not answer",
+        "repair the connection, then repeat",
+    ),
+)  # fmt: skip
+
+_UNKNOWN = _Cause(
+    "", "pgBackRest said", "run the same pgbackrest command in the keeper with --log-level-console=detail and read it"
+)
+
+
+def excerpt(text: str) -> str:
+    """The errors in a log of pgBackRest, or a message of it, on one line of printable characters without hints."""
+    kept: list[str] = []
+    is_log = any(_kind(line) for line in text.splitlines())
+    inside = not is_log
+    for line in text.splitlines():
+        kind = _kind(line)
+        if kind:
+            inside = kind == "ERROR"
+        words = _LINE_HEAD.sub("", line.strip()) if kind else line.strip()
+        if inside and words and not words.startswith("HINT:"):
+            kept.append(words)
+    printable = "".join(
+        character if character.isascii() and character.isprintable() else " " for character in " ".join(kept)
+    )
+    return " ".join(printable.split())[:_EXCERPT_CHARACTERS]
+
+
+def _kind(line: str) -> str:
+    match = _LINE_HEAD.match(line)
+    return (match.group(1) or "") if match else ""
+
+
+def failure(what: str, text: str, rc: int = 0, around: Circumstances = Circumstances()) -> PgkeepError:
+    """The error for a command that ended with rc and printed text; what names what did not happen.
+
+    text may also be the status message of info, with rc 0.
+    """
+    cause = _cause(text, rc, around)
+    quotes = [excerpt(text)] if cause.quote else []
+    if around.archiver_error and _archiver_matters(text, cause):
+        quotes.append("the archiver says: " + excerpt(around.archiver_error))
+    if cause is _FULL and around.free_bytes is not None:
+        quotes.append("%d bytes are free" % around.free_bytes)
+    if rc and not any(quotes) and cause.quote:
+        quotes.append("exit code %d and no message" % rc)
+    return PgkeepError(
+        what, ": ".join([cause.why, "; ".join(filter(None, quotes))]).rstrip(": "), cause.next_step, busy=cause.busy
+    )
+
+
+def _cause(text: str, rc: int, around: Circumstances) -> _Cause:
+    if rc < 0 or rc >= 128:
+        return _CRASHED
+    both = text + "\n" + around.archiver_error
+    found = next((cause for cause in _CAUSES if re.search(cause.pattern, both, re.DOTALL)), _UNKNOWN)
+    is_full = around.free_bytes is not None and around.free_bytes < FULL_BYTES
+    return _FULL if is_full and not found.busy and re.search(r"unable to write|not archived before", text) else found
+
+
+def _archiver_matters(text: str, cause: _Cause) -> bool:
+    return "not archived before" in text or cause is _FULL
