@@ -147,9 +147,8 @@ _value:
 from typing import Any, Callable, Union
 
 from ansible.errors import AnsibleFilterError
-
-from ..module_utils._errors import PgkeepError
-from ..module_utils._tune import tune as _tune
+from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
+from ansible_collections.pgkeep.postgres.plugins.module_utils._tune import tune as _tune
 
 
 def tune(memory: Union[int, str], **options: Any) -> dict[str, Any]:

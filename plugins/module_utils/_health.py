@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Mapping, Optional, Union
 
+from ._errors import PgkeepError
 from ._times import epoch_of, hours, rfc3339
 from ._units import human
 
@@ -113,7 +114,8 @@ def _container(facts: Mapping[str, Any]) -> Check:
         hint = _DEPLOY if error.startswith("there is no") else "start the engine: systemctl start docker"
         return Check("container", CRITICAL, None, error, hint=hint)
     name, state, health = facts["instance"], found["state"], found["health"]
-    value = "/".join(filter(None, (state, health)))
+    # The verdict of a health check outlives the container it was about.
+    value = "/".join(filter(None, (state, health))) if state == "running" else state
     if state in ("exited", "dead", "created"):
         error = ": " + found["error"] if found["error"] else ""
         message = "the container is %s, exit code %d%s" % (state, found["exit_code"], error)
@@ -140,6 +142,8 @@ def _database(facts: Mapping[str, Any]) -> Check:
         message = "login over TLS in %(connect_ms).0f ms, PostgreSQL %(version)s, %(role)s" % found
         return Check("database", HEALTHY, "accepting", message)
     error = facts["errors"]["login"]
+    if error.startswith("not tried"):
+        return Check("database", CRITICAL, "unreachable", error)
     lower = error.lower()
     hint = next((hint for words, hint in _HINTS if words in lower), "read docker logs %s" % facts["instance"])
     age = (facts["container"] or {}).get("started_age_seconds")
@@ -223,7 +227,7 @@ def _backup(facts: Mapping[str, Any], bounds: Bounds) -> Check:
     if found is None:
         # Not unknown: a backup that nobody can see is none.
         message = "the age of the newest backup is unknown: %s" % facts["errors"]["backup"]
-        hint = "docker start %s-keeper" % facts["instance"]
+        hint = "docker start %s-keeper" % facts["instance"] if facts["container"] else ""
         return Check("backup", CRITICAL, None, message, "hours", *bounds, hint=hint)
     hint = "run the playbook backup.yml"
     newest = next((backup for backup in found["backups"] if backup["label"] == found["newest_clean"]), None)
@@ -250,3 +254,18 @@ def _certificate(facts: Mapping[str, Any], bounds: Bounds) -> Check:
     status = CRITICAL if left < crit else WARNING if left < warn else HEALTHY
     message = "it ends in %d days" % left
     return Check("certificate", status, left, message, "days", warn, crit, hint="" if status == HEALTHY else _RENEW)
+
+
+def answer(health: Mapping[str, Any], fail_on: str) -> dict[str, Any]:
+    """What the module returns: a failure, with the object, from the status fail_on (critical, warning, never) on."""
+    result: dict[str, Any] = {"changed": False, "health": health}
+    bound = _RANK.get(fail_on)
+    if bound is not None and _RANK[health["status"]] >= bound:
+        hints = [check["hint"] for check in health["checks"] if _RANK[check["status"]] >= bound and check["hint"]]
+        error = PgkeepError(
+            "The instance %s is %s" % (health["instance"], health["status"]),
+            "; ".join(health["reasons"]),
+            "; ".join(dict.fromkeys(hints)),
+        )
+        result.update(failed=True, msg=str(error), error=error.to_result())
+    return result

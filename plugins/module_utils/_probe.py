@@ -144,13 +144,15 @@ def certificate(target: Target, now: float) -> dict[str, Any]:
 
 def disk(path: str) -> dict[str, Any]:
     """Use of the file system below path as df shows it: used_percent of what an ordinary user may fill, inodes_percent
-    (0 where a file system makes them as needed), free_bytes and size_bytes. OSError passes through."""
+    (0 where a file system makes them as needed), free_bytes, size_bytes, and device to tell file systems apart. OSError
+    passes through."""
     found = os.statvfs(path)
     used = found.f_blocks - found.f_bfree
     usable = used + found.f_bavail
     inodes = found.f_files - found.f_ffree
     return {
         "path": path,
+        "device": os.stat(path).st_dev,
         "used_percent": round(100 * used / usable, 1) if usable else 0.0,
         "inodes_percent": round(100 * inodes / found.f_files, 1) if found.f_files else 0.0,
         "free_bytes": found.f_bavail * found.f_frsize,

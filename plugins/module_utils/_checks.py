@@ -1,0 +1,171 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a check of the launch gate is, and what follows from all of them. Pure. Private to the collection.
+
+A check is one small function from the facts to an outcome, in a table with its id, severity and fix. The tables are
+_checks_host, _checks_container, _checks_config, _checks_security and _checks_backup.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Callable, Iterable, Mapping, Optional, Sequence
+
+from ._errors import PgkeepError
+
+BLOCKER = "blocker"
+CRITICAL = "critical"
+WARNING = "warning"
+
+PASS = "pass"
+FAIL = "fail"
+SKIP = "skip"
+WAIVED = "waived"
+# Half a failure: the row has a milder severity for this case (B/W in the list of checks).
+WARN = "warn"
+
+READY = "READY"
+READY_WITH_WARNINGS = "READY_WITH_WARNINGS"
+NOT_READY = "NOT_READY"
+
+BEFORE = "before"
+AFTER = "after"
+BOTH = (BEFORE, AFTER)
+
+Facts = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """result is PASS, WARN, FAIL or SKIP; evidence is what was seen, with its numbers, never a secret."""
+
+    result: str
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """One row of the list. needs names the facts it reads (keys of the facts and of their errors).
+
+    What cannot be read makes a check skip, with the reason; root makes it fail instead. Every source of facts has one
+    root, so that its loss is one failure and not thirty.
+    """
+
+    id: str
+    title: str
+    severity: str
+    test: Callable[[Facts], Outcome]
+    fix: str
+    needs: tuple[str, ...] = ()
+    phases: tuple[str, ...] = (AFTER,)
+    root: bool = False
+
+
+def passed(evidence: str) -> Outcome:
+    return Outcome(PASS, evidence)
+
+
+def warned(evidence: str) -> Outcome:
+    return Outcome(WARN, evidence)
+
+
+def failed(evidence: str) -> Outcome:
+    return Outcome(FAIL, evidence)
+
+
+def skipped(evidence: str) -> Outcome:
+    return Outcome(SKIP, evidence)
+
+
+def verdict_of(good: bool, evidence: str) -> Outcome:
+    return passed(evidence) if good else failed(evidence)
+
+
+def not_yet(reason: str) -> Callable[[Facts], Outcome]:
+    """The test of a row that cannot be looked at: it says so and never passes."""
+    return lambda facts: skipped(reason)
+
+
+def evaluate(
+    checks: Iterable[tuple[str, Check]], facts: Facts, phase: str, waivers: Mapping[str, Mapping[str, Any]], today: date
+) -> list[dict[str, Any]]:
+    """Findings of all checks of the phase, in their order: id, area, title, severity, result, evidence, fix, waiver."""
+    return [
+        _finding(area, check, facts, waivers.get(check.id), today) for area, check in checks if phase in check.phases
+    ]
+
+
+def _finding(area: str, check: Check, facts: Facts, waiver: Optional[Mapping[str, Any]], today: date) -> dict[str, Any]:
+    outcome = _outcome(check, facts)
+    severity = WARNING if outcome.result == WARN else check.severity
+    result, evidence = (FAIL if outcome.result == WARN else outcome.result), outcome.evidence
+    if waiver and result == FAIL:
+        until = _until(check.id, waiver)
+        if until is None or today <= until:
+            result = WAIVED
+        else:
+            evidence += "; the waiver ended on %s" % until
+    return {
+        "id": check.id,
+        "area": area,
+        "title": check.title,
+        "severity": severity,
+        "result": result,
+        "evidence": evidence,
+        "fix": check.fix if result in (FAIL, WAIVED) else "",
+        "waiver": waiver["reason"] if waiver and result == WAIVED else None,
+    }
+
+
+def _outcome(check: Check, facts: Facts) -> Outcome:
+    missing = [facts["errors"][need] for need in check.needs if need in facts["errors"]]
+    if missing:
+        return (failed if check.root else skipped)("cannot be read: %s" % missing[0])
+    return check.test(facts)
+
+
+def check_waivers(waivers: Mapping[str, Any], checks: Iterable[tuple[str, Check]]) -> None:
+    """Raises PgkeepError for a waiver that names no check, gives no reason or whose date cannot be read."""
+    known = {check.id for _area, check in checks}
+    for id, waiver in waivers.items():
+        if id not in known:
+            raise PgkeepError("There is no check %s to waive" % id, "known are %s" % ", ".join(sorted(known)))
+        if not isinstance(waiver, Mapping) or not str(waiver.get("reason") or "").strip():
+            raise PgkeepError(
+                "The waiver of %s is not accepted" % id,
+                "it gives no reason",
+                "write {%s: {reason: why it is accepted, until: 2027-01-31}}" % id,
+            )
+        _until(id, waiver)
+
+
+def _until(id: str, waiver: Mapping[str, Any]) -> Optional[date]:
+    text = str(waiver.get("until") or "")
+    if not text:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise PgkeepError("The waiver of %s is not accepted" % id, "its date %r: %s" % (text, error)) from error
+
+
+def summary(findings: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Number of findings: pass, warn (failed with severity warning), fail, skip, waived."""
+    counts = dict.fromkeys(("pass", "warn", "fail", "skip", "waived"), 0)
+    for finding in findings:
+        counts["warn" if _is_warning(finding) else finding["result"]] += 1
+    return counts
+
+
+def verdict(findings: Sequence[Mapping[str, Any]]) -> str:
+    """NOT_READY with any failed blocker or critical check. READY only when nothing failed, nothing was waived and no
+    blocker or critical check was skipped: what nobody looked at is not ready."""
+    if any(finding["result"] == FAIL and not _is_warning(finding) for finding in findings):
+        return NOT_READY
+    return READY if all(finding["result"] == PASS for finding in findings) else READY_WITH_WARNINGS
+
+
+def _is_warning(finding: Mapping[str, Any]) -> bool:
+    return bool(finding["result"] == FAIL and finding["severity"] == WARNING)

@@ -1,0 +1,131 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks of backup (B) and monitoring (M). Pure. Private to the collection."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from ._checks import BLOCKER, CRITICAL, Check, Facts, Outcome, failed, not_yet, passed, skipped, verdict_of
+from ._times import epoch_of, hours
+from ._units import human
+
+MAX_BACKUP_SECONDS = 26 * 3600
+MAX_DRILL_SECONDS = 30 * 86400
+MAX_READY = 10
+
+
+def _backup(facts: Facts, which: str) -> Optional[dict[str, Any]]:
+    """The backup named by newest_clean or newest_proven; the newest of all for "newest"."""
+    found = facts["backup"]
+    if which == "newest":
+        return max(found["backups"], key=lambda backup: str(backup["stopped_at"]), default=None)
+    return next((backup for backup in found["backups"] if backup["label"] == found[which]), None)
+
+
+def _age(facts: Facts, moment: Optional[str]) -> float:
+    return float(facts["now"]) - (epoch_of(moment) or 0)
+
+
+def b01(facts: Facts) -> Outcome:
+    found = _backup(facts, "newest_clean")
+    if found is None:
+        return failed("there is no clean backup: %s" % (facts["backup"]["status_text"] or facts["backup"]["status"]))
+    age = _age(facts, found["stopped_at"])
+    return verdict_of(age <= MAX_BACKUP_SECONDS, "%s is %s old" % (found["label"], hours(age)))
+
+
+def b02(facts: Facts) -> Outcome:
+    found = _backup(facts, "newest")
+    if found is None:
+        return failed("there is no backup")
+    if not found["clean"]:
+        return failed("the newest backup %s is not clean: %s" % (found["label"], "; ".join(found["reasons"])))
+    return passed("the newest backup %s is clean: no page errors, its WAL is complete" % found["label"])
+
+
+def b03(facts: Facts) -> Outcome:
+    found = _backup(facts, "newest_proven")
+    if found is None or not found["proven_at"]:
+        return failed("no backup was ever restored in a drill")
+    age = _age(facts, found["proven_at"])
+    return verdict_of(age <= MAX_DRILL_SECONDS, "%s was restored and proven %s ago" % (found["label"], hours(age)))
+
+
+def b04(facts: Facts) -> Outcome:
+    archiver = facts["sql"]["archiver"]
+    if facts["sql"]["role"] == "standby":
+        return skipped("a standby archives nothing")
+    if archiver["failing"]:
+        return failed("segment %s failed and none was archived since" % archiver["last_failed_wal"])
+    if archiver["last_archived_age_seconds"] is None:
+        return failed("nothing was archived since the statistics began")
+    words = (hours(archiver["last_archived_age_seconds"]), archiver["ready_count"])
+    return verdict_of(archiver["ready_count"] < MAX_READY, "archived %s ago, %d segments wait" % words)
+
+
+def b05(facts: Facts) -> Outcome:
+    """A repository of another type, or with a host, is somewhere else. A mounted network disk is not seen."""
+    settings = facts["repository"]
+    names = sorted({name.split("-")[0] for name in settings if name.startswith("repo")})
+    away = [
+        name
+        for name in names
+        if settings.get(name + "-type", "posix") not in ("posix", "cifs") or settings.get(name + "-host")
+    ]
+    kinds = ", ".join("%s (%s)" % (name, settings.get(name + "-type", "posix")) for name in names)
+    return verdict_of(bool(away), "repositories: %s" % (kinds or "none"))
+
+
+def b06(facts: Facts) -> Outcome:
+    # That the passphrase is kept somewhere else too is for people to know.
+    return verdict_of(bool(facts["backup"]["encrypted"]), "encrypted: %s" % facts["backup"]["encrypted"])
+
+
+def b07(facts: Facts) -> Outcome:
+    """Room for one more full backup and a third of it: a full one is written before the oldest goes."""
+    settings, disks = facts["repository"], facts["disks"]
+    retention = settings.get("repo1-retention-full")
+    if not retention:
+        return failed("repo1-retention-full is not set: nothing is ever removed")
+    fulls = [backup["repository_bytes"] for backup in facts["backup"]["backups"] if backup["type"] == "full"]
+    free = disks["repository"]["free_bytes"] if "repository" in disks else None
+    kept = "%s %s" % (retention, "days" if settings.get("repo1-retention-full-type") == "time" else "full backups")
+    if not fulls or free is None:
+        return skipped("kept: %s; how large a full backup is, is not known yet" % kept)
+    need = int(max(fulls) * 1.3)
+    return verdict_of(
+        free >= need, "kept: %s; the next full one needs %s, %s are free" % (kept, human(need), human(free))
+    )
+
+
+_NO_MONITORING = not_yet("this release brings no monitoring to look at")
+_NOW = "run the playbook backup.yml"
+_KEEPER = ("backup",)
+
+BACKUP = (
+    Check("B01", "There is a fresh clean backup", BLOCKER, b01, _NOW, _KEEPER, root=True),
+    Check("B02", "The newest backup is clean", BLOCKER, b02, _NOW, _KEEPER),
+    Check("B03", "A restore was proven", BLOCKER, b03, "run the playbook verify.yml", _KEEPER),
+    Check("B04", "WAL reaches the repository", BLOCKER, b04, "read docker logs for archive-push", ("sql",)),
+    Check(
+        "B05",
+        "A copy is on another host",
+        CRITICAL,
+        b05,
+        "add repo2 to postgres_server_pgbackrest_options",
+        ("repository",),
+    ),
+    Check("B06", "The repository is encrypted", CRITICAL, b06, "make a new repository with a cipher", _KEEPER),
+    Check("B07", "Retention is set and has room", CRITICAL, b07, "extend the disk", ("repository", "backup", "disks")),
+    Check("B08", "Backups have a schedule", CRITICAL, not_yet("this release has no schedule to look at"), ""),
+)
+
+MONITORING = (
+    Check("M01", "The server is scraped", BLOCKER, _NO_MONITORING, ""),
+    Check("M02", "Alert rules load", CRITICAL, _NO_MONITORING, ""),
+    Check("M03", "Alerts reach Alertmanager", CRITICAL, _NO_MONITORING, ""),
+    Check("M04", "A test alert arrived", BLOCKER, _NO_MONITORING, ""),
+    Check("M06", "The needed metrics are there", CRITICAL, _NO_MONITORING, ""),
+)

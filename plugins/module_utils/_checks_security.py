@@ -1,0 +1,153 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks of the way in and of secrets (S). Pure. Private to the collection."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any, Mapping
+
+from ._checks import BLOCKER, CRITICAL, Check, Facts, Outcome, failed, passed, verdict_of
+from ._checks_host import is_private, numbers
+
+MIN_CERTIFICATE_DAYS = 21
+WEAK_METHODS = ("trust", "password", "md5")
+# Methods that need no password, so that a role without one can log in by them.
+_WITHOUT_PASSWORD = ("trust", "peer", "ident", "cert", "gss", "sspi")
+ROOT_ROLE = "postgres"
+
+
+def _rule(rule: Mapping[str, Any]) -> str:
+    who = "%s %s" % (",".join(rule["databases"] or []), ",".join(rule["users"] or []))
+    return " ".join(filter(None, ("line %s:" % rule["line"], rule["type"], who, rule["address"], rule["method"])))
+
+
+def s01(facts: Facts) -> Outcome:
+    found = [
+        _rule(rule) if not rule["error"] else "line %(line)s: %(error)s" % rule
+        for rule in facts["sql"]["hba"]
+        if rule["error"] or rule["method"] in WEAK_METHODS or _everybody(rule)
+    ]
+    if found:
+        return failed("; ".join(found))
+    return passed("%d lines of pg_hba.conf, none weak and none for everybody" % len(facts["sql"]["hba"]))
+
+
+def _everybody(rule: Mapping[str, Any]) -> bool:
+    """0.0.0.0/0 all all, except to be rejected."""
+    return bool(
+        rule["address"] == "all" and rule["method"] != "reject" and rule["databases"] == rule["users"] == ["all"]
+    )
+
+
+def s02(facts: Facts) -> Outcome:
+    method = facts["sql"]["settings"]["password_encryption"]["setting"]
+    weak = [role["name"] for role in facts["sql"]["roles"] if role["password"] in ("md5", "other")]
+    evidence = "password_encryption=%s" % method
+    if weak:
+        return failed("%s; not SCRAM: %s" % (evidence, ", ".join(weak)))
+    return verdict_of(method == "scram-sha-256", evidence)
+
+
+def s03(facts: Facts) -> Outcome:
+    weak = [role["name"] for role in facts["sql"]["roles"] if role["guessable"]]
+    count = sum(role["password"] != "none" for role in facts["sql"]["roles"])
+    return failed("guessed: %s" % ", ".join(weak)) if weak else passed("%d passwords, none guessed" % count)
+
+
+def s04(facts: Facts) -> Outcome:
+    settings, served = facts["sql"]["settings"], facts["certificate"]
+    problems = []
+    if settings["ssl"]["setting"] != "on":
+        problems.append("ssl is off")
+    oldest = settings["ssl_min_protocol_version"]["setting"]
+    if not oldest.startswith("TLSv") or numbers(oldest[4:]) < (1, 2):
+        problems.append("ssl_min_protocol_version is %s" % (oldest or "any"))
+    plain = [
+        rule for rule in facts["sql"]["hba"] if rule["type"] in ("host", "hostnossl") and rule["method"] != "reject"
+    ]
+    problems += ["without TLS: %s" % _rule(rule) for rule in plain]
+    if served["error"] is not None:
+        problems.append("clients refuse the certificate: %s" % served["error"])
+    elif served["days_left"] <= MIN_CERTIFICATE_DAYS:
+        problems.append("the certificate ends in %d days" % served["days_left"])
+    return failed("; ".join(problems)) if problems else passed("%s, %d days left" % (oldest, served["days_left"]))
+
+
+def s05(facts: Facts) -> Outcome:
+    """postgres without a password can log in by peer only; any other role with such rights is somebody's choice."""
+    roles = facts["sql"]["roles"]
+    remote = [
+        "%s by %s" % (role["name"], _rule(rule))
+        for role in roles
+        if role["superuser"]
+        for rule in facts["sql"]["hba"]
+        if _lets_in(rule, role)
+    ]
+    if remote:
+        return failed("superusers from outside: %s" % "; ".join(remote))
+    strong = [
+        "%s (%s)"
+        % (role["name"], ", ".join(right for right in ("superuser", "createrole", "bypassrls") if role[right]))
+        for role in roles
+        if role["name"] != ROOT_ROLE and (role["superuser"] or role["createrole"] or role["bypassrls"])
+    ]
+    if strong:
+        return failed("roles that can give themselves any right: %s" % ", ".join(strong))
+    return passed("%d roles log in, only %s is a superuser, and only by the socket" % (len(roles), ROOT_ROLE))
+
+
+def _lets_in(rule: Mapping[str, Any], role: Mapping[str, Any]) -> bool:
+    users = rule["users"] or []
+    named = "all" in users or role["name"] in users
+    usable = role["password"] != "none" or rule["method"] in _WITHOUT_PASSWORD
+    return bool((rule["type"] or "").startswith("host") and named and usable and rule["method"] != "reject")
+
+
+def s07(facts: Facts) -> Outcome:
+    addresses = facts["container"]["addresses"]
+    everywhere = any(ipaddress.ip_address(address).is_unspecified for address in addresses)
+    reached = {*addresses, *(facts["host"]["addresses"] if everywhere else ())}
+    public = sorted(
+        address for address in reached if not ipaddress.ip_address(address).is_unspecified and not is_private(address)
+    )
+    evidence = "published on %s" % (", ".join(addresses) or "no address")
+    return failed("%s; public: %s" % (evidence, ", ".join(public))) if public else passed(evidence)
+
+
+def _open(facts: Facts, kind: str, bits: int) -> list[str]:
+    return ["%s has mode %04o" % (path, mode) for path, mode in facts["files"][kind].items() if mode & bits]
+
+
+def s08(facts: Facts) -> Outcome:
+    found = _open(facts, "secret", 0o077)
+    return (
+        failed("; ".join(found)) if found else passed("%d files, for their owner alone" % len(facts["files"]["secret"]))
+    )
+
+
+def s09(facts: Facts) -> Outcome:
+    data = facts["container"]["data"]
+    # The group may read settings (the server does so) but not write them; PostgreSQL itself allows 0750 for the data.
+    found = _open(facts, "settings", 0o027)
+    if data is None or data["mode"] & 0o027:
+        found.append("the data directory has mode %s" % ("%04o" % data["mode"] if data else "unknown"))
+    return failed("; ".join(found)) if found else passed("data %04o, settings not for others" % data["mode"])
+
+
+_SQL = ("sql",)
+_DEPLOY = "run the playbook deploy.yml"
+
+SECURITY = (
+    Check("S01", "Nobody comes in without SCRAM", BLOCKER, s01, "remove these lines from postgres_server_hba", _SQL),
+    Check("S02", "Passwords are stored as SCRAM", CRITICAL, s02, "set these passwords again", _SQL),
+    Check("S03", "No password can be guessed", BLOCKER, s03, "give these roles other passwords", _SQL),
+    Check("S04", "Clients use TLS and can verify it", CRITICAL, s04, _DEPLOY, ("sql", "certificate")),
+    Check("S05", "No superuser from outside", BLOCKER, s05, "ALTER ROLE … NOSUPERUSER, or correct pg_hba.conf", _SQL),
+    Check(
+        "S07", "The port is not public", BLOCKER, s07, "bind to 127.0.0.1 or a private address", ("container", "host")
+    ),
+    Check("S08", "Secrets are for their owner alone", CRITICAL, s08, _DEPLOY, ("files",)),
+    Check("S09", "Data and settings are not for others", CRITICAL, s09, "chmod 0700", ("files", "container")),
+)

@@ -1,0 +1,66 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All facts of the launch gate, each source read once. Reads only. Private to the collection."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Callable, Mapping
+
+from . import _facts_container as container
+from . import _facts_host as machine
+from . import _facts_sql as sql
+from ._checks import AFTER
+from ._declared import MONITOR
+from ._errors import PgkeepError
+from ._keeper import ask
+from ._layout import Layout
+from ._probe import Target, certificate, published
+from ._run import Run
+
+
+def collect(run: Run, layout: Layout, declared: Mapping[str, Any], phase: str) -> dict[str, Any]:
+    """declared (name, memory_bytes, cpus, port, bind_address, major, settings; None for what is not), host, engine,
+    port, majors and disks; after a deploy container, sql, files, repository, backup and certificate too.
+
+    A source that cannot be read is not in the result; its reason is in errors by the same name.
+    """
+    facts: dict[str, Any] = {"declared": declared, "now": time.time(), "errors": {}}
+
+    def read(name: str, reader: Callable[[], Any]) -> None:
+        try:
+            facts[name] = reader()
+        except PgkeepError as error:
+            facts["errors"][name] = error.what + (": " + error.why if error.why else "")
+        except OSError as error:
+            facts["errors"][name] = str(error)
+
+    read("host", lambda: machine.host(run))
+    read("engine", lambda: machine.engine(run))
+    read("port", lambda: _port(run, facts))
+    read("majors", lambda: container.volume_majors(run, layout))
+    read("disks", lambda: container.disks(run, layout))
+    if phase == AFTER:
+        read("container", lambda: container.container(run, layout))
+        read("sql", lambda: sql.collect(layout))
+        read("files", lambda: container.files(layout))
+        read("repository", lambda: container.repository(layout))
+        read("backup", lambda: ask(run, layout, ["info"], timeout=60)["backup_info"])
+        read("certificate", lambda: _certificate(layout, facts))
+    return facts
+
+
+def _port(run: Run, facts: Mapping[str, Any]) -> Any:
+    declared = facts["declared"]
+    if not declared["port"]:
+        return None
+    containers = facts["engine"]["containers"] if "engine" in facts else []
+    return machine.port(run, declared["bind_address"], declared["port"], containers)
+
+
+def _certificate(layout: Layout, facts: Mapping[str, Any]) -> dict[str, Any]:
+    address = published(facts["container"]["inspect"]) if "container" in facts else None
+    if address is None:
+        raise PgkeepError("The certificate cannot be seen", "the server publishes no port")
+    return certificate(Target(*address, MONITOR, "", layout.client_dir + "/ca.crt"), facts["now"])

@@ -1,0 +1,144 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Facts of a running server, in one login over the superuser's socket. Reads only. Private to the collection."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from typing import Any, Iterable
+
+from ._errors import PgkeepError
+from ._layout import Layout
+from ._probe import STATISTICS, described
+from ._sql import connection, driver, rows
+
+SETTINGS = [
+    "archive_mode",
+    "autovacuum",
+    "autovacuum_max_workers",
+    "autovacuum_work_mem",
+    "data_checksums",
+    "fsync",
+    "full_page_writes",
+    "huge_pages",
+    "maintenance_work_mem",
+    "max_connections",
+    "max_slot_wal_keep_size",
+    "max_wal_size",
+    "password_encryption",
+    "shared_buffers",
+    "shared_memory_size_in_huge_pages",
+    "ssl",
+    "ssl_min_protocol_version",
+    "synchronous_commit",
+    "wal_level",
+    "wal_sync_method",
+    "work_mem",
+]
+
+# The netmask tells everybody (0.0.0.0/0) from one host.
+_RULES = """
+select line_number, type, database, user_name, case when netmask in ('0.0.0.0', '::') then 'all' else address end,
+       auth_method, error
+from pg_hba_file_rules order by line_number
+"""
+
+# Name of the facts -> columns, statement.
+_TABLES = {
+    "file_errors": (
+        ("file", "line", "name", "error"),
+        "select sourcefile, sourceline, name, error from pg_file_settings where error is not null order by seqno",
+    ),
+    "hba": (
+        ("line", "type", "databases", "users", "address", "method", "error"),
+        _RULES,
+    ),
+}
+
+# The databases whose collation had another version when they were made; PostgreSQL knows from 15 on.
+_COLLATIONS = """
+select datname, datcollversion, pg_database_collation_actual_version(oid) from pg_database
+where datallowconn and datcollversion is distinct from pg_database_collation_actual_version(oid) order by datname
+"""
+
+_SETTINGS = "select name, setting, unit, boot_val from pg_settings where name = any(%s)"
+_PENDING = "select name from pg_settings where pending_restart order by name"
+_ROLES = (
+    "select rolname, rolsuper, rolcreaterole, rolbypassrls, rolpassword from pg_authid where rolcanlogin order by 1"
+)
+
+# What everybody tries first, beside the role's own name.
+_COMMON_PASSWORDS = ("", "postgres", "password", "admin", "secret", "changeme", "123456", "test")
+
+
+def collect(layout: Layout) -> dict[str, Any]:
+    """settings, pending, hba, file_errors, roles, collations, slots, archiver, major, version, role, system_id."""
+    try:
+        with connection(layout.socket_dir) as opened:
+            return _read(opened)
+    except driver().Error as error:
+        raise PgkeepError(
+            "The server of %s cannot be asked" % layout.name,
+            " ".join(str(error).split()),
+            "read docker logs %s" % layout.server,
+        ) from error
+
+
+def _read(opened: Any) -> dict[str, Any]:
+    number, system_id, slots = rows(
+        opened,
+        "select current_setting('server_version_num')::int, (select system_identifier::text from pg_control_system()),"
+        " (select count(*) from pg_replication_slots)",
+    )[0]
+    settings = rows(opened, _SETTINGS, (SETTINGS,))
+    facts: dict[str, Any] = {
+        "major": number // 10000,
+        "system_id": system_id,
+        "slots": slots,
+        **described(rows(opened, STATISTICS, ())[0]),
+        "settings": {name: {"setting": value, "unit": unit, "boot": boot} for name, value, unit, boot in settings},
+        "pending": [name for (name,) in rows(opened, _PENDING)],
+        "collations": rows(opened, _COLLATIONS) if number >= 150000 else [],
+        "roles": [role(*row) for row in rows(opened, _ROLES)],
+        "databases": [name for (name,) in rows(opened, "select datname from pg_database order by datname")],
+    }
+    for key, (columns, statement) in _TABLES.items():
+        facts[key] = [dict(zip(columns, row)) for row in rows(opened, statement)]
+    return facts
+
+
+def role(name: str, superuser: bool, createrole: bool, bypassrls: bool, secret: Any) -> dict[str, Any]:
+    """A role that can log in; of its password only the kind (none, scram, md5, other) and whether it is guessable."""
+    kind = "none" if secret is None else "scram" if secret.startswith("SCRAM-SHA-256$") else "other"
+    if kind == "other" and secret.startswith("md5"):
+        kind = "md5"
+    return {
+        "name": name,
+        "superuser": superuser,
+        "createrole": createrole,
+        "bypassrls": bypassrls,
+        "password": kind,
+        "guessable": kind != "none" and guessable(name, secret, (*_COMMON_PASSWORDS, name, name[::-1])),
+    }
+
+
+def guessable(name: str, secret: str, passwords: Iterable[str]) -> bool:
+    """Whether one of passwords is the one behind what pg_authid stores. Computed here: no login is tried."""
+    if secret.startswith("md5"):
+        return any("md5" + hashlib.md5((word + name).encode()).hexdigest() == secret for word in passwords)
+    try:
+        # SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey> (PostgreSQL manual, pg_authid; RFC 5802).
+        _mechanism, parameters, keys = secret.split("$")
+        iterations, salt = parameters.split(":")
+        stored = base64.b64decode(keys.split(":")[0])
+        return any(_stored_key(word, base64.b64decode(salt), int(iterations)) == stored for word in set(passwords))
+    except ValueError:
+        return False
+
+
+def _stored_key(password: str, salt: bytes, iterations: int) -> bytes:
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, iterations)
+    return hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()

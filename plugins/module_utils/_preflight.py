@@ -1,0 +1,99 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The launch gate: collect facts, run every check, report, decide. Private to the collection."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any, Mapping, Sequence
+
+from ._checks import AFTER, FAIL, NOT_READY, WARNING, check_waivers, evaluate, summary, verdict
+from ._checks_backup import BACKUP, MONITORING
+from ._checks_config import CONFIG
+from ._checks_container import CONTAINER, IMAGE
+from ._checks_host import CAPACITY, DOCKER, HOST
+from ._checks_security import SECURITY
+from ._errors import PgkeepError
+from ._facts import collect
+from ._layout import Layout
+from ._majors import known_major
+from ._report import write
+from ._restart_test import restart_test
+from ._run import Run
+from ._times import rfc3339
+from ._units import parse_bytes
+
+AREAS = (
+    ("host", HOST),
+    ("docker", DOCKER),
+    ("image", IMAGE),
+    ("container", CONTAINER),
+    ("config", CONFIG),
+    ("security", SECURITY),
+    ("backup", BACKUP),
+    ("monitoring", MONITORING),
+    ("capacity", CAPACITY),
+)
+CHECKS = tuple((area, check) for area, checks in AREAS for check in checks)
+
+
+def preflight(run: Run, params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
+    """params are the options of the module; returns what it returns, a failure included."""
+    layout, phase, waivers = Layout(params["name"]), params["phase"], params["waivers"]
+    check_waivers(waivers, CHECKS)
+    facts = collect(run, layout, declared(params), phase)
+    if phase == AFTER and params["restart_test"] and not check_mode and "sql" in facts:
+        facts["restart_test"] = restart_test(run, layout)
+    result = judge(facts, phase, waivers)
+    if params["report_dir"] and not check_mode:
+        write(params["report_dir"], result)
+    return answer(result, params["enforce"])
+
+
+def declared(params: Mapping[str, Any]) -> dict[str, Any]:
+    """What is to be deployed, as numbers. Raises PgkeepError for a size or a major that cannot be."""
+    tuned = params["tuned"] or {}
+    memory = params["memory"] or tuned.get("memory_bytes")
+    return {
+        "name": params["name"],
+        "memory_bytes": parse_bytes(memory, "memory limit") if memory else None,
+        "cpus": params["cpus"],
+        "port": params["port"],
+        "bind_address": params["bind_address"],
+        "major": known_major(params["major"]) if params["major"] else None,
+        # The inventory's own settings win, as they do in the server.
+        "settings": {**tuned.get("settings", {}), **(params["settings"] or {})},
+    }
+
+
+def judge(facts: Mapping[str, Any], phase: str, waivers: Mapping[str, Any]) -> dict[str, Any]:
+    """The object preflight from facts. Pure."""
+    today = datetime.fromtimestamp(facts["now"], timezone.utc).date()
+    findings = evaluate(CHECKS, facts, phase, waivers, today)
+    return {
+        "instance": facts["declared"]["name"],
+        "phase": phase,
+        "generated_at": rfc3339(facts["now"]),
+        "verdict": verdict(findings),
+        "summary": summary(findings),
+        "checks": findings,
+    }
+
+
+def answer(result: Mapping[str, Any], enforce: bool) -> dict[str, Any]:
+    answer: dict[str, Any] = {"changed": False, "preflight": result}
+    if enforce and result["verdict"] == NOT_READY:
+        error = not_ready(result["instance"], result["checks"])
+        answer.update(failed=True, msg=str(error), error=error.to_result())
+    return answer
+
+
+def not_ready(instance: str, findings: Sequence[Mapping[str, Any]]) -> PgkeepError:
+    """One message for all failed checks."""
+    found = [finding for finding in findings if finding["result"] == FAIL and finding["severity"] != WARNING]
+    return PgkeepError(
+        "The instance %s is not ready: %d check%s failed" % (instance, len(found), "" if len(found) == 1 else "s"),
+        "; ".join("%(id)s (%(title)s) %(evidence)s" % finding for finding in found),
+        "; ".join("%(id)s: %(fix)s" % finding for finding in found),
+    )

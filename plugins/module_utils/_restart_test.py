@@ -1,0 +1,56 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Check C12 for real: a stop and a start, watched. It interrupts the server. Private to the collection."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+from . import _docker as docker
+from ._layout import Layout
+from ._lock import hold
+from ._run import Run
+from ._server import wait_until_serving
+from ._sql import connection, rows
+from ._times import rfc3339
+
+_START_SECONDS = 300
+_RECOVERY = re.compile(r"database system was not properly shut down|automatic recovery in progress")
+
+# What must be the same afterwards, and a position in the WAL that must not go back.
+_STATE = (
+    "select (select system_identifier::text from pg_control_system()), array_agg(datname::text order by datname),"
+    " (pg_current_wal_flush_lsn() - '0/0')::bigint from pg_database"
+)
+
+
+def restart_test(run: Run, layout: Layout) -> dict[str, Any]:
+    """stop_seconds, exit_code, start_seconds, recovery (whether the log speaks of one) and same_data."""
+    with hold(layout.lock_file, "restart test of %s" % layout.name):
+        before = _state(layout)
+        began = time.monotonic()
+        docker.stop(run, layout.server)
+        stop_seconds = time.monotonic() - began
+        stopped = docker.inspect(run, layout.server) or {"State": {"ExitCode": -1}}
+        moment = rfc3339(time.time())
+        began = time.monotonic()
+        docker.start(run, layout.server)
+        wait_until_serving(run, layout, _START_SECONDS)
+        start_seconds = time.monotonic() - began
+        after = _state(layout)
+        log = docker.attempt(run, ["logs", "--since", moment, layout.server])
+    return {
+        "stop_seconds": stop_seconds,
+        "exit_code": stopped["State"]["ExitCode"],
+        "start_seconds": start_seconds,
+        "recovery": _RECOVERY.search(log.stdout + log.stderr) is not None,
+        "same_data": before[:2] == after[:2] and after[2] >= before[2],
+    }
+
+
+def _state(layout: Layout) -> tuple[Any, ...]:
+    with connection(layout.socket_dir) as opened:
+        return rows(opened, _STATE)[0]

@@ -1,0 +1,248 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: preflight
+short_description: Judge whether a machine, or an instance, is ready
+version_added: "0.1.0"
+description:
+  - Looks at everything once and reports all findings together, each with its evidence and what to do about it.
+  - Before a deploy it checks what must hold for it, such as system, engine, memory, port and disk. After a deploy it
+    checks machine, engine, image, container, settings, security and backups.
+  - A check that cannot be made is reported as V(skip) with the reason and never as passed. With a blocker or critical
+    check skipped, or any check waived, the verdict is at best V(READY_WITH_WARNINGS).
+  - What has to be seen on the machine is read; nothing is changed, except by O(restart_test) and O(report_dir).
+author: The pgkeep maintainers (@pgkeep)
+extends_documentation_fragment:
+  - pgkeep.postgres._attributes
+  - pgkeep.postgres._instance
+attributes:
+  check_mode:
+    support: full
+    details:
+      - The checks are made. The report is not written and O(restart_test) is not done.
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+    details:
+      - Writing the report, which carries its time, is not counted as a change.
+options:
+  phase:
+    description: Whether the instance is still to be deployed or is deployed.
+    type: str
+    choices: [before, after]
+    default: after
+  memory:
+    description: Memory limit that is declared for the server, such as V(4GB). Without it that of O(tuned) is used.
+    type: str
+  cpus:
+    description: Processors that are declared.
+    type: float
+  port:
+    description: Port of the host that is declared. Without it no port is looked at.
+    type: int
+  bind_address:
+    description: Address that the port will be published on.
+    type: str
+    default: 127.0.0.1
+  major:
+    description: Major version of PostgreSQL that is declared.
+    type: int
+  tuned:
+    description: Result of the filter P(pgkeep.postgres.tune#filter); before a deploy the memory budget comes from it.
+    type: dict
+  settings:
+    description: Settings of the inventory; they win over O(tuned).
+    type: dict
+  restart_test:
+    description:
+      - Stop and start the server and watch that the stop is clean and the data is the same (check C12).
+      - It interrupts the instance for some seconds, so it belongs to the day before going live.
+    type: bool
+    default: false
+  waivers:
+    description:
+      - Failures that are accepted, by the id of their check. Each has a C(reason) and may have an C(until), a date
+        after which the check fails again. A waived check never counts as passed.
+    type: dict
+    default: {}
+  report_dir:
+    description: Folder of the managed host for C(preflight.json) and C(preflight.md).
+    type: path
+  enforce:
+    description: Whether the module fails at V(NOT_READY). RV(preflight) is returned in any case.
+    type: bool
+    default: true
+"""
+
+EXAMPLES = r"""
+- name: Stop before a deploy that could not work
+  pgkeep.postgres.preflight:
+    name: "{{ inventory_hostname }}"
+    phase: before
+    memory: 4GB
+    cpus: 2
+    port: 5432
+    major: 17
+    tuned: "{{ '4GB' | pgkeep.postgres.tune(cpus=2) }}"
+
+- name: Look without failing, and keep the report on the host
+  pgkeep.postgres.preflight:
+    name: "{{ inventory_hostname }}"
+    enforce: false
+    report_dir: /var/lib/pgkeep/{{ inventory_hostname }}/preflight
+  register: result
+
+- name: Go live, and accept for a while that the only copy of the backups is on the same host
+  pgkeep.postgres.preflight:
+    name: "{{ inventory_hostname }}"
+    restart_test: true
+    waivers:
+      B05:
+        reason: The object store is ordered.
+        until: "2027-01-31"
+
+# Fails with: The instance app-db is not ready: 1 check failed. Why: H13 (The port is free or ours) 127.0.0.1:5432:
+# address in use, held by process nginx pid=812 fd=6. Next: H13: choose another port or end who holds it.
+- name: Find the port taken
+  pgkeep.postgres.preflight:
+    name: app-db
+    phase: before
+    port: 5432
+"""
+
+RETURN = r"""
+preflight:
+  description: The findings and what follows from them.
+  type: dict
+  returned: always
+  contains:
+    instance:
+      description: Name of the instance.
+      type: str
+      returned: always
+      sample: app-db
+    phase:
+      description: V(before) or V(after).
+      type: str
+      returned: always
+      sample: after
+    generated_at:
+      description: When it was judged, RFC 3339 in UTC.
+      type: str
+      returned: always
+      sample: "2026-11-21T20:31:05Z"
+    verdict:
+      description:
+        - V(NOT_READY) when a blocker or critical check failed, V(READY) when every check passed, else
+          V(READY_WITH_WARNINGS).
+      type: str
+      returned: always
+      sample: READY_WITH_WARNINGS
+    summary:
+      description: Number of checks that passed, failed as a warning, failed, were skipped and were waived.
+      type: dict
+      returned: always
+      sample: {"pass": 41, "warn": 1, "fail": 0, "skip": 9, "waived": 1}
+    checks:
+      description: All checks of the phase.
+      type: list
+      elements: dict
+      returned: always
+      contains:
+        id:
+          description: Id of the check; it stays the same over all releases.
+          type: str
+          returned: always
+          sample: H13
+        area:
+          description: What it looks at.
+          type: str
+          returned: always
+          sample: host
+        title:
+          description: What holds when it passes.
+          type: str
+          returned: always
+          sample: The port is free or ours
+        severity:
+          description: V(blocker), V(critical) or V(warning).
+          type: str
+          returned: always
+          sample: blocker
+        result:
+          description: V(pass), V(fail), V(skip) or V(waived).
+          type: str
+          returned: always
+          sample: fail
+        evidence:
+          description: What was seen; for a skipped check why it could not be made.
+          type: str
+          returned: always
+          sample: "127.0.0.1:5432: address in use, held by process nginx pid=812 fd=6"
+        fix:
+          description: What to do; empty unless it failed.
+          type: str
+          returned: always
+          sample: choose another port or end who holds it
+        waiver:
+          description: The reason why the failure is accepted.
+          type: str
+          returned: always
+          sample: null
+error:
+  description: The message in its parts.
+  type: dict
+  returned: failure
+  contains:
+    what:
+      description: What is wrong.
+      type: str
+      returned: always
+      sample: "The instance app-db is not ready: 1 check failed"
+    why:
+      description: The evidence of every failed check.
+      type: str
+      returned: always
+      sample: "H13 (The port is free or ours) 127.0.0.1:5432: address in use, held by process nginx pid=812 fd=6"
+    next_step:
+      description: What to do about each.
+      type: str
+      returned: always
+      sample: "H13: choose another port or end who holds it"
+    busy:
+      description: Whether another operation holds the instance, so that O(restart_test) could not be done.
+      type: bool
+      returned: always
+      sample: false
+"""
+
+from ansible_collections.pgkeep.postgres.plugins.module_utils._module import argument_spec, run_module
+from ansible_collections.pgkeep.postgres.plugins.module_utils._preflight import preflight
+
+SPEC = argument_spec(
+    phase={"type": "str", "choices": ["before", "after"], "default": "after"},
+    memory={"type": "str"},
+    cpus={"type": "float"},
+    port={"type": "int"},
+    bind_address={"type": "str", "default": "127.0.0.1"},
+    major={"type": "int"},
+    tuned={"type": "dict"},
+    settings={"type": "dict"},
+    restart_test={"type": "bool", "default": False},
+    waivers={"type": "dict", "default": {}},
+    report_dir={"type": "path"},
+    enforce={"type": "bool", "default": True},
+)
+
+
+def main() -> None:
+    run_module(preflight, SPEC)
+
+
+if __name__ == "__main__":
+    main()
