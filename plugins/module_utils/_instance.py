@@ -13,23 +13,18 @@ from ._container import ContainerSpec, create_argv
 from ._declared import Declared
 from ._errors import PgkeepError
 from ._files import FileChange, make, put_back, write
-from ._layout import LABEL_INSTANCE, Layout
+from ._layout import CONFIG_MOUNT, LABEL_INSTANCE, Layout, pgdata
 from ._lock import hold
 from ._plan import ContainerChange, Plan, make_plan
 from ._release import read_current, record
 from ._run import Run
-from ._server import accepts_writes, facts, wait_until_serving
+from ._server import accepts_writes, facts, message, wait_until_serving
 from ._sql import connection, rows
 
 # The container that is being replaced waits under this name until its successor serves.
 _OLD = "-replaced"
 
-_FILE_ERRORS = (
-    "select 'setting ' || coalesce(name, '') || ', line ' || sourceline, error from pg_file_settings"
-    # A setting that needs a restart is reported with these words and is not an error.
-    " where error is not null and error <> 'setting could not be applied'"
-    " union all select 'pg_hba.conf, line ' || line_number, error from pg_hba_file_rules where error is not null"
-)
+_HBA_ERRORS = "select line_number, error from pg_hba_file_rules where error is not null order by line_number"
 
 
 def image_id(run: Run, reference: str) -> str:
@@ -79,6 +74,7 @@ def apply(run: Run, declared: Declared, plan: Plan, restart_allowed: bool, start
         for change in plan.files:
             write(change.file)
             written.append(change)
+        _validate(run, declared, plan)
         _volumes_and_network(run, declared, plan)
         interruption = _server(run, declared, plan, start_timeout_seconds)
         if plan.server is None:
@@ -90,6 +86,28 @@ def apply(run: Run, declared: Declared, plan: Plan, restart_allowed: bool, start
             put_back(change)
         raise _with_undo(run, declared, plan, error) from error
     return interruption
+
+
+def _validate(run: Run, declared: Declared, plan: Plan) -> None:
+    """Let the running server judge the new files before they are in force, and before it is stopped for a successor.
+
+    The first server has nobody to ask: it is judged by its start.
+    """
+    layout = declared.layout
+    if not plan.files or not accepts_writes(layout):
+        return
+    # -C of any setting reads and checks the whole configuration and starts nothing.
+    command = ["postgres", "-D", pgdata(declared.major), "-c", "config_file=%s/postgresql.conf" % CONFIG_MOUNT]
+    checked = docker.execute(run, layout.server, [*command, "-C", "data_directory"])
+    errors = [message(line) for line in checked.stderr.splitlines() if "LOG:" in line] if checked.rc else []
+    with connection(layout.socket_dir) as opened:
+        errors += ["pg_hba.conf, line %s: %s" % error for error in rows(opened, _HBA_ERRORS)]
+    if errors:
+        raise PgkeepError(
+            "The settings of %s are not valid" % layout.name,
+            "; ".join(errors),
+            "correct them in the inventory and run again",
+        )
 
 
 def _volumes_and_network(run: Run, declared: Declared, plan: Plan) -> None:
@@ -144,13 +162,6 @@ def _settings(run: Run, declared: Declared, plan: Plan, restart_allowed: bool, t
     if not plan.reload:
         return 0.0
     with connection(layout.socket_dir) as opened:
-        errors = rows(opened, _FILE_ERRORS)
-        if errors:
-            raise PgkeepError(
-                "The settings of %s are not valid" % layout.name,
-                "; ".join("%s: %s" % error for error in errors),
-                "correct them in the inventory and run again",
-            )
         rows(opened, "select pg_reload_conf()")
     if not (plan.restart_settings and restart_allowed):
         return 0.0

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any, Callable
 
@@ -13,6 +14,10 @@ from ._errors import PgkeepError
 from ._layout import Layout
 from ._run import Run
 from ._sql import connection, driver, rows
+
+_FATAL = re.compile(r"(FATAL|PANIC):  ")
+# Time, process and level of a log line, whatever log_line_prefix made of them.
+_PREFIX = re.compile(r"^.*?(LOG|FATAL|PANIC|ERROR|HINT|DETAIL):  ")
 
 _FACTS = (
     "select current_setting('server_version'), (select system_identifier::text from pg_control_system()),"
@@ -81,10 +86,19 @@ def _restarts(run: Run, layout: Layout) -> int:
 
 
 def last_words(run: Run, container: str) -> str:
-    """The line of the log that explains an end best: the entrypoint's refusal, else FATAL or PANIC, else the last."""
+    """What of the log explains an end best: the entrypoint's refusal, else PostgreSQL's FATAL or PANIC (of a bad
+    setting with the line before, which names it), else the last line."""
     lines = [line for line in docker.logs_tail(run, container, 40).splitlines() if line.strip()]
-    for mark in ("pgkeep: ", "FATAL:", "PANIC:", "ERROR:"):
-        found = [line for line in lines if mark in line]
-        if found:
-            return found[-1].split("pgkeep: ")[-1].strip()
-    return lines[-1] if lines else "the log is empty"
+    refusals = [line.split("pgkeep: ", 1)[1] for line in lines if "pgkeep: " in line and " Next: " in line]
+    if refusals:
+        return refusals[-1].strip()
+    ends = [number for number, line in enumerate(lines) if _FATAL.search(line)]
+    if not ends:
+        return lines[-1] if lines else "the log is empty"
+    first = ends[-1] - 1 if "contains errors" in lines[ends[-1]] else ends[-1]
+    return "; ".join(message(line) for line in lines[max(0, first) : ends[-1] + 1])
+
+
+def message(line: str) -> str:
+    """A line of PostgreSQL's log without its time, process and level."""
+    return _PREFIX.sub("", line)
