@@ -49,8 +49,8 @@ class Outcome:
 class Check:
     """One row of the list. needs names the facts it reads (keys of the facts and of their errors).
 
-    What cannot be read makes a check skip, with the reason; root makes it fail instead. Every source of facts has one
-    root, so that its loss is one failure and not thirty.
+    What cannot be read (errors: name -> why, next_step) makes a check skip, with the reason; root makes it fail
+    instead. Every source of facts has one root, so that its loss is one failure and not thirty.
     """
 
     id: str
@@ -98,7 +98,7 @@ def evaluate(
 
 
 def _finding(area: str, check: Check, facts: Facts, waiver: Optional[Mapping[str, Any]], today: date) -> dict[str, Any]:
-    outcome = _outcome(check, facts)
+    outcome, fix = _outcome(check, facts)
     severity = WARNING if outcome.result == WARN else check.severity
     result, evidence = (FAIL if outcome.result == WARN else outcome.result), outcome.evidence
     if waiver and result == FAIL:
@@ -114,16 +114,21 @@ def _finding(area: str, check: Check, facts: Facts, waiver: Optional[Mapping[str
         "severity": severity,
         "result": result,
         "evidence": evidence,
-        "fix": check.fix if result in (FAIL, WAIVED) else "",
+        "fix": fix if result in (FAIL, WAIVED) else "",
         "waiver": waiver["reason"] if waiver and result == WAIVED else None,
     }
 
 
-def _outcome(check: Check, facts: Facts) -> Outcome:
-    missing = [facts["errors"][need] for need in check.needs if need in facts["errors"]]
-    if missing:
-        return (failed if check.root else skipped)("cannot be read: %s" % missing[0])
-    return check.test(facts)
+def _outcome(check: Check, facts: Facts) -> tuple[Outcome, str]:
+    """The outcome and what to do about it."""
+    errors = facts["errors"]
+    missing = [errors[need] for need in check.needs if need in errors]
+    if not missing:
+        return check.test(facts), check.fix
+    # Without an engine nothing behind it can be read; that is one failure, the engine's.
+    fails = check.root and ("engine" in check.needs or "engine" not in errors)
+    evidence = "cannot be read: %s" % missing[0]["why"]
+    return (failed if fails else skipped)(evidence), missing[0]["next_step"] or check.fix
 
 
 def check_waivers(waivers: Mapping[str, Any], checks: Iterable[tuple[str, Check]]) -> None:
@@ -131,7 +136,9 @@ def check_waivers(waivers: Mapping[str, Any], checks: Iterable[tuple[str, Check]
     known = {check.id for _area, check in checks}
     for id, waiver in waivers.items():
         if id not in known:
-            raise PgkeepError("There is no check %s to waive" % id, "known are %s" % ", ".join(sorted(known)))
+            raise PgkeepError(
+                "There is no check %s to waive" % id, "known are %s" % ", ".join(sorted(known)), "correct the id"
+            )
         if not isinstance(waiver, Mapping) or not str(waiver.get("reason") or "").strip():
             raise PgkeepError(
                 "The waiver of %s is not accepted" % id,
@@ -148,7 +155,8 @@ def _until(id: str, waiver: Mapping[str, Any]) -> Optional[date]:
     try:
         return date.fromisoformat(text)
     except ValueError as error:
-        raise PgkeepError("The waiver of %s is not accepted" % id, "its date %r: %s" % (text, error)) from error
+        why = "its date %r: %s" % (text, error)
+        raise PgkeepError("The waiver of %s is not accepted" % id, why, "write until as 2027-01-31") from error
 
 
 def summary(findings: Sequence[Mapping[str, Any]]) -> dict[str, int]:

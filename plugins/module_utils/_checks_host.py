@@ -117,7 +117,7 @@ def h13(facts: Facts) -> Outcome:
         return passed("%s is free" % where)
     if port["holder"] == "container %s" % declared["name"]:
         return passed("%s is published by the instance itself" % where)
-    return failed("%s: %s, held by %s" % (where, port["error"], port["holder"] or "somebody unknown"))
+    return failed("%s: %s%s" % (where, port["error"], ", held by %s" % port["holder"] if port["holder"] else ""))
 
 
 def d01(facts: Facts) -> Outcome:
@@ -203,7 +203,15 @@ HOST = (
     Check("H05", "The processors are there", CRITICAL, h05, "lower postgres_server_cpus", ("engine",), BOTH),
     Check("H06", "The clock is synchronised", CRITICAL, h06, "install and start chrony", ("host",)),
     Check("H10", "Huge pages fit the setting", CRITICAL, h10, "set huge_pages to off or reserve more", ("host", "sql")),
-    Check("H13", "The port is free or ours", BLOCKER, h13, "choose another port or end who holds it", ("port",), BOTH),
+    Check(
+        "H13",
+        "The port is free or ours",
+        BLOCKER,
+        h13,
+        "choose another port or end who holds it",
+        ("engine", "port"),
+        BOTH,
+    ),
 )
 
 DOCKER = (

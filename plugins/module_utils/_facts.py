@@ -24,7 +24,7 @@ def collect(run: Run, layout: Layout, declared: Mapping[str, Any], phase: str) -
     """declared (name, memory_bytes, cpus, port, bind_address, major, settings; None for what is not), host, engine,
     port, majors and disks; after a deploy container, sql, files, repository, backup and certificate too.
 
-    A source that cannot be read is not in the result; its reason is in errors by the same name.
+    A source that cannot be read is not in the result; why and next_step are in errors by the same name.
     """
     facts: dict[str, Any] = {"declared": declared, "now": time.time(), "errors": {}}
 
@@ -32,9 +32,10 @@ def collect(run: Run, layout: Layout, declared: Mapping[str, Any], phase: str) -
         try:
             facts[name] = reader()
         except PgkeepError as error:
-            facts["errors"][name] = error.what + (": " + error.why if error.why else "")
+            why = error.what + (": " + error.why if error.why else "")
+            facts["errors"][name] = {"why": why, "next_step": error.next_step}
         except OSError as error:
-            facts["errors"][name] = str(error)
+            facts["errors"][name] = {"why": str(error), "next_step": ""}
 
     read("host", lambda: machine.host(run))
     read("engine", lambda: machine.engine(run))

@@ -92,8 +92,12 @@ def answer(result: Mapping[str, Any], enforce: bool) -> dict[str, Any]:
 def not_ready(instance: str, findings: Sequence[Mapping[str, Any]]) -> PgkeepError:
     """One message for all failed checks."""
     found = [finding for finding in findings if finding["result"] == FAIL and finding["severity"] != WARNING]
+    # Most fixes are the same deploy; it is told once.
+    fixes: dict[str, list[str]] = {}
+    for finding in found:
+        fixes.setdefault(finding["fix"], []).append(finding["id"])
     return PgkeepError(
         "The instance %s is not ready: %d check%s failed" % (instance, len(found), "" if len(found) == 1 else "s"),
         "; ".join("%(id)s (%(title)s) %(evidence)s" % finding for finding in found),
-        "; ".join("%(id)s: %(fix)s" % finding for finding in found),
+        "; ".join("%s: %s" % (", ".join(ids), fix) for fix, ids in fixes.items()),
     )

@@ -136,6 +136,9 @@ def certificate(target: Target, now: float) -> dict[str, Any]:
         try:
             with context.wrap_socket(plain, server_hostname=target.host) as encrypted:
                 found: Any = encrypted.getpeercert()
+                # A goodbye, or the server notes a connection that was reset.
+                with contextlib.suppress(OSError):
+                    encrypted.unwrap()
         except ssl.SSLCertVerificationError as error:
             return {"days_left": None, "error": error.verify_message}
     ends = ssl.cert_time_to_seconds(found["notAfter"])

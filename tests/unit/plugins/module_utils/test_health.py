@@ -1,0 +1,189 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Health is judged from recorded facts; each threshold of requirement E3 is met from both sides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.pgkeep.postgres.plugins.module_utils._health import Limits, answer, judge
+
+from .recorded import changed, load
+
+
+@pytest.fixture
+def facts() -> Any:
+    return load("health/facts.json") | {"starts": 0}
+
+
+def check(health: dict[str, Any], id: str) -> dict[str, Any]:
+    return next(check for check in health["checks"] if check["id"] == id)
+
+
+def test_a_healthy_instance(facts: Any) -> None:
+    health = judge(facts)
+    assert (health["status"], health["ready"], health["reasons"]) == ("healthy", True, [])
+    assert {check["status"] for check in health["checks"]} == {"healthy"}
+    assert {key: health[key] for key in ("instance", "time", "version", "role", "connect_ms", "response_ms")} == {
+        "instance": "app-db",
+        "time": "2026-11-21T22:38:29Z",
+        "version": "17.12",
+        "role": "primary",
+        "connect_ms": 16.5,
+        "response_ms": 0.13,
+    }
+
+
+@pytest.mark.parametrize(
+    "path, id, values",
+    [
+        ("data.used_percent", "disk_data", {69.9: "healthy", 70: "warning", 85: "warning", 85.1: "critical"}),
+        ("repository.inodes_percent", "disk_repository", {69: "healthy", 70: "warning", 86: "critical"}),
+        ("starts", "restarts", {0: "healthy", 1: "warning", 2: "warning", 3: "critical"}),
+        ("login.response_ms", "response_time", {99.9: "healthy", 100: "warning", 500: "warning", 500.1: "critical"}),
+        ("login.connections.used", "connections", {27: "healthy", 28: "warning", 34: "critical"}),
+        ("login.archiver.ready_count", "archiver", {9: "healthy", 10: "warning", 101: "critical"}),
+        ("certificate.days_left", "certificate", {21: "healthy", 20.9: "warning", 7: "warning", 6.9: "critical"}),
+    ],
+)
+def test_thresholds(facts: Any, path: str, id: str, values: dict[float, str]) -> None:
+    found = {value: judge(changed(facts, path, value)) for value in values}
+    assert {value: check(health, id)["status"] for value, health in found.items()} == values
+    assert {value: health["status"] for value, health in found.items()} == values
+
+
+@pytest.mark.parametrize(
+    "container, status, words",
+    [
+        ({"state": "exited", "exit_code": 137}, "critical", "the container is exited, exit code 137"),
+        ({"state": "dead"}, "critical", "the container is dead"),
+        ({"state": "restarting"}, "critical", "the container is restarting"),
+        ({"health": "unhealthy"}, "critical", "the container is unhealthy"),
+        ({"state": "paused"}, "warning", "the container is paused"),
+        ({"health": "starting"}, "warning", "did not pass its health check yet"),
+        ({"health": None}, "warning", "no health check"),
+    ],
+)
+def test_container(facts: Any, container: dict[str, Any], status: str, words: str) -> None:
+    health = judge(facts | {"container": facts["container"] | container})
+    assert check(health, "container")["status"] == status == health["status"]
+    assert words in health["reasons"][0]
+    assert check(health, "container")["hint"]
+
+
+def test_without_an_engine_nothing_is_healthy_by_default(facts: Any) -> None:
+    errors = dict.fromkeys(("container", "login", "data", "repository", "backup"), "The Docker engine does not answer")
+    health = judge(
+        facts
+        | dict.fromkeys(("container", "login", "certificate", "starts", "data", "repository", "backup"))
+        | {"errors": errors}
+    )
+    assert (health["status"], health["ready"], health["response_ms"]) == ("critical", False, None)
+    assert {entry["id"]: entry["status"] for entry in health["checks"]} == {
+        "container": "critical",
+        "database": "critical",
+        "backup": "critical",
+        **dict.fromkeys(
+            ("response_time", "connections", "restarts", "disk_data", "disk_repository", "archiver", "certificate"),
+            "unknown",
+        ),
+    }
+
+
+# Recorded from psycopg2 2.9.13 against a server of ours.
+ERRORS = {
+    'connection to server at "127.0.0.1", port 15420 failed: FATAL: password authentication failed for user'
+    ' "pgkeep_monitor"': "sets the password of pgkeep_monitor again",
+    'connection to server at "127.0.0.1", port 15420 failed: SSL error: certificate verify failed': "renew the certificate",
+    'connection to server at "127.0.0.1", port 15420 failed: Connection refused Is the server running on that host and'
+    " accepting TCP/IP connections?": "nothing listens",
+}
+
+
+@pytest.mark.parametrize("error, hint", ERRORS.items(), ids=["password", "certificate", "refused"])
+def test_no_login_is_critical_and_says_what_to_do(facts: Any, error: str, hint: str) -> None:
+    health = judge(facts | {"login": None, "errors": {"login": error}})
+    assert (health["status"], health["ready"]) == ("critical", False)
+    assert health["reasons"] == ["database: " + error]
+    assert hint in check(health, "database")["hint"]
+    assert check(health, "archiver")["status"] == "unknown"
+
+
+@pytest.mark.parametrize("age, status", [(60, "warning"), (301, "critical")])
+def test_a_server_may_start_for_five_minutes(facts: Any, age: float, status: str) -> None:
+    error = "connection failed: FATAL: the database system is starting up"
+    health = judge(changed(facts, "container.started_age_seconds", age) | {"login": None, "errors": {"login": error}})
+    assert (health["status"], health["ready"]) == (status, False)
+
+
+def test_failing_archiver_is_critical_however_few_segments_wait(facts: Any) -> None:
+    archiver = facts["login"]["archiver"] | {
+        "failing": True,
+        "last_failed_wal": "000000010000000000000007",
+        "ready_count": 1,
+    }
+    health = judge(changed(facts, "login.archiver", archiver))
+    assert health["reasons"] == [
+        "archiver: archiving worked last 8 min ago: 000000010000000000000007 failed, 1 segments wait"
+    ]
+    assert health["status"] == "critical"
+
+
+def test_archiver_off_is_critical_and_a_standby_needs_none(facts: Any) -> None:
+    off = changed(facts, "login.archiver.mode", "off")
+    assert check(judge(off), "archiver")["status"] == "critical"
+    assert check(judge(changed(off, "login.role", "standby")), "archiver")["status"] == "healthy"
+
+
+@pytest.mark.parametrize("hours_ago, status", [(25.9, "healthy"), (26, "warning"), (50, "warning"), (50.1, "critical")])
+def test_age_of_the_newest_clean_backup(facts: Any, hours_ago: float, status: str) -> None:
+    # The recorded backup ended at 02:00:10 UTC.
+    health = judge(facts | {"now": 1795226410 + hours_ago * 3600})
+    assert check(health, "backup")["status"] == status
+    assert check(health, "backup")["value"] == hours_ago
+
+
+def test_a_backup_that_is_not_clean_does_not_count(facts: Any) -> None:
+    health = judge(changed(changed(facts, "backup.newest_clean", None), "backup.status_text", "no valid backups"))
+    assert health["reasons"] == ["backup: there is no clean backup (no valid backups)"]
+    assert health["status"] == "critical"
+
+
+def test_limits_can_be_set(facts: Any) -> None:
+    assert judge(facts, Limits(backup_hours=(1, 2)))["status"] == "critical"
+    assert judge(facts, Limits(certificate_days=(400, 7)))["status"] == "warning"
+
+
+def test_a_refused_certificate_is_critical(facts: Any) -> None:
+    health = judge(facts | {"certificate": {"days_left": None, "error": "certificate has expired"}})
+    assert health["reasons"] == ["certificate: applications refuse it: certificate has expired"]
+
+
+@pytest.mark.parametrize(
+    "status, fail_on, fails",
+    [
+        ("healthy", "warning", False),
+        ("warning", "warning", True),
+        ("warning", "critical", False),
+        ("critical", "critical", True),
+        ("critical", "warning", True),
+        ("critical", "never", False),
+    ],
+)
+def test_failing_is_asked_for(facts: Any, status: str, fail_on: str, fails: bool) -> None:
+    percent = {"healthy": 10, "warning": 75, "critical": 95}[status]
+    result = answer(judge(changed(facts, "data.used_percent", percent)), fail_on)
+    assert result["health"]["status"] == status
+    assert result["changed"] is False
+    assert result.get("failed", False) is fails
+
+
+def test_the_failure_is_one_message(facts: Any) -> None:
+    result = answer(judge(changed(facts, "data.used_percent", 95.5)), "critical")
+    assert result["msg"] == (
+        "The instance app-db is critical. Why: disk_data: 95.5 % of the space are used, 69.6 GB free below"
+        " /var/lib/docker/volumes/app-db-data/_data. Next: free space or extend the disk."
+    )
+    assert result["error"]["next_step"] == "free space or extend the disk"

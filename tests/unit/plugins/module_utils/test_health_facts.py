@@ -1,0 +1,240 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the facts of health are read from: recorded inspections, a recorded log, a real TLS handshake, a real disk."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import json
+import socket
+import ssl
+import threading
+import time
+from pathlib import Path
+from typing import Any, Iterator, Optional
+
+import pytest
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _health_facts as health_facts
+from ansible_collections.pgkeep.postgres.plugins.module_utils._health_facts import described, restarts
+from ansible_collections.pgkeep.postgres.plugins.module_utils._layout import Layout
+from ansible_collections.pgkeep.postgres.plugins.module_utils._probe import Target, certificate, disk, published
+from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
+from ansible_collections.pgkeep.postgres.plugins.module_utils._times import epoch_of, hours, rfc3339
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from .recorded import FIXTURES, load
+
+SERVER = load("preflight/after.json")["container"]["inspect"]
+# Five starts: the first of the container, a restart, one after a kill, a restart, a start after a stop.
+LOG = (FIXTURES / "docker/server.log").read_text()
+NOW = epoch_of("2026-11-21T22:40:00Z") or 0.0
+
+
+def test_the_state_of_a_container() -> None:
+    found = described(SERVER, NOW)
+    assert (found["state"], found["health"], found["exit_code"], found["restart_count"]) == ("running", "healthy", 0, 0)
+    assert (found["started_age_seconds"], found["created_age_seconds"]) == (156.0, 996.0)
+
+
+def test_restarts_are_the_starts_after_the_first() -> None:
+    assert restarts(described(SERVER, NOW), LOG) == 4
+
+
+def test_every_start_of_an_old_container_is_a_restart() -> None:
+    assert restarts(described(SERVER, NOW) | {"created_age_seconds": 90000}, LOG) == 5
+
+
+def test_a_crash_that_left_the_container_running_is_a_restart() -> None:
+    # Recorded after kill -9 of a backend.
+    line = "2026-11-21 22:30:00.123 UTC [7] LOG:  all server processes terminated; reinitializing\n"
+    old = described(SERVER, NOW) | {"created_age_seconds": 90000, "started_age_seconds": 90000}
+    assert restarts(old, line) == 1
+
+
+def test_without_words_in_the_log_the_engine_counts() -> None:
+    """A server that ends before its first words, restarted five times by the engine."""
+    assert restarts(described(SERVER, NOW) | {"restart_count": 5}, "pgkeep: refused\n" * 5) == 5
+    assert restarts(described(SERVER, NOW) | {"created_age_seconds": 90000}, "") == 1
+
+
+def test_no_restart_of_what_never_started() -> None:
+    assert restarts({"created_age_seconds": 5, "started_age_seconds": None, "restart_count": 0}, "") == 0
+
+
+def test_where_the_port_is_published() -> None:
+    assert published(SERVER) == ("127.0.0.1", 15420)
+    everywhere = {"NetworkSettings": {}, "HostConfig": load("docker/unhardened.json")[0]["HostConfig"]}
+    assert published(everywhere) == ("127.0.0.1", 15424)
+    assert published({"NetworkSettings": {"Ports": {}}, "HostConfig": {}}) is None
+
+
+def test_times() -> None:
+    assert epoch_of("2026-11-21T22:24:28.057023341Z") == epoch_of("2026-11-21T22:24:28Z") == 1795299868
+    assert epoch_of("0001-01-01T00:00:00Z") is None
+    assert rfc3339(1795299868.9) == "2026-11-21T22:24:28Z"
+    assert [hours(seconds) for seconds in (0, 119, 120, 7199, 7200, 172799, 172800)] == [
+        "0 s", "119 s", "2 min", "119 min", "2 h", "47 h", "2 days",
+    ]  # fmt: skip
+
+
+def test_a_disk_as_df_shows_it(tmp_path: Path) -> None:
+    found = disk(str(tmp_path))
+    assert 0 < found["used_percent"] < 100
+    assert 0 < found["free_bytes"] < found["size_bytes"]
+    with pytest.raises(FileNotFoundError):
+        disk(str(tmp_path / "missing"))
+
+
+def make_certificates(folder: Path, ends_in_days: float) -> None:
+    """ca.crt, and server.pem for 127.0.0.1 signed by it."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _number in range(2)]
+    names = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]) for name in ("test ca", "server")]
+
+    def sign(number: int, extension: x509.ExtensionType, ends: float) -> bytes:
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(names[number])
+            .issuer_name(names[0])
+            .public_key(keys[number].public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=900))
+            .not_valid_after(now + datetime.timedelta(days=ends))
+            .add_extension(extension, critical=number == 0)
+        )
+        return builder.sign(keys[0], hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    (folder / "ca.crt").write_bytes(sign(0, x509.BasicConstraints(ca=True, path_length=None), 900))
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    key = keys[1].private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (folder / "server.pem").write_bytes(key + sign(1, address, ends_in_days))
+
+
+class Postgres:
+    """Speaks as much of PostgreSQL as a TLS handshake needs: one connection."""
+
+    def __init__(self, answer: bytes, context: Optional[ssl.SSLContext] = None) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.answer, self.context = answer, context
+        self.request = b""
+        self.thread = threading.Thread(target=self._serve)
+        self.thread.start()
+
+    @property
+    def port(self) -> int:
+        return int(self.listener.getsockname()[1])
+
+    def _serve(self) -> None:
+        plain, _address = self.listener.accept()
+        with plain:
+            self.request = plain.recv(8)
+            plain.sendall(self.answer)
+            if self.context is not None:
+                try:
+                    with self.context.wrap_socket(plain, server_side=True) as encrypted:
+                        encrypted.recv(1)
+                except OSError:
+                    return
+
+    def close(self) -> None:
+        self.thread.join(10)
+        self.listener.close()
+
+
+@pytest.fixture
+def servers() -> Iterator[list[Postgres]]:
+    found: list[Postgres] = []
+    yield found
+    for server in found:
+        server.close()
+
+
+def target(server: Postgres, folder: Path, host: str = "127.0.0.1") -> Target:
+    return Target(host, server.port, "nobody", "", str(folder / "ca.crt"))
+
+
+def encrypted(folder: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.pem")
+    return context
+
+
+@pytest.mark.parametrize("ends_in_days", [300, 5])
+def test_days_of_the_served_certificate(tmp_path: Path, servers: list[Postgres], ends_in_days: int) -> None:
+    make_certificates(tmp_path, ends_in_days)
+    servers.append(Postgres(b"S", encrypted(tmp_path)))
+    found = certificate(target(servers[0], tmp_path), time.time())
+    assert found["error"] is None
+    assert found["days_left"] == pytest.approx(ends_in_days, abs=0.2)
+    # SSLRequest as libpq sends it.
+    assert servers[0].request == b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
+
+
+def test_an_expired_certificate_is_told_apart(tmp_path: Path, servers: list[Postgres]) -> None:
+    make_certificates(tmp_path, -1)
+    servers.append(Postgres(b"S", encrypted(tmp_path)))
+    found = certificate(target(servers[0], tmp_path), time.time())
+    assert found == {"days_left": None, "error": "certificate has expired"}
+
+
+def test_a_certificate_for_another_name(tmp_path: Path, servers: list[Postgres]) -> None:
+    make_certificates(tmp_path, 300)
+    servers.append(Postgres(b"S", encrypted(tmp_path)))
+    found = certificate(target(servers[0], tmp_path, "localhost"), time.time())
+    assert found["days_left"] is None
+    assert "localhost" in found["error"]
+
+
+def test_a_server_without_tls(tmp_path: Path, servers: list[Postgres]) -> None:
+    make_certificates(tmp_path, 300)
+    servers.append(Postgres(b"N"))
+    assert certificate(target(servers[0], tmp_path), time.time())["error"] == "the server does not offer TLS"
+
+
+class Engine:
+    """Answers from a table of recorded output by the words after docker; anything else does not exist."""
+
+    def __init__(self, **answers: Result) -> None:
+        self.answers = answers
+        self.commands: list[list[str]] = []
+
+    def __call__(self, argv: list[str], data: Any = None, env: Any = None, timeout: Any = None) -> Result:
+        self.commands.append(argv[1:])
+        return self.answers.get(argv[1], Result(1, "", "Error: No such container: %s" % argv[-1]))
+
+
+def test_a_stopped_server_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped = json.loads(json.dumps(SERVER))
+    stopped["State"].update(Running=False, Status="exited", ExitCode=0)
+    engine = Engine(container=Result(0, json.dumps([stopped])), logs=Result(0, "", LOG))
+    monkeypatch.setattr(health_facts.time, "time", lambda: NOW)
+    facts = health_facts.collect(engine, Layout("app-db"))
+    assert facts["login"] is None
+    assert facts["errors"]["login"] == "not tried: the server's container does not run"
+    assert facts["starts"] == 4
+    assert {command[0] for command in engine.commands} == {"container", "logs", "exec"}
+
+
+def test_the_log_is_not_read_when_nothing_started_within_the_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped = json.loads(json.dumps(SERVER))
+    stopped["State"].update(Running=False, Status="exited")
+    engine = Engine(container=Result(0, json.dumps([stopped])))
+    monkeypatch.setattr(health_facts.time, "time", lambda: NOW + 7200)
+    assert health_facts.collect(engine, Layout("app-db"))["starts"] == 0
+    assert "logs" not in {command[0] for command in engine.commands}
+
+
+def test_a_missing_container_and_a_missing_password_are_told() -> None:
+    facts = health_facts.collect(Engine(), Layout("not-there"))
+    assert facts["errors"]["container"] == "there is no container not-there"
+    facts = health_facts.collect(Engine(), Layout("not-there"), "127.0.0.1", 5432)
+    assert facts["errors"]["login"].startswith(
+        "the password of pgkeep_monitor cannot be read: /etc/pgkeep/not-there/client/"
+    )
