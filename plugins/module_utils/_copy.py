@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Optional, Sequence
+from typing import Mapping, Optional, Sequence
 
 from ._container import ContainerSpec, create_argv
 from ._errors import PgkeepError
@@ -51,7 +51,14 @@ class CopyFacts:
 
 
 def restored_spec(
-    server: ContainerSpec, place: Place, directories: Directories, choice: Choice, *, rescue: bool, beside_server: bool
+    server: ContainerSpec,
+    place: Place,
+    directories: Directories,
+    choice: Choice,
+    *,
+    fetching: Mapping[str, str],
+    rescue: bool,
+    beside_server: bool,
 ) -> ContainerSpec:
     """The container that restores into directories.inside_beside through the image's entrypoint and starts the result.
 
@@ -64,6 +71,7 @@ def restored_spec(
         "PGBACKREST_PG1_PATH": inside,
         "PGKEEP_RESTORE_ARGS": choice.restore_args(),
     }
+    environment.update(fetching)
     if rescue:
         environment["PGKEEP_RESCUE_WAL"] = pgdata(directories.major) + "/pg_wal"
     memory = max(server.memory_bytes // 2, MINIMUM_MEMORY) if beside_server else server.memory_bytes

@@ -8,12 +8,14 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any, Mapping, Optional
 
 from . import _docker as docker
 from ._amcheck import amcheck
 from ._backup_repository import Keeper
 from ._container import ContainerSpec, spec_from_dict
+from ._damage import with_files
 from ._drill_record import Drill, DrillError, is_fresh, newest_passed, now, save
 from ._drill_rows import (
     checksum_failures,
@@ -22,6 +24,7 @@ from ._drill_rows import (
     production_timeline,
     read_copy,
     read_counters,
+    recorded_at,
 )
 from ._errors import PgkeepError
 from ._evidence_files import tables
@@ -36,6 +39,7 @@ from ._throwaway import (
     databases,
     derive,
     discard,
+    fetching,
     interruptible,
     prepare,
     remove_leftovers,
@@ -62,23 +66,35 @@ class Request:
     keep_on_failure: bool
 
 
+@dataclass(frozen=True)
+class Choice:
+    """The backup to prove; record is an earlier proof that is young enough, fetching is the copy's environment."""
+
+    backup: Mapping[str, Any]
+    record: Optional[dict[str, Any]]
+    fetching: Mapping[str, str]
+
+    @property
+    def label(self) -> str:
+        return str(self.backup["label"])
+
+
 def drill(run: Run, request: Request, check_mode: bool) -> dict[str, Any]:
     """What the module returns: changed and drill. Raises DrillError for a drill that did not pass."""
     layout = Layout(request.name)
     server = spec_from_dict(require_release(layout)["server"])
     if check_mode:
-        backup, record = _choose(run, layout, request)
-        planned = Drill(layout.name, backup["label"]).to_result()
-        return {"changed": record is None, "drill": record or planned}
+        choice = _choose(run, layout, request)
+        planned = Drill(layout.name, choice.label).to_result()
+        return {"changed": choice.record is None, "drill": choice.record or planned}
     with hold(layout.lock_file, "drill of %s" % layout.name), interruptible():
-        backup, record = _choose(run, layout, request)
-        if record is not None:
-            return {"changed": False, "drill": record}
-        return {"changed": True, "drill": _perform(run, layout, server, backup, request).to_result()}
+        choice = _choose(run, layout, request)
+        if choice.record is not None:
+            return {"changed": False, "drill": choice.record}
+        return {"changed": True, "drill": _perform(run, layout, server, choice, request).to_result()}
 
 
-def _choose(run: Run, layout: Layout, request: Request) -> tuple[Mapping[str, Any], Optional[dict[str, Any]]]:
-    """The backup to prove, and the record of an earlier proof that is young enough."""
+def _choose(run: Run, layout: Layout, request: Request) -> Choice:
     info = ask(run, layout, ["info"])["backup_info"]
     label = request.label or info["newest_clean"]
     found = [backup for backup in info["backups"] if backup["label"] == label]
@@ -97,17 +113,17 @@ def _choose(run: Run, layout: Layout, request: Request) -> tuple[Mapping[str, An
     record = newest_passed(layout, str(label)) if request.max_age_seconds and found[0]["proven_at"] else None
     if record is not None and not is_fresh(record, request.max_age_seconds or 0, datetime.now(timezone.utc)):
         record = None
-    return found[0], record
+    return Choice(found[0], record, fetching(found[0], info["wal"]["max"]))
 
 
-def _perform(run: Run, layout: Layout, server: ContainerSpec, backup: Mapping[str, Any], request: Request) -> Drill:
+def _perform(run: Run, layout: Layout, server: ContainerSpec, choice: Choice, request: Request) -> Drill:
     remove_leftovers(run, layout.name, ROLE)
     root = str(docker.engine(run)["DockerRootDir"])
-    require_space(root, int(backup["size_bytes"] * 1.1), "drill of %s" % layout.name)
+    require_space(root, int(choice.backup["size_bytes"] * 1.1), "drill of %s" % layout.name)
     place = Place(layout.home + "/" + ROLE)
-    done = Drill(layout.name, str(backup["label"]), passed=False, started_at=now())
+    done = Drill(layout.name, choice.label, passed=False, started_at=now())
     try:
-        _prove(run, layout, server, backup, request, place, done)
+        _prove(run, layout, server, choice, request, place, done)
         done.passed = not done.failed()
     finally:
         if done.passed or not request.keep_on_failure:
@@ -139,7 +155,7 @@ def _prove(
     run: Run,
     layout: Layout,
     server: ContainerSpec,
-    backup: Mapping[str, Any],
+    choice: Choice,
     request: Request,
     place: Place,
     done: Drill,
@@ -157,14 +173,17 @@ def _prove(
     name = "%s-%s" % (layout.name, ROLE)
     memory = request.memory_bytes or min(max(server.memory_bytes // 2, MINIMUM_MEMORY), server.memory_bytes)
     cpus = request.cpus or server.cpus
-    spec = _spec(server, place, name, backup, production_timeline(layout.socket_dir), memory, cpus)
+    spec = _spec(server, place, name, choice, production_timeline(layout.socket_dir), memory, cpus)
     prepare(place)
     docker.create_volume(run, name, layout.name, ROLE)
 
     def recover() -> tuple[bool, str]:
         began = time.monotonic()
         start(run, spec)
-        wait_until_open(run, name, place.socket_dir, request.timeout_seconds)
+        try:
+            wait_until_open(run, name, place.socket_dir, request.timeout_seconds)
+        except PgkeepError as error:
+            raise with_files(error, partial(docker.execute, run, layout.keeper), layout.name, choice.label) from error
         done.rto_seconds = round(time.monotonic() - began, 3)
         return True, "accepted writes %.1f s after its container was made" % done.rto_seconds
 
@@ -189,28 +208,30 @@ def _compare_rows(run: Run, layout: Layout, place: Place, done: Drill) -> tuple[
     copy = read_copy(place.socket_dir)
     done.rows, done.tables = copy.rows, len(copy.tables)
     done.databases = len(databases(place.socket_dir))
-    recorded = tables(Keeper(layout.name, run, "", state=layout.state_dir), done.label)
-    return compare_copy(recorded, copy, lambda: read_counters(layout.socket_dir))
+    # The keeper's files, seen from the host.
+    keeper = Keeper(layout.name, run, "", state=layout.state_dir)
+    since = recorded_at("%s/%s.json" % (keeper.evidence_dir, done.label))
+    return compare_copy(tables(keeper, done.label), copy, lambda: read_counters(layout.socket_dir, since))
 
 
 def _spec(
     server: ContainerSpec,
     place: Place,
     name: str,
-    backup: Mapping[str, Any],
+    choice: Choice,
     timeline: int,
     memory_bytes: int,
     cpus: float,
 ) -> ContainerSpec:
     """The rehearsal of a lost data volume: an empty one, the real entrypoint and settings; but nothing is archived."""
-    words = ("--set=%s" % backup["label"], "--target-timeline=%d" % timeline, "--archive-mode=off")
+    words = ("--set=" + choice.label, "--target-timeline=%d" % timeline, "--archive-mode=off")
     return derive(
         server,
         place,
         name=name,
         role=ROLE,
         data=name,
-        environment={"PGKEEP_RESTORE_ARGS": " ".join(words)},
+        environment={"PGKEEP_RESTORE_ARGS": " ".join(words), **choice.fetching},
         settings={"archive_mode": "off", "maintenance_work_mem": postgres_size(memory_bytes // 8)},
         memory_bytes=memory_bytes,
         cpus=cpus,

@@ -5,26 +5,26 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from typing import Any, Optional
 
 from . import _docker as docker
+from . import _history as history
 from ._container import ContainerSpec, create_argv
 from ._copy import CopyFacts, archive_argv, prove, restored_spec
+from ._damage import with_files
 from ._errors import PgkeepError
 from ._keeper import COMMAND, answer
-from ._layout import DATA_MOUNT, GID, LABEL_INSTANCE, UID, Layout
+from ._layout import DATA_MOUNT, LABEL_INSTANCE, Layout
 from ._lock import hold
-from ._pgfiles import Unarchived, unarchived
+from ._pgfiles import Unarchived, read_control, unarchived
 from ._release import utc_stamp
 from ._restore_plan import Plan, Request, make_plan, make_tool, require_confirmed, require_release
 from ._run import Run
 from ._server import wait_until_serving
 from ._swap import Directories
-from ._target import TIME, rfc3339
+from ._target import TIME
 from ._throwaway import (
     Place,
     discard,
@@ -100,7 +100,7 @@ def apply(run: Run, plan: Plan, request: Request) -> dict[str, Any]:
     except (PgkeepError, OSError) as error:
         raise _roll_back(run, plan, progress, error) from error
     ready = time.monotonic()
-    _write_history(plan, facts)
+    history.append(layout, facts.system_id, plan.timeline_before, facts.timeline)
     _finish(run, plan, request, progress)
     return _result(
         plan,
@@ -125,13 +125,22 @@ def _copy(run: Run, plan: Plan, request: Request, progress: Progress) -> CopyFac
         answer(make_tool(run, layout, plan.keeper)([COMMAND, "canary"]), ["canary"])
     if plan.stop_first:
         _stop(run, plan, progress)
-    if plan.rescue and plan.control is not None:
-        _rescue(run, plan, progress, unarchived(directories.data, plan.control))
+    # Read again: a stop writes its checkpoint.
+    control = read_control(directories.data) if plan.rescue else None
+    if control is not None:
+        _rescue(run, plan, progress, unarchived(directories.data, control))
     place = Place(layout.home + "/" + ROLE)
     prepare(place)
-    rescue_from = os.path.isdir(os.path.join(directories.data, "pg_wal")) and plan.rescue
     beside_server = plan.running and not plan.stop_first
-    spec = restored_spec(plan.server, place, directories, plan.choice, rescue=rescue_from, beside_server=beside_server)
+    spec = restored_spec(
+        plan.server,
+        place,
+        directories,
+        plan.choice,
+        fetching=plan.fetching,
+        rescue=control is not None,
+        beside_server=beside_server,
+    )
     start(run, spec)
     wait_until_open(run, spec.name, place.socket_dir, request.timeout_seconds)
     facts = prove(place.socket_dir)
@@ -189,45 +198,42 @@ def _ensure_started(run: Run, spec: ContainerSpec, progress: Progress) -> None:
 
 def _roll_back(run: Run, plan: Plan, progress: Progress, error: Exception) -> RestoreError:
     """Everything as before: no copy, the old data in their place, the server running if it ran."""
-    cause = error if isinstance(error, PgkeepError) else PgkeepError("The restore failed", str(error))
+    cause = error if isinstance(error, PgkeepError) else PgkeepError("The data could not be put in place", str(error))
     what = "The restore of %s to %s failed" % (plan.layout.name, plan.choice.target)
-    why = "%s: %s" % (cause.what, cause.why) if cause.why else cause.what
     try:
-        remove_leftovers(run, plan.layout.name, ROLE)
-        discard(Place(plan.layout.home + "/" + ROLE))
-        if progress.swapped:
-            docker.attempt(run, ["stop", plan.layout.server])
-            progress.directories.swap_back(progress.kept)
-        for name in progress.created:
-            docker.remove(run, name)
-        progress.directories.remove_copies()
-        state = "nothing was changed"
-        if plan.running and progress.stopped_at is not None:
-            docker.start(run, plan.layout.server)
-            if plan.serving:
-                wait_until_serving(run, plan.layout, _BACK_SECONDS)
-            state = "the server was started again on its old data"
-        elif plan.running:
-            state = "the server kept running on its old data"
+        state = _go_back(run, plan, progress)
     except (PgkeepError, OSError) as second:
-        return RestoreError(cause, what, "%s; and going back failed too: %s" % (why, second), rolled_back=False)
-    return RestoreError(cause, what, "%s; %s" % (why, state), rolled_back=True)
+        return RestoreError(
+            cause, what, "%s; and going back failed too: %s" % (_words(cause), second), rolled_back=False
+        )
+    if not progress.swapped:
+        tool = make_tool(run, plan.layout, plan.keeper)
+        cause = with_files(cause, tool, plan.layout.name, plan.choice.label)
+    return RestoreError(cause, what, "%s; %s" % (_words(cause), state), rolled_back=True)
 
 
-def _write_history(plan: Plan, facts: CopyFacts) -> None:
-    """One line for the entrypoint (this instance existed) and for later restores to a time (see timeline_at)."""
-    path = plan.layout.state_dir + "/history"
-    line = "%s restored system-id=%s from=%d timeline=%d\n" % (
-        rfc3339(datetime.now(timezone.utc).replace(microsecond=0)),
-        facts.system_id,
-        plan.timeline_before,
-        facts.timeline,
-    )
-    with open(path, "a", encoding="utf-8") as handle:
-        os.fchown(handle.fileno(), UID, GID)
-        handle.write(line)
-        handle.flush()
-        os.fsync(handle.fileno())
+def _words(error: PgkeepError) -> str:
+    return "%s: %s" % (error.what, error.why) if error.why else error.what
+
+
+def _go_back(run: Run, plan: Plan, progress: Progress) -> str:
+    """Returns how things stand."""
+    remove_leftovers(run, plan.layout.name, ROLE)
+    discard(Place(plan.layout.home + "/" + ROLE))
+    if progress.swapped:
+        docker.attempt(run, ["stop", plan.layout.server])
+        progress.directories.swap_back(progress.kept)
+    for name in progress.created:
+        docker.remove(run, name)
+    progress.directories.remove_copies()
+    if not plan.running:
+        return "the old data are as they were"
+    if progress.stopped_at is None:
+        return "the server kept running on its old data"
+    docker.start(run, plan.layout.server)
+    if plan.serving:
+        wait_until_serving(run, plan.layout, _BACK_SECONDS)
+    return "the server was started again on its old data"
 
 
 def _finish(run: Run, plan: Plan, request: Request, progress: Progress) -> None:
@@ -254,6 +260,10 @@ def _result(
     interruption_seconds: Optional[float] = None,
 ) -> dict[str, Any]:
     kept = progress.kept if progress else None
+    undo = None
+    if progress and facts and kept:
+        note = history.append_command(plan.layout, facts.system_id, facts.timeline, plan.timeline_before)
+        undo = progress.directories.undo_command(plan.layout.server, kept, note)
     return {
         "instance": plan.layout.name,
         "target": str(plan.choice.target),
@@ -265,6 +275,6 @@ def _result(
         "previous_data": kept,
         "rto_seconds": rto_seconds,
         "interruption_seconds": interruption_seconds,
-        "undo": progress.directories.undo_command(plan.layout.server, kept) if progress and kept else None,
+        "undo": undo,
         "steps": steps,
     }

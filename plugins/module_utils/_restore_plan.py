@@ -12,18 +12,19 @@ from datetime import datetime, timezone
 from typing import Any, Callable, Mapping, Optional, Sequence
 
 from . import _docker as docker
+from . import _history as history
 from ._container import ContainerSpec, spec_from_dict
 from ._errors import PgkeepError
 from ._files import read
 from ._keeper import COMMAND, answer, once
 from ._layout import DATA_MOUNT, REPO_MOUNT, SPOOL_MOUNT, Layout
-from ._pgfiles import Control, parse_timeline_history, read_control, timeline_of
+from ._pgfiles import Control, parse_timeline_history, read_control, timeline_of, unarchived
 from ._release import read_current, utc_stamp
 from ._run import Result, Run
 from ._server import accepts_writes
 from ._swap import Directories
-from ._target import LABEL, LATEST, TIME, Choice, Target, choose, moment_of, parse_target, timeline_at
-from ._throwaway import require_space, source_of
+from ._target import LABEL, LATEST, TIME, Choice, Target, choose, moment_of, parse_target
+from ._throwaway import fetching, host_path, require_space, source_of
 
 # Runs a command where the library and pgBackRest are: in the keeper, or in a container made for it.
 Tool = Callable[[Sequence[str]], Result]
@@ -56,6 +57,7 @@ class Plan:
     directories: Optional[Directories]
     major: int
     missing_volumes: Mapping[str, str]
+    fetching: Mapping[str, str]
     running: bool
     serving: bool
     timeline_before: int
@@ -118,6 +120,8 @@ def make_plan(run: Run, request: Request, now: Optional[datetime] = None) -> Pla
         directories=directories,
         major=int(release["major"]),
         missing_volumes=missing,
+        # WAL behind a backup's end is not read for the state at its end.
+        fetching=fetching(choice.backup, None if target.kind == LABEL else info["wal"]["max"]),
         # A container in a restart loop is one that shall run.
         running=container is not None and bool(container["State"]["Running"] or container["State"]["Restarting"]),
         serving=serving,
@@ -188,16 +192,14 @@ def _directories(run: Run, server: ContainerSpec, major: int, missing: Mapping[s
     source = source_of(server, DATA_MOUNT)
     if source in missing:
         return None
-    found = None if source.startswith("/") else docker.volume(run, source)
-    return Directories(found["Mountpoint"] if found else source, major, utc_stamp())
+    return Directories(host_path(run, source), major, utc_stamp())
 
 
 def _own_control(layout: Layout, directories: Optional[Directories]) -> Optional[Control]:
     """The control file of the old data, unless they are of another database: after a data volume was lost and an
     empty one initialised by hand, neither its timeline nor its WAL have anything to do with the repository."""
     control = read_control(directories.data) if directories else None
-    history = read(os.path.join(layout.state_dir, "history")) or ""
-    ids = [word[10:] for word in history.split() if word.startswith("system-id=")]
+    ids = [entry.system_id for entry in history.entries(layout) if entry.system_id is not None]
     return None if control is None or (ids and ids[-1] != str(control.system_id)) else control
 
 
@@ -230,31 +232,36 @@ def _choose(
     now: datetime,
 ) -> tuple[Choice, int]:
     """The backup to start from, and the timeline in production now."""
-    current = _current_timeline(info, control)
+    current = _current_timeline(layout, info, control)
     timeline = current
-    until = None
     if target.kind == TIME and target.moment is not None:
-        history = read(os.path.join(layout.state_dir, "history")) or ""
-        timeline = timeline_at(target.moment, history, current)
-        # While the server serves, a row and a WAL switch later bring the archive past any moment up to now; and the
-        # old data directory may hold the WAL that the archive has not.
-        window = info.get("recovery_window") or {}
-        if not serving and control is None and window.get("to"):
-            until = moment_of(window["to"])
+        timeline = history.timeline_at(target.moment, history.entries(layout), current)
+    # The old data may have the WAL that the archive misses.
+    at_hand = unarchived(directories.data, control).complete if directories and control else ()
+    window = info["recovery_window"] or {}
+    reach = moment_of(window["to"]) if window else None
     parents = _parents(tool, layout, timeline, directories) if timeline > 1 and target.kind != LABEL else {}
-    choice = choose(target, info["backups"], timeline=timeline, parents=tuple(parents.items()), until=until, now=now)
+    choice = choose(
+        target,
+        info["backups"],
+        timeline=timeline,
+        parents=tuple(parents.items()),
+        missing=[name for name in info["wal"]["missing"] if name not in at_hand],
+        reach=reach,
+        # While the server serves, a row and a WAL switch bring the archive past any moment up to now.
+        open_end=serving or control is not None,
+        now=now,
+    )
     return choice, current
 
 
-def _current_timeline(info: Mapping[str, Any], control: Optional[Control]) -> int:
-    """The old data know it best: after an undone restore the archive has a newer timeline that is not in production."""
+def _current_timeline(layout: Layout, info: Mapping[str, Any], control: Optional[Control]) -> int:
+    """The old data know it best: after a restore that was undone the archive has a newer timeline."""
     if control is not None:
         return control.timeline
-    newest = (info.get("wal") or {}).get("max")
-    if newest:
-        return timeline_of(newest)
-    stops = [backup["wal_stop"] for backup in info["backups"]]
-    return timeline_of(stops[-1]) if stops else 1
+    entered = [entry.entered for entry in history.entries(layout) if entry.entered is not None]
+    newest = info["wal"]["max"]
+    return entered[-1] if entered else timeline_of(newest) if newest else 1
 
 
 def _parents(tool: Tool, layout: Layout, timeline: int, directories: Optional[Directories]) -> dict[int, int]:

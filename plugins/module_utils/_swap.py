@@ -103,16 +103,20 @@ class Directories:
         found = self.named("previous")
         return _remove(found[: max(len(found) - keep, 0)])
 
-    def undo_command(self, server: str, kept: str) -> str:
-        """One line for a shell: the previous data serve again and the restored ones are kept aside."""
+    def undo_command(self, server: str, kept: str, note: str) -> str:
+        """One line for root's shell: the previous data serve again and the restored ones are kept aside.
+
+        note is a command that tells the instance's history about it.
+        """
         aside = "%s.undone-%s" % (self.data, self.stamp)
         steps = (
-            ["docker", "stop", server],
-            ["mv", self.data, aside],
-            ["mv", kept, self.data],
-            ["docker", "start", server],
+            shlex.join(["docker", "stop", server]),
+            shlex.join(["mv", self.data, aside]),
+            shlex.join(["mv", kept, self.data]),
+            note,
+            shlex.join(["docker", "start", server]),
         )
-        return " && ".join(" ".join(shlex.quote(word) for word in words) for words in steps)
+        return " && ".join(steps)
 
 
 def _remove(paths: list[str]) -> list[str]:

@@ -51,11 +51,13 @@ class Choice:
 
     def restore_args(self) -> str:
         """The words for PGKEEP_RESTORE_ARGS, options of pgbackrest restore."""
-        words = ["--set=" + self.label, "--target-timeline=%s" % (self.timeline or "current")]
+        words = ["--set=" + self.label]
         if self.target.kind == LABEL:
-            # Ends where the backup became consistent: the database as it was when that backup ended.
-            words += ["--type=immediate", "--target-action=promote"]
-        elif self.target.moment is not None:
+            # Ends where the backup became consistent: the database as it was when that backup ended. pgBackRest
+            # follows the backup's own timeline then and takes no other.
+            return " ".join([*words, "--type=immediate", "--target-action=promote"])
+        words.append("--target-timeline=%s" % (self.timeline or "current"))
+        if self.target.moment is not None:
             words += ["--type=time", "--target=" + pgbackrest_time(self.target.moment), "--target-action=promote"]
         return " ".join(words)
 
@@ -104,34 +106,22 @@ def moment_of(text: str) -> datetime:
     return parse_time(text)
 
 
-def timeline_at(moment: datetime, history: str, current: int) -> int:
-    """The timeline that was in production at moment.
-
-    history is the instance's file of that name; a restore writes into it ``<time> restored … from=<timeline>``. Without
-    it, going back to a time before an earlier restore would follow the wrong branch and end, without an error, at the
-    state that the earlier restore had chosen.
-    """
-    for line in history.splitlines():
-        words = line.split()
-        left = [word[5:] for word in words if word.startswith("from=")]
-        if left and left[0].isdigit() and moment_of(words[0]) > moment:
-            return int(left[0])
-    return current
-
-
 def choose(
     target: Target,
     backups: Sequence[Mapping[str, Any]],
     *,
     timeline: int,
     parents: Sequence[tuple[int, int]],
-    until: Optional[datetime],
+    missing: Sequence[str],
+    reach: Optional[datetime],
+    open_end: bool,
     now: datetime,
 ) -> Choice:
     """The backup to start from. Raises PgkeepError when nothing leads to target.
 
-    timeline is the one to follow and parents its history (parse_timeline_history); until is the end of the
-    recoverable window, None when it is not known.
+    timeline is the one to follow and parents its history (parse_timeline_history). missing are segments that the
+    archive should have and nobody has; reach is when the last one before the first of them was archived. open_end: WAL
+    newer than the archive's is at hand.
     """
     if target.kind == LABEL:
         return Choice(target, _labelled(target, backups), None)
@@ -142,11 +132,31 @@ def choose(
     if not usable:
         raise PgkeepError("There is nothing to restore from", _why_none(backups, clean, timeline), _next_label(backups))
     if target.kind == LATEST or target.moment is None:
+        _refuse_hole(usable[-1], missing, reach)
         return Choice(target, usable[-1], timeline)
-    _check_window(target.moment, moment_of(usable[0]["stopped_at"]), until, now)
+    hole = _holes(usable[-1], missing)
+    _check_window(target.moment, moment_of(usable[0]["stopped_at"]), None if open_end and not hole else reach, now)
     # Backup times are whole seconds, so one that ended within the second of the target may have ended after it.
     before = [b for b in usable if moment_of(b["stopped_at"]) + timedelta(seconds=1) <= target.moment]
     return Choice(target, before[-1], timeline)
+
+
+def _holes(backup: Mapping[str, Any], missing: Sequence[str]) -> list[str]:
+    """The missing segments behind the backup; digits 8 to 23 of a name count through all timelines."""
+    return [name for name in missing if name[8:] > str(backup["wal_stop"])[8:]]
+
+
+def _refuse_hole(backup: Mapping[str, Any], missing: Sequence[str], reach: Optional[datetime]) -> None:
+    """PostgreSQL would end recovery at the hole and start without a word about what it left out."""
+    holes = _holes(backup, missing)
+    if holes:
+        raise PgkeepError(
+            "The newest state cannot be restored",
+            "WAL is missing behind backup %s: %s%s; what was committed later is out of reach"
+            % (backup["label"], ", ".join(holes[:5]), " and more" if len(holes) > 5 else ""),
+            "name the backup with label to restore its end%s"
+            % (", or a time before %s" % rfc3339(reach) if reach else ""),
+        )
 
 
 def _labelled(target: Target, backups: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

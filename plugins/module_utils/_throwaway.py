@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import time
 from dataclasses import dataclass, replace
-from typing import Any, Callable, Iterator, Mapping, Sequence
+from typing import Any, Callable, Iterator, Mapping, Optional, Sequence
 
 from . import _docker as docker
 from ._container import ContainerSpec, create_argv
@@ -39,6 +40,22 @@ _ALONE = {
     "hot_standby": "off",
     "autovacuum": "off",
 }
+
+_FEW_SEGMENTS = 32
+
+# What the entrypoint prints before it ends: what, why, next.
+_REFUSAL = re.compile(r"pgkeep: (.*)\. Why: (.*)\. Next: (.*)\.\Z")
+_STEPS = (
+    (
+        "recovery ended before configured recovery target",
+        "choose a time before the last completed transaction, or leave it out for the newest state",
+    ),
+    ("", "choose another backup with label; backup_info lists them, and what is wrong with each"),
+)
+
+_TELLING = ("FATAL:", "PANIC:", "ERROR:", "last completed transaction")
+# The answer to our own question whether recovery is over.
+_REFUSED_LOGIN = "the database system is "
 
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
@@ -115,6 +132,18 @@ def derive(
     )
 
 
+def fetching(backup: Mapping[str, Any], newest: Optional[str]) -> dict[str, str]:
+    """How WAL is fetched, as environment: backup is where recovery begins, newest the last archived segment.
+
+    archive-get in the background overtakes PostgreSQL and wins over hundreds of segments; over a few its start, 0.4 s
+    each time PostgreSQL goes back or asks for more, costs more than the segments.
+    """
+    begin, end = str(backup["wal_stop"]), newest or str(backup["wal_stop"])
+    # The same log (digits 8 to 15) and near: true for every segment size.
+    few = begin[8:16] == end[8:16] and int(end[16:], 16) - int(begin[16:], 16) < _FEW_SEGMENTS
+    return {"PGBACKREST_ARCHIVE_ASYNC": "n"} if few else {}
+
+
 def prepare(place: Place) -> None:
     """Make the folders of place, empty."""
     discard(place)
@@ -152,7 +181,9 @@ def host_path(run: Run, source: str) -> str:
         raise PgkeepError(
             "The volume %s cannot be read" % source, "there is no such volume", "look at docker volume ls"
         )
-    return str(found["Mountpoint"])
+    options = found.get("Options") or {}
+    # A volume that binds a folder is mounted at its mount point only while a container uses it.
+    return str(options["device"] if "bind" in options.get("o", "") else found["Mountpoint"])
 
 
 def wait_until_open(
@@ -171,11 +202,12 @@ def wait_until_open(
         if now - asked >= 0.5:
             asked = now
             if not docker.running(docker.inspect(run, name)):
-                raise PgkeepError("The copy could not be restored", last_words(run, name))
+                raise failure(docker.logs_tail(run, name, 200))
         if now - began > timeout_seconds:
             raise PgkeepError(
                 "The copy was not ready in time",
-                "it did not accept writes within %d s; its last words: %s" % (timeout_seconds, last_words(run, name)),
+                "it did not accept writes within %d s; %s"
+                % (timeout_seconds, failure(docker.logs_tail(run, name)).why),
                 "repeat with a greater timeout_seconds",
             )
         sleep(0.05)
@@ -192,27 +224,25 @@ def is_open(socket_dir: str) -> bool:
         raise PgkeepError("The copy refuses the superuser", str(error).strip()) from error
 
 
-def last_words(run: Run, name: str) -> str:
-    """Why a copy ended, from its log: the entrypoint's reason, else PostgreSQL's fatal lines, else the last line."""
-    return explain(docker.logs_tail(run, name, 100))
-
-
-def explain(log: str) -> str:
+def failure(log: str) -> PgkeepError:
+    """Why a copy ended, from its log: the entrypoint's refusal, else what PostgreSQL and pgBackRest called fatal."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    refusals = [line for line in lines if line.startswith("pgkeep: ") and " Why: " in line]
-    if refusals:
-        return refusals[-1][len("pgkeep: ") :].split(" Next: ")[0]
-    found = [line for line in lines if any(mark in line for mark in ("FATAL:", "PANIC:", "ERROR:", "last completed"))]
+    for line in reversed(lines):
+        refusal = _REFUSAL.match(line)
+        if refusal:
+            return PgkeepError(*refusal.groups())
+    found = [line for line in lines if any(mark in line for mark in _TELLING) and _REFUSED_LOGIN not in line]
     # pgBackRest says the cause first, PostgreSQL last; three lines hold both.
-    words = [_without_prefix(line) for line in found[-3:]] or lines[-1:]
-    return "; ".join(words) or "the log is empty"
+    why = "; ".join(_without_prefix(line) for line in found[-3:]) or (lines[-1] if lines else "the log is empty")
+    step = next((step for words, step in _STEPS if words in why), _STEPS[-1][1])
+    return PgkeepError("The recovery of the copy failed", why, step)
 
 
 def _without_prefix(line: str) -> str:
     """Without time and process id."""
     for mark in ("FATAL:", "PANIC:", "ERROR:", "LOG:"):
         if mark in line:
-            return (mark if mark != "LOG:" else "") + line.split(mark, 1)[1]
+            return ("" if mark == "LOG:" else mark + " ") + line.split(mark, 1)[1].strip()
     return line
 
 

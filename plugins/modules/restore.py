@@ -186,7 +186,8 @@ error:
 from typing import Any
 
 from ansible_collections.pgkeep.postgres.plugins.module_utils._module import argument_spec, run_module
-from ansible_collections.pgkeep.postgres.plugins.module_utils._restore import Request, restore
+from ansible_collections.pgkeep.postgres.plugins.module_utils._restore import restore
+from ansible_collections.pgkeep.postgres.plugins.module_utils._restore_plan import Request
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Run
 
 SPEC = argument_spec(
