@@ -59,10 +59,15 @@ def b04(facts: Facts) -> Outcome:
         return skipped("a standby archives nothing")
     if archiver["failing"]:
         return failed("segment %s failed and none was archived since" % archiver["last_failed_wal"])
-    if archiver["last_archived_age_seconds"] is None:
-        return failed("nothing was archived since the statistics began")
-    words = (hours(archiver["last_archived_age_seconds"]), archiver["ready_count"])
-    return verdict_of(archiver["ready_count"] < MAX_READY, "archived %s ago, %d segments wait" % words)
+    waiting = "%d segments wait" % archiver["ready_count"]
+    age = archiver["last_archived_age_seconds"]
+    if age is not None:
+        return verdict_of(archiver["ready_count"] < MAX_READY, "archived %s ago, %s" % (hours(age), waiting))
+    # A crash takes the statistics away; the repository knows better.
+    newest = facts["backup"]["wal"]["max"] if "backup" in facts else None
+    if newest is None:
+        return failed("nothing was archived since the statistics began, %s" % waiting)
+    return verdict_of(archiver["ready_count"] < MAX_READY, "the repository has WAL up to %s, %s" % (newest, waiting))
 
 
 def b05(facts: Facts) -> Outcome:

@@ -85,7 +85,7 @@ def i05(facts: Facts) -> Outcome:
 
 
 def i06(facts: Facts) -> Outcome:
-    changed = ["%s (%s, now %s)" % row for row in facts["sql"]["collations"]]
+    changed = ["%(database)s (%(made)s, now %(now)s)" % row for row in facts["sql"]["collations"]]
     if changed:
         return failed("sorted by another version: %s" % ", ".join(changed))
     return passed("no database was made with another version of its collation")

@@ -186,7 +186,8 @@ def k01(facts: Facts) -> Outcome:
     """Of the volumes; before there are any, of the folder they will lie in."""
     roots = {"engine": facts["engine"]["root_disk"]} if facts["engine"]["root_disk"] else {}
     # Volumes mostly share a file system; each is named once.
-    disks = list({disk["device"]: disk for disk in (facts["disks"] or roots).values()}.values())
+    named = reversed(list((facts["disks"] or roots).values()))
+    disks = list({disk["device"]: disk for disk in named}.values())
     if not disks:
         return skipped("no disk can be seen from here")
     evidence = "; ".join(disk_words(disk) for disk in disks)

@@ -46,23 +46,22 @@ select line_number, type, database, user_name, case when netmask in ('0.0.0.0', 
 from pg_hba_file_rules order by line_number
 """
 
-# Name of the facts -> columns, statement.
-_TABLES = {
-    "file_errors": (
-        ("file", "line", "name", "error"),
-        "select sourcefile, sourceline, name, error from pg_file_settings where error is not null order by seqno",
-    ),
-    "hba": (
-        ("line", "type", "databases", "users", "address", "method", "error"),
-        _RULES,
-    ),
-}
+_FILE_ERRORS = """
+select sourcefile, sourceline, name, error from pg_file_settings where error is not null order by seqno
+"""
 
-# The databases whose collation had another version when they were made; PostgreSQL knows from 15 on.
+# The databases whose collation had another version when they were made.
 _COLLATIONS = """
 select datname, datcollversion, pg_database_collation_actual_version(oid) from pg_database
 where datallowconn and datcollversion is distinct from pg_database_collation_actual_version(oid) order by datname
 """
+
+# Name of the facts -> server_version_num that it needs, columns, statement.
+_TABLES = {
+    "file_errors": (0, ("file", "line", "name", "error"), _FILE_ERRORS),
+    "hba": (0, ("line", "type", "databases", "users", "address", "method", "error"), _RULES),
+    "collations": (150000, ("database", "made", "now"), _COLLATIONS),
+}
 
 _SETTINGS = "select name, setting, unit, boot_val from pg_settings where name = any(%s)"
 _PENDING = "select name from pg_settings where pending_restart order by name"
@@ -101,12 +100,11 @@ def _read(opened: Any) -> dict[str, Any]:
         **described(rows(opened, STATISTICS, ())[0]),
         "settings": {name: {"setting": value, "unit": unit, "boot": boot} for name, value, unit, boot in settings},
         "pending": [name for (name,) in rows(opened, _PENDING)],
-        "collations": rows(opened, _COLLATIONS) if number >= 150000 else [],
         "roles": [role(*row) for row in rows(opened, _ROLES)],
         "databases": [name for (name,) in rows(opened, "select datname from pg_database order by datname")],
     }
-    for key, (columns, statement) in _TABLES.items():
-        facts[key] = [dict(zip(columns, row)) for row in rows(opened, statement)]
+    for key, (since, columns, statement) in _TABLES.items():
+        facts[key] = [dict(zip(columns, row)) for row in (rows(opened, statement) if number >= since else [])]
     return facts
 
 

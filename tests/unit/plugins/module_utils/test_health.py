@@ -96,7 +96,7 @@ def test_without_an_engine_nothing_is_healthy_by_default(facts: Any) -> None:
 ERRORS = {
     'connection to server at "127.0.0.1", port 15420 failed: FATAL: password authentication failed for user'
     ' "pgkeep_monitor"': "sets the password of pgkeep_monitor again",
-    'connection to server at "127.0.0.1", port 15420 failed: SSL error: certificate verify failed': "renew the certificate",
+    'connection to server at "127.0.0.1", port 15420 failed: SSL error: certificate verify failed': "renew",
     'connection to server at "127.0.0.1", port 15420 failed: Connection refused Is the server running on that host and'
     " accepting TCP/IP connections?": "nothing listens",
 }

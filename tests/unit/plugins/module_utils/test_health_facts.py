@@ -50,8 +50,8 @@ def test_every_start_of_an_old_container_is_a_restart() -> None:
 
 
 def test_a_crash_that_left_the_container_running_is_a_restart() -> None:
-    # Recorded after kill -9 of a backend.
-    line = "2026-11-21 22:30:00.123 UTC [7] LOG:  all server processes terminated; reinitializing\n"
+    # Recorded after kill -9 of the WAL writer.
+    line = "2026-11-21 22:41:27.405 UTC [7] LOG:  all server processes terminated; reinitializing\n"
     old = described(SERVER, NOW) | {"created_age_seconds": 90000, "started_age_seconds": 90000}
     assert restarts(old, line) == 1
 
