@@ -11,6 +11,7 @@ from typing import Mapping, Optional, Sequence
 from ._container import ContainerSpec, create_argv
 from ._errors import PgkeepError
 from ._layout import DATA_MOUNT, pgdata
+from ._pgfiles import Control, parse_timeline_history, position
 from ._sql import connection, driver, rows
 from ._swap import Directories
 from ._target import Choice
@@ -35,17 +36,22 @@ for file; do pgbackrest --stanza="$PGKEEP_INSTANCE" --no-archive-async archive-p
 
 _FACTS = """
 select (select system_identifier::text from pg_control_system()),
-       ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int,
+       substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),
        to_char(pg_last_xact_replay_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
 """
 
 
 @dataclass(frozen=True)
 class CopyFacts:
-    """What a proven copy says of itself. reached_time is that of the last transaction replayed, RFC 3339 UTC."""
+    """What a proven copy says of itself.
+
+    end is the address (bytes) where recovery ended and the new timeline began; reached_time is that of the last
+    transaction replayed, RFC 3339 UTC.
+    """
 
     system_id: str
     timeline: int
+    end: int
     reached_time: Optional[str]
     databases: int
 
@@ -120,6 +126,19 @@ def prove(socket_dir: str) -> CopyFacts:
             for setting in _TARGET_SETTINGS:
                 rows(opened, "alter system reset %s" % setting)
             system_id, timeline, reached = rows(opened, _FACTS)[0]
+            history = rows(opened, "select pg_read_file(%s)", ("pg_wal/%s.history" % timeline,))[0][0]
     except driver().Error as error:
         raise PgkeepError("The copy is not usable", "database %s: %s" % (database, str(error).strip())) from error
-    return CopyFacts(system_id, int(timeline), reached, len(names))
+    return CopyFacts(system_id, int(timeline, 16), max(parse_timeline_history(history).values()), reached, len(names))
+
+
+def require_complete(facts: CopyFacts, control: Control) -> None:
+    """For the newest state: everything that the old data hold is in the copy. PostgreSQL ends recovery at a missing
+    segment and starts as if nothing were wrong; the old data know how far they had come."""
+    if facts.end <= control.checkpoint:
+        raise PgkeepError(
+            "The copy is not the newest state",
+            "its recovery ended at %s and the old data go on to %s: WAL is missing in the repository"
+            % (position(facts.end), position(control.checkpoint)),
+            "repair the old data rather than lose what only they have; or name a time or a label to accept the loss",
+        )

@@ -28,7 +28,7 @@ from ._drill_rows import (
 )
 from ._errors import PgkeepError
 from ._evidence_files import tables
-from ._keeper import ask
+from ._keeper import ask, require_readable
 from ._layout import Layout
 from ._lock import hold
 from ._restore_plan import require_release
@@ -96,6 +96,7 @@ def drill(run: Run, request: Request, check_mode: bool) -> dict[str, Any]:
 
 def _choose(run: Run, layout: Layout, request: Request) -> Choice:
     info = ask(run, layout, ["info"])["backup_info"]
+    require_readable(info)
     label = request.label or info["newest_clean"]
     found = [backup for backup in info["backups"] if backup["label"] == label]
     if not found:
@@ -145,7 +146,12 @@ def _failure(layout: Layout, done: Drill, request: Request) -> DrillError:
         "archive": "look at the archiver with playbooks/health.yml, then drill again",
         "rows": "compare these tables with the server; then take a full backup and drill again",
     }
-    step = advice.get(done.failed()[0].id, "take a full backup and drill again; this one cannot be trusted")
+    first = done.failed()[0].id
+    step = (
+        done.next_steps.get(first)
+        or advice.get(first)
+        or "take a full backup and drill again; this one cannot be trusted"
+    )
     if request.keep_on_failure:
         step += "; the copy was kept: docker logs %s-drill" % layout.name
     return DrillError(done, why, step)

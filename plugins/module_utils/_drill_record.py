@@ -16,6 +16,7 @@ from ._errors import PgkeepError
 from ._files import File, Folder, make, read, write
 from ._layout import GID, UID, Layout
 from ._target import moment_of, rfc3339
+from ._throwaway import Interrupted
 
 # A year of daily drills, a few KB each.
 KEEP = 400
@@ -50,13 +51,19 @@ class Drill:
     databases: Optional[int] = None
     checks: list[Check] = field(default_factory=list)
     error: Optional[dict[str, object]] = None
+    # Check -> what to do about it, from the error that ended it; goes into the error of the drill.
+    next_steps: dict[str, str] = field(default_factory=dict)
 
     def check(self, identity: str, function: Callable[[], tuple[bool, str]]) -> bool:
-        """Run one proof and remember how it ended; a PgkeepError is a failed proof."""
+        """Run one proof and remember how it ended; a PgkeepError is a failed proof, Interrupted passes through."""
         began = time.monotonic()
         try:
             passed, detail = function()
+        except Interrupted:
+            raise
         except PgkeepError as error:
+            if error.next_step:
+                self.next_steps[identity] = error.next_step
             passed, detail = False, "%s: %s" % (error.what, error.why) if error.why else error.what
         self.checks.append(Check(identity, passed, detail, round(time.monotonic() - began, 3)))
         return passed
@@ -65,7 +72,9 @@ class Drill:
         return [check for check in self.checks if not check.passed]
 
     def to_result(self) -> dict[str, Any]:
-        return asdict(self)
+        result = asdict(self)
+        del result["next_steps"]
+        return result
 
 
 class DrillError(PgkeepError):

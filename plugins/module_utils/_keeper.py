@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
-from typing import Any, Optional, Sequence
+from typing import Any, Mapping, Optional, Sequence
 
 from . import _docker as docker
 from ._container import ContainerSpec, create_argv
@@ -16,6 +17,9 @@ from ._layout import DATA_MOUNT, SPOOL_MOUNT, Layout
 from ._run import Result, Run
 
 COMMAND = "pgkeep"
+
+# str() of a PgkeepError.
+_TOLD = re.compile(r"(.*?)\. Why: (.*?)\. Next: (.*)\.\Z", re.DOTALL)
 
 # The engine's words for docker exec into nothing.
 _NOT_THERE = ("No such container", "is not running", "is paused", "is restarting")
@@ -52,6 +56,18 @@ def once(run: Run, keeper: ContainerSpec, argv: Sequence[str], timeout: Optional
         return docker.attempt(run, create_argv(spec, "run --rm"), timeout=timeout)
     finally:
         docker.remove(run, spec.name)
+
+
+def require_readable(info: Mapping[str, Any]) -> None:
+    """Raise what the keeper found wrong with the repository that the object backup_info describes."""
+    if info["status"] != "error":
+        return
+    told = _TOLD.match(info["status_text"])
+    if told:
+        raise PgkeepError(*told.groups())
+    raise PgkeepError(
+        "The repository of %s cannot be read" % info["instance"], info["status_text"], "correct what it names"
+    )
 
 
 def answer(result: Result, argv: Sequence[str]) -> dict[str, Any]:

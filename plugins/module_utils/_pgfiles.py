@@ -113,6 +113,11 @@ def unarchived(data_dir: str, control: Control) -> Unarchived:
     return Unarchived((*histories, *(name for name, _address in written)), last)
 
 
+def position(address: int) -> str:
+    """An address (bytes) as PostgreSQL writes it: 0/3000028."""
+    return "%X/%X" % (address >> 32, address & 0xFFFFFFFF)
+
+
 def timeline_of(segment: str) -> int:
     """The timeline in the name of a WAL segment."""
     return int(segment[:8], 16)

@@ -12,7 +12,7 @@ from typing import Any, Optional
 from . import _docker as docker
 from . import _history as history
 from ._container import ContainerSpec, create_argv
-from ._copy import CopyFacts, archive_argv, prove, restored_spec
+from ._copy import CopyFacts, archive_argv, prove, require_complete, restored_spec
 from ._damage import with_files
 from ._errors import PgkeepError
 from ._keeper import COMMAND, answer
@@ -24,10 +24,11 @@ from ._restore_plan import Plan, Request, make_plan, make_tool, require_confirme
 from ._run import Run
 from ._server import wait_until_serving
 from ._swap import Directories
-from ._target import TIME
+from ._target import LATEST, TIME
 from ._throwaway import (
     Place,
     discard,
+    finish_what_began,
     host_path,
     interruptible,
     prepare,
@@ -93,6 +94,8 @@ def apply(run: Run, plan: Plan, request: Request) -> dict[str, Any]:
         facts = _copy(run, plan, request, progress)
         if progress.stopped_at is None:
             _stop(run, plan, progress)
+        # Once the restored data serve, their WAL is archived; half a restore would leave a useless timeline there.
+        finish_what_began()
         progress.kept = directories.swap()
         progress.swapped = True
         progress.steps.append("Exchanged the data directories")
@@ -144,6 +147,8 @@ def _copy(run: Run, plan: Plan, request: Request, progress: Progress) -> CopyFac
     start(run, spec)
     wait_until_open(run, spec.name, place.socket_dir, request.timeout_seconds)
     facts = prove(place.socket_dir)
+    if control is not None and plan.choice.target.kind == LATEST:
+        require_complete(facts, control)
     docker.stop(run, spec.name)
     docker.remove(run, spec.name)
     discard(place)

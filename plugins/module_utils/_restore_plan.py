@@ -16,7 +16,7 @@ from . import _history as history
 from ._container import ContainerSpec, spec_from_dict
 from ._errors import PgkeepError
 from ._files import read
-from ._keeper import COMMAND, answer, once
+from ._keeper import COMMAND, answer, once, require_readable
 from ._layout import DATA_MOUNT, REPO_MOUNT, SPOOL_MOUNT, Layout
 from ._pgfiles import Control, parse_timeline_history, read_control, timeline_of, unarchived
 from ._release import read_current, utc_stamp
@@ -212,12 +212,7 @@ def make_tool(run: Run, layout: Layout, keeper: ContainerSpec) -> Tool:
 def read_info(tool: Tool, layout: Layout) -> dict[str, Any]:
     argv = [COMMAND, "info"]
     info: dict[str, Any] = answer(tool(argv), argv[1:])["backup_info"]
-    if info["status"] == "error":
-        raise PgkeepError(
-            "The repository of %s cannot be read" % layout.name,
-            info["status_text"],
-            "correct what it names; a passphrase belongs into the inventory, deploy.yml brings it here",
-        )
+    require_readable(info)
     return info
 
 

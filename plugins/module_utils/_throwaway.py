@@ -60,6 +60,10 @@ _REFUSED_LOGIN = "the database system is "
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
+class Interrupted(PgkeepError):
+    """Somebody ended the module; it says nothing about what the module was looking at."""
+
+
 @dataclass(frozen=True)
 class Place:
     """Host folder of a throw-away server: its sockets, spool, state and its own word for an empty data directory."""
@@ -251,10 +255,9 @@ def interruptible() -> Iterator[None]:
     """Make a polite kill, and the end of the connection, an error like any other, so that cleaning up happens."""
 
     def stop(number: int, _frame: Any) -> None:
-        for each in _SIGNALS:
-            # One is enough: a second must not interrupt the cleaning up.
-            signal.signal(each, signal.SIG_IGN)
-        raise PgkeepError("The operation was stopped", "signal %s" % signal.Signals(number).name, "run it again")
+        # One is enough: a second must not interrupt the cleaning up.
+        finish_what_began()
+        raise Interrupted("The operation was stopped", "signal %s" % signal.Signals(number).name, "run it again")
 
     before = {number: signal.signal(number, stop) for number in _SIGNALS}
     try:
@@ -262,6 +265,12 @@ def interruptible() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def finish_what_began() -> None:
+    """From here on a signal would do more harm than the rest of the work; interruptible() puts things right again."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def start(run: Run, spec: ContainerSpec) -> None:
