@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the pgkeep maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A container as data: what is wanted, the argv that makes it, and where a real one differs. Private to the collection."""
+"""A container as data: what is wanted, its arguments, where a real one differs. Private to the collection."""
 
 from __future__ import annotations
 
@@ -144,7 +144,13 @@ def wanted(spec: ContainerSpec) -> dict[str, Any]:
         "labels": {LABEL_INSTANCE: spec.instance, LABEL_ROLE: spec.role},
         "health": None
         if health is None
-        else [health.command, health.interval_seconds, health.timeout_seconds, health.retries, health.start_period_seconds],
+        else [
+            health.command,
+            health.interval_seconds,
+            health.timeout_seconds,
+            health.retries,
+            health.start_period_seconds,
+        ],
     }
 
 

@@ -14,11 +14,18 @@ from ._run import Result, Run
 
 USER = "%d:%d" % (UID, GID)
 
-_UNREACHABLE = ("Cannot connect to the Docker daemon", "error during connect", "connection refused", "permission denied")
+_UNREACHABLE = (
+    "Cannot connect to the Docker daemon",
+    "error during connect",
+    "connection refused",
+    "permission denied",
+)
 _NEXT_ENGINE = "start the engine (systemctl start docker) and read its log, then repeat"
 
 
-def docker(run: Run, argv: Sequence[str], *, what: str = "", data: Optional[str] = None, timeout: Optional[float] = None) -> str:
+def docker(
+    run: Run, argv: Sequence[str], *, what: str = "", data: Optional[str] = None, timeout: Optional[float] = None
+) -> str:
     """Run docker with argv and return its standard output; what names the failed action in the error."""
     result = attempt(run, argv, data=data, timeout=timeout)
     if result.rc != 0:
@@ -41,7 +48,9 @@ def _last_words(result: Result) -> str:
 
 def engine(run: Run) -> dict[str, Any]:
     """What docker info says, as a mapping."""
-    info: dict[str, Any] = json.loads(docker(run, ["info", "--format", "{{json .}}"], what="The Docker engine gives no information"))
+    info: dict[str, Any] = json.loads(
+        docker(run, ["info", "--format", "{{json .}}"], what="The Docker engine gives no information")
+    )
     errors = info.get("ServerErrors")
     if errors:
         raise PgkeepError("The Docker engine does not answer", " ".join(errors), _NEXT_ENGINE)
@@ -127,7 +136,15 @@ def remove(run: Run, name: str) -> None:
 def create_volume(run: Run, name: str, instance: str, role: str) -> None:
     docker(
         run,
-        ["volume", "create", "--label", "%s=%s" % (LABEL_INSTANCE, instance), "--label", "%s=%s" % (LABEL_ROLE, role), name],
+        [
+            "volume",
+            "create",
+            "--label",
+            "%s=%s" % (LABEL_INSTANCE, instance),
+            "--label",
+            "%s=%s" % (LABEL_ROLE, role),
+            name,
+        ],
         what="The volume %s could not be created" % name,
     )
 
@@ -140,5 +157,7 @@ def remove_volume(run: Run, name: str) -> None:
 def labelled(run: Run, kind: str, instance: str, role: str) -> list[str]:
     """Names of the containers or volumes (kind) that carry both of our labels."""
     filters = ["--filter", "label=%s=%s" % (LABEL_INSTANCE, instance), "--filter", "label=%s=%s" % (LABEL_ROLE, role)]
-    argv = ["ps", "--all", "--format", "{{.Names}}"] if kind == "container" else ["volume", "ls", "--format", "{{.Name}}"]
+    argv = (
+        ["ps", "--all", "--format", "{{.Names}}"] if kind == "container" else ["volume", "ls", "--format", "{{.Name}}"]
+    )
     return docker(run, [*argv, *filters]).split()

@@ -115,7 +115,8 @@ def write(file: File) -> None:
         raise PgkeepError(
             "The file %s could not be written" % file.path,
             "%s" % (error.strerror or error),
-            "free space or correct the rights of %s, then repeat; the old file is untouched" % os.path.dirname(file.path),
+            "free space or correct the rights of %s, then repeat; the old file is untouched"
+            % os.path.dirname(file.path),
         ) from error
 
 

@@ -23,7 +23,7 @@ _KNOWN = "select sha256, to_char(applied_at at time zone 'UTC', 'YYYY-MM-DD\"T\"
 def run_once(layout: Layout, database: str, script: str, content: str, check_mode: bool) -> dict[str, Any]:
     """Run content in one transaction unless script has run in database before; returns init_sql and changed.
 
-    Raises PgkeepError when a script of that name ran with other content, and when the SQL fails; then nothing of it stays.
+    Raises PgkeepError when a script of that name ran with other content, and when the SQL fails: nothing stays.
     """
     digest = hashlib.sha256(content.encode()).hexdigest()
     error = driver().Error

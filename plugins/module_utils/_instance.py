@@ -263,4 +263,3 @@ def _result(
 def _pending_restart(layout: Layout) -> list[str]:
     with connection(layout.socket_dir) as opened:
         return [name for (name,) in rows(opened, "select name from pg_settings where pending_restart order by name")]
-

@@ -86,9 +86,7 @@ class Plan:
                     for side in (0, 1)
                 ]
                 header = "container %s (%s)" % (change.spec.name, change.action)
-                found.append(
-                    {"before_header": header, "after_header": header, "before": lines[0], "after": lines[1]}
-                )
+                found.append({"before_header": header, "after_header": header, "before": lines[0], "after": lines[1]})
         return found
 
 

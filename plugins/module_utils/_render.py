@@ -14,9 +14,26 @@ _HEADER = "# Written by pgkeep for instance %s. Change the inventory, not this f
 # What the product stands on: an inventory that sets one of these would silently take away archiving, TLS or the
 # way in, so it is refused (protected_settings).
 _OWN = frozenset(
-    "archive_command archive_library archive_mode config_file data_directory external_pid_file hba_file ident_file"
-    " listen_addresses port restore_command ssl ssl_ca_file ssl_cert_file ssl_key_file unix_socket_directories"
-    " unix_socket_permissions wal_level".split()
+    {
+        "archive_command",
+        "archive_library",
+        "archive_mode",
+        "config_file",
+        "data_directory",
+        "external_pid_file",
+        "hba_file",
+        "ident_file",
+        "listen_addresses",
+        "port",
+        "restore_command",
+        "ssl",
+        "ssl_ca_file",
+        "ssl_cert_file",
+        "ssl_key_file",
+        "unix_socket_directories",
+        "unix_socket_permissions",
+        "wal_level",
+    }
 )
 
 

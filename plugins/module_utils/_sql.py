@@ -17,7 +17,9 @@ def driver() -> Any:
         import psycopg2
     except ImportError as error:
         raise PgkeepError(
-            "PostgreSQL cannot be asked", "the Python library psycopg2 is missing: %s" % error, "install python3-psycopg2"
+            "PostgreSQL cannot be asked",
+            "the Python library psycopg2 is missing: %s" % error,
+            "install python3-psycopg2",
         ) from error
     return psycopg2
 

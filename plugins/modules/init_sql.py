@@ -9,8 +9,8 @@ module: init_sql
 short_description: Run an SQL script once in a database
 version_added: "0.1.0"
 description:
-  - Runs a script in one transaction as superuser, and remembers its name and checksum in the table C(pgkeep.init_sql) of
-    that database. A script of a known name is not run again.
+  - Runs a script in one transaction as superuser, and remembers its name and checksum in the table C(pgkeep.init_sql)
+    of that database. A script of a known name is not run again.
   - A script that changed after it ran is refused, because running half of it again helps nobody.
 extends_documentation_fragment:
   - pgkeep.postgres._attributes

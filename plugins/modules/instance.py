@@ -13,8 +13,8 @@ description:
     with the machine and makes a plan. Check mode returns the plan; otherwise it is carried out.
   - A plan says for each step what changes, whether it is a reload, a restart or a new container, which field forces
     the new container, and how many seconds of interruption to expect.
-  - When a step fails, files, settings and containers are put back and the server that ran before serves again.
-  - Volumes are created and never removed.
+  - When a step fails, files, settings and containers are put back and the server that ran before serves again. Volumes
+    are created and never removed.
 extends_documentation_fragment:
   - pgkeep.postgres._attributes
   - pgkeep.postgres._instance
@@ -23,15 +23,12 @@ attributes:
     support: full
   diff_mode:
     support: full
-    details:
-      - Shows every file and every differing field of a container. Secrets are hidden.
+    details: Shows every file and every differing field of a container. Secrets are hidden.
   idempotent:
     support: full
 options:
   state:
-    description:
-      - V(present) creates, changes or starts what differs.
-      - V(absent) stops and removes both containers; volumes, settings and backups stay.
+    description: V(absent) stops and removes both containers; volumes, settings and backups stay.
     type: str
     choices: [present, absent]
     default: present
@@ -155,9 +152,7 @@ options:
         type: dict
         default: {}
   on_empty:
-    description:
-      - What a start does that finds an empty data directory although the repository or the history says there was one.
-      - V(restore) restores the newest backup; V(refuse) ends with a message. It is never initialised anew.
+    description: What a start does that finds an empty data directory although repository or history know of one.
     type: str
     choices: [restore, refuse]
     default: restore
@@ -175,9 +170,7 @@ options:
     type: float
     default: 1.0
   restart:
-    description:
-      - Whether a changed setting that needs a restart may restart the server.
-      - With V(refuse) it stays pending and RV(instance.restart_required) is true.
+    description: Whether a changed setting that needs a restart may restart the server, or RV(instance.restart_required).
     type: str
     choices: [allowed, refuse]
     default: allowed
@@ -193,31 +186,24 @@ EXAMPLES = r"""
     keeper_image: pgkeep/keeper:17
     major: 17
     memory: 1GB
-    cpus: 1
-    tuned: "{{ ('1GB' | pgkeep.postgres.tune(cpus=1)).settings }}"
+    tuned: "{{ ('1GB' | pgkeep.postgres.tune).settings }}"
     monitor_password: "{{ app_monitor_password }}"
     tls: "{{ app_tls }}"
     backup:
       cipher_pass: "{{ app_cipher_pass }}"
 
-- name: What would change, and would it interrupt anybody
-  pgkeep.postgres.instance:
-    <<: *app
-    memory: 2GB
+- name: What would change, and would it interrupt anybody? Read RV(instance.plan)
+  pgkeep.postgres.instance: *app
   check_mode: true
   diff: true
-  register: plan
 
-- name: Read the plan; a new memory limit forces a new container
-  ansible.builtin.debug:
-    msg: "{{ plan.instance.plan | map(attribute='reason') }}"
-
-- name: A port that is taken fails with what, why and next_step, and nothing is changed
+- name: Remove the containers; data, settings and backups stay
   pgkeep.postgres.instance:
-    <<: *app
-    port: 22
-  register: result
-  failed_when: result.error.what is not search('cannot be published')
+    name: app
+    state: absent
+
+# A port that is taken fails with: The port 127.0.0.1:5432 cannot be published for app. Why: Address already in use.
+# Next: find its owner with ss -ltnp, or choose another postgres_server_port. Nothing was changed.
 """
 
 RETURN = r"""
@@ -324,15 +310,6 @@ instance:
       type: str
       returned: O(state=present)
       sample: "2026-01-05T02:00:00Z"
-error:
-  description: What did not work, why, and what to do next.
-  returned: failure
-  type: dict
-  sample:
-    what: The port 127.0.0.1:5432 cannot be published for app
-    why: Address already in use
-    next_step: find its owner with ss -ltnp, or choose another postgres_server_port
-    busy: false
 """
 
 from typing import Any

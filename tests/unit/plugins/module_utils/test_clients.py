@@ -13,11 +13,13 @@ PASSWORDS = {"shop": "1", "reader": "2"}
 
 def test_a_user_may_log_in_to_what_it_owns_and_to_what_it_is_given():
     users = [{"name": "shop"}, {"name": "reader", "databases": ["stats"]}]
-    assert [(entry["service"], entry["database"], entry["user"], entry["password"]) for entry in clients(users, DATABASES, PASSWORDS)] == [
+    fields = ("service", "database", "user", "password")
+    found = [tuple(entry[field] for field in fields) for entry in clients(users, DATABASES, PASSWORDS)]
+    assert found == [
         ("shop", "shop", "shop", "1"),
         ("stats", "stats", "shop", "1"),
         ("stats-reader", "stats", "reader", "2"),
-    ]  # fmt: skip
+    ]
 
 
 def test_an_unknown_database_is_named():

@@ -29,7 +29,10 @@ def test_settings_are_sorted_so_that_a_diff_shows_what_changed():
 
 
 def test_settings_the_product_stands_on_are_protected():
-    assert render.protected_settings({"work_mem": "4MB", "ssl": "off", "archive_mode": "off"}) == ["archive_mode", "ssl"]
+    assert render.protected_settings({"work_mem": "4MB", "ssl": "off", "archive_mode": "off"}) == [
+        "archive_mode",
+        "ssl",
+    ]
 
 
 def test_reserved_connections_exist_from_16_on():
@@ -45,7 +48,9 @@ def test_names_in_hba_lose_their_special_meaning(name):
 
 
 def test_hba_lets_the_superuser_in_over_the_socket_only():
-    text = render.pg_hba("app", [("app", "app")], ["samenet", "192.0.2.0/24"], ["hostssl x y z scram-sha-256"], "monitor")
+    text = render.pg_hba(
+        "app", [("app", "app")], ["samenet", "192.0.2.0/24"], ["hostssl x y z scram-sha-256"], "monitor"
+    )
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     assert lines[0] == "local all postgres peer map=pgkeep"
     assert all(line.startswith("hostssl") for line in lines[2:])
