@@ -58,13 +58,16 @@ def b04(facts: Facts) -> Outcome:
     if facts["sql"]["role"] == "standby":
         return skipped("a standby archives nothing")
     if archiver["failing"]:
-        return failed("segment %s failed and none was archived since" % archiver["last_failed_wal"])
+        return failed("segment %(last_failed_wal)s failed and none was archived since" % archiver)
+    wal = facts["backup"]["wal"] if "backup" in facts else {}
+    if wal.get("missing"):
+        return failed("the repository misses %s: take a new backup" % ", ".join(wal["missing"]))
     waiting = "%d segments wait" % archiver["ready_count"]
     age = archiver["last_archived_age_seconds"]
     if age is not None:
         return verdict_of(archiver["ready_count"] < MAX_READY, "archived %s ago, %s" % (hours(age), waiting))
     # A crash takes the statistics away; the repository knows better.
-    newest = facts["backup"]["wal"]["max"] if "backup" in facts else None
+    newest = wal.get("max")
     if newest is None:
         return failed("nothing was archived since the statistics began, %s" % waiting)
     return verdict_of(archiver["ready_count"] < MAX_READY, "the repository has WAL up to %s, %s" % (newest, waiting))

@@ -207,6 +207,7 @@ def _archiver(facts: Mapping[str, Any], bounds: Bounds) -> Check:
     if facts["login"]["role"] == "standby":
         return Check("archiver", HEALTHY, None, "a standby archives nothing", unit, *bounds)
     ready = found["ready_count"]
+    wal = (facts["backup"] or {}).get("wal") or {}
     if found["mode"] == "off":
         message = "archive_mode is off: what was committed since the last backup is lost with the disk"
         return Check("archiver", CRITICAL, ready, message, unit, *bounds, hint=_DEPLOY)
@@ -214,8 +215,14 @@ def _archiver(facts: Mapping[str, Any], bounds: Bounds) -> Check:
         age = found["last_archived_age_seconds"]
         since = "never worked" if age is None else "worked last %s ago" % hours(age)
         message = "archiving %s: %s failed, %d segments wait" % (since, found["last_failed_wal"], ready)
+        if wal.get("error"):
+            message += ": %s" % wal["error"]
         hint = "read docker logs %s for the words of pgbackrest archive-push" % facts["instance"]
         return Check("archiver", CRITICAL, ready, message, unit, *bounds, hint=hint)
+    if wal.get("missing"):
+        message = "the repository misses WAL: %s; nothing after it can be recovered" % ", ".join(wal["missing"])
+        # The new backup begins behind the gap.
+        return Check("archiver", CRITICAL, ready, message, unit, *bounds, hint="run the playbook backup.yml")
     message = "%d segments wait, %d were archived" % (ready, found["archived_count"])
     return _measured(
         "archiver", ready, unit, bounds, message, "the repository is slower than the writes: look at its disk"

@@ -28,7 +28,7 @@ def test_a_healthy_instance(facts: Any) -> None:
     assert {check["status"] for check in health["checks"]} == {"healthy"}
     assert {key: health[key] for key in ("instance", "time", "version", "role", "connect_ms", "response_ms")} == {
         "instance": "app-db",
-        "time": "2026-11-21T22:38:29Z",
+        "time": "2026-11-21T22:58:29Z",
         "version": "17.12",
         "role": "primary",
         "connect_ms": 16.5,
@@ -131,6 +131,23 @@ def test_failing_archiver_is_critical_however_few_segments_wait(facts: Any) -> N
     assert health["status"] == "critical"
 
 
+def test_the_repositorys_own_words_explain_a_failure(facts: Any) -> None:
+    failing = changed(facts, "login.archiver.failing", True)
+    words = (
+        "[104]: raised from local-1 protocol: unable to write '/var/lib/pgbackrest/archive': No space left on device"
+    )
+    assert judge(changed(failing, "backup.wal.error", words))["reasons"][0].endswith(words)
+
+
+def test_missing_wal_is_critical(facts: Any) -> None:
+    health = judge(changed(facts, "backup.wal.missing", ["00000001000000000000000A"]))
+    assert health["status"] == "critical"
+    assert health["reasons"] == [
+        "archiver: the repository misses WAL: 00000001000000000000000A; nothing after it can be recovered"
+    ]
+    assert check(health, "archiver")["hint"] == "run the playbook backup.yml"
+
+
 def test_archiver_off_is_critical_and_a_standby_needs_none(facts: Any) -> None:
     off = changed(facts, "login.archiver.mode", "off")
     assert check(judge(off), "archiver")["status"] == "critical"
@@ -139,8 +156,8 @@ def test_archiver_off_is_critical_and_a_standby_needs_none(facts: Any) -> None:
 
 @pytest.mark.parametrize("hours_ago, status", [(25.9, "healthy"), (26, "warning"), (50, "warning"), (50.1, "critical")])
 def test_age_of_the_newest_clean_backup(facts: Any, hours_ago: float, status: str) -> None:
-    # The recorded backup ended at 02:00:10 UTC.
-    health = judge(facts | {"now": 1795226410 + hours_ago * 3600})
+    # The recorded backup ended at 22:47:14 UTC.
+    health = judge(facts | {"now": 1795301234 + hours_ago * 3600})
     assert check(health, "backup")["status"] == status
     assert check(health, "backup")["value"] == hours_ago
 
@@ -152,7 +169,7 @@ def test_a_backup_that_is_not_clean_does_not_count(facts: Any) -> None:
 
 
 def test_limits_can_be_set(facts: Any) -> None:
-    assert judge(facts, Limits(backup_hours=(1, 2)))["status"] == "critical"
+    assert judge(facts, Limits(backup_hours=(0.1, 0.15)))["status"] == "critical"
     assert judge(facts, Limits(certificate_days=(400, 7)))["status"] == "warning"
 
 

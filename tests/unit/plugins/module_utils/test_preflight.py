@@ -96,8 +96,8 @@ def test_all_failures_are_one_message() -> None:
     assert result["msg"] == (
         "The instance app-db is not ready: 3 checks failed. Why: C02 (The container restarts by itself) restart policy"
         " no; C08 (The container has no rights it does not need) privileged; P01 (What is committed is on the disk)"
-        " fsync=off, full_page_writes=on, synchronous_commit=on, wal_sync_method=fdatasync. Next: C02, C08: run the playbook"
-        " deploy.yml; P01: remove these settings."
+        " fsync=off, full_page_writes=on, synchronous_commit=on, wal_sync_method=fdatasync. Next: C02, C08: run the"
+        " playbook deploy.yml; P01: remove these settings."
     )
     assert result["error"]["what"] == "The instance app-db is not ready: 3 checks failed"
     assert result["preflight"]["summary"]["fail"] == 3

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the pgkeep maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The modules health and preflight in process: options, check mode, failures. The engine is one that does not answer."""
+"""The modules health and preflight in process, with an engine that does not answer: options, check mode, failures."""
 
 from __future__ import annotations
 
