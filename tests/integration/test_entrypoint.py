@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -17,10 +18,9 @@ import pytest
 
 IMAGE = os.environ.get("PGKEEP_SERVER_IMAGE", "pgkeep/postgres:dev")
 PREFIX = "pgkeep-it-entry-"
-PGDATA = "/var/lib/postgresql/17/data"
 REFUSED = 78
 # tini is PID 1 in the container; the hardening is the one of every container of the collection.
-HARDENED = "--user 999:999 --cap-drop ALL --security-opt no-new-privileges --read-only --network none".split()
+HARDENED = ["--user=999:999", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--read-only", "--network=none"]
 TEMPORARY = ["--tmpfs=/tmp", "--tmpfs=/var/run/postgresql:uid=999,gid=999,mode=0750"]
 
 POSTGRESQL_CONF = """
@@ -45,10 +45,18 @@ pg1-path=/var/lib/postgresql/17/data
 """
 
 
-def docker(*argv: str, ok: bool = True) -> str:
-    done = subprocess.run(["docker", *argv], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
-    assert done.returncode == 0 or not ok, done.stdout
-    return done.stdout.strip()
+def attempt(*argv: str) -> tuple[int, str]:
+    """Exit code and both streams of docker argv."""
+    done = subprocess.run(
+        ["docker", *argv], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False
+    )
+    return done.returncode, done.stdout.strip()
+
+
+def docker(*argv: str) -> str:
+    code, output = attempt(*argv)
+    assert code == 0, output
+    return output
 
 
 @dataclass(frozen=True)
@@ -90,7 +98,7 @@ class Lab:
         return [*HARDENED, *TEMPORARY, *("--volume=" + m for m in mounts), *("--env=" + e for e in settings), IMAGE]
 
     def start(self, **options: object) -> None:
-        docker("rm", "--force", self.name, ok=False)
+        attempt("rm", "--force", self.name)
         docker("run", "--detach", "--name", self.name, *self.argv(**options))  # type: ignore[arg-type]
 
     def sql(self, query: str) -> str:
@@ -98,24 +106,27 @@ class Lab:
 
     def wait_until_writable(self) -> None:
         deadline = time.monotonic() + 30
-        probe = ["docker", "exec", self.name, "psql", "-U", "postgres", "-XAtqc", "select pg_is_in_recovery()"]
-        while subprocess.run(probe, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout.strip() != "f":
-            alive = docker("inspect", "--format", "{{.State.Running}}", self.name) == "true"
-            assert alive and time.monotonic() < deadline, docker("logs", self.name)
+        probe = ["exec", self.name, "psql", "-U", "postgres", "-XAtqc", "select pg_is_in_recovery()"]
+        while attempt(*probe) != (0, "f"):
+            assert docker("inspect", "--format", "{{.State.Running}}", self.name) == "true", docker("logs", self.name)
+            assert time.monotonic() < deadline, docker("logs", self.name)
             time.sleep(0.1)
+
+    def start_and_wait_for_initdb(self) -> None:
+        """Return while initdb works."""
+        self.start()
+        volume = Path(docker("volume", "inspect", "--format", "{{.Mountpoint}}", self.name + "-data"))
+        deadline = time.monotonic() + 10
+        while not (volume / "17/data.partial/base").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
 
     def refusal(self, **options: object) -> str:
         """The message of a start that must be refused; nothing may be left running."""
-        done = subprocess.run(
-            ["docker", "run", "--rm", *self.argv(**options)],  # type: ignore[arg-type]
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=30,
-        )
-        assert done.returncode == REFUSED, done.stdout
-        message = done.stdout.strip().splitlines()[-1]
-        assert message.startswith("pgkeep: ") and " Why: " in message and " Next: " in message
+        code, output = attempt("run", "--rm", *self.argv(**options))  # type: ignore[arg-type]
+        assert code == REFUSED, output
+        message = output.splitlines()[-1]
+        assert re.fullmatch(r"pgkeep: .+\. Why: .+\. Next: .+\.", message)
         return message
 
     def inside(self, script: str, *, data: str = "data") -> str:
@@ -126,9 +137,9 @@ class Lab:
 
     def remove(self) -> None:
         ours = docker("ps", "--all", "--quiet", "--filter", "volume=%s-repo" % self.name).split()
-        docker("rm", "--force", "--volumes", self.name, *ours, ok=False)
+        attempt("rm", "--force", "--volumes", self.name, *ours)
         volumes = docker("volume", "ls", "--quiet", "--filter", "name=^%s-" % self.name).split()
-        docker("volume", "rm", "--force", *volumes, ok=False)
+        attempt("volume", "rm", "--force", *volumes)
         shutil.rmtree(self.home)
 
 
@@ -176,15 +187,19 @@ def test_a_fresh_instance_is_initialised_once_and_survives_a_kill(lab: Lab) -> N
 
 
 def test_a_kill_during_initdb_leaves_nothing_and_the_next_start_begins_again(lab: Lab) -> None:
-    lab.start()
-    deadline = time.monotonic() + 10
-    while "base" not in docker("exec", lab.name, "ls", PGDATA + ".partial", ok=False).split():
-        assert time.monotonic() < deadline
+    lab.start_and_wait_for_initdb()
     docker("kill", lab.name)
     assert lab.inside("ls /var/lib/postgresql/17").split() == ["data.lock", "data.partial"]
     docker("start", lab.name)
     lab.wait_until_writable()
     assert lab.history() == ["initialised"]
+
+
+def test_a_stop_during_initdb_is_obeyed_at_once(lab: Lab) -> None:
+    lab.start_and_wait_for_initdb()
+    docker("stop", "--time=30", lab.name)
+    assert docker("inspect", "--format", "{{.State.ExitCode}}", lab.name) == "143"
+    assert "data" not in lab.inside("ls /var/lib/postgresql/17").split()
 
 
 def test_a_kill_between_initdb_and_stanza_create_is_completed(lab: Lab) -> None:
@@ -229,7 +244,8 @@ def test_a_second_server_on_the_same_volume_is_refused(lost: Lab) -> None:
 def test_a_lost_volume_is_refused_where_the_inventory_says_so(lost: Lab) -> None:
     lost.configure(on_empty="refuse")
     message = lost.refusal(data="empty")
-    assert "the instance existed before" in message and "on_empty says refuse" in message
+    assert "the instance existed before" in message
+    assert "on_empty says refuse" in message
     assert lost.inside("ls /var/lib/postgresql/17", data="empty") == "data.lock"
 
 
