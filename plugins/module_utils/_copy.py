@@ -10,7 +10,7 @@ from typing import Mapping, Optional, Sequence
 
 from ._container import ContainerSpec, create_argv
 from ._errors import PgkeepError
-from ._layout import DATA_MOUNT, pgdata
+from ._layout import DATA_MOUNT
 from ._pgfiles import Control, parse_timeline_history, position
 from ._sql import connection, driver, rows
 from ._swap import Directories
@@ -31,7 +31,11 @@ _TARGET_SETTINGS = (
 
 _ARCHIVE = """
 cd "$PGDATA"
-for file; do pgbackrest --stanza="$PGKEEP_INSTANCE" --no-archive-async archive-push "pg_wal/$file"; done
+status=0
+for file; do
+  pgbackrest --stanza="$PGKEEP_INSTANCE" --no-archive-async archive-push "pg_wal/$file" || status=$?
+done
+exit "$status"
 """
 
 _FACTS = """
@@ -63,12 +67,13 @@ def restored_spec(
     choice: Choice,
     *,
     fetching: Mapping[str, str],
-    rescue: bool,
+    rescue: Optional[str],
     beside_server: bool,
 ) -> ContainerSpec:
     """The container that restores into directories.inside_beside through the image's entrypoint and starts the result.
 
-    beside_server: the old server keeps its memory meanwhile, so the copy gets half as much.
+    rescue: folder (in the container) of WAL that the archive may not have. beside_server: the old server keeps its
+    memory meanwhile, so the copy gets half as much.
     """
     inside = directories.inside_beside
     environment = {
@@ -79,7 +84,7 @@ def restored_spec(
     }
     environment.update(fetching)
     if rescue:
-        environment["PGKEEP_RESCUE_WAL"] = pgdata(directories.major) + "/pg_wal"
+        environment["PGKEEP_RESCUE_WAL"] = rescue
     memory = max(server.memory_bytes // 2, MINIMUM_MEMORY) if beside_server else server.memory_bytes
     return derive(
         server,
@@ -98,7 +103,7 @@ def restored_spec(
 
 
 def archive_argv(keeper: ContainerSpec, server: ContainerSpec, names: Sequence[str]) -> list[str]:
-    """docker arguments that archive files of the stopped server's pg_wal, oldest first, until one fails."""
+    """docker arguments that archive files of the stopped server's pg_wal, oldest first."""
     spec = replace(
         keeper,
         name=server.name + "-restore-archive",

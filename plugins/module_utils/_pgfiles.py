@@ -12,7 +12,7 @@ import os
 import re
 import struct
 from dataclasses import dataclass
-from typing import Iterable, Optional
+from typing import Collection, Iterable, Optional
 
 from ._wal import lsn
 
@@ -75,42 +75,48 @@ def begins_at(name: str, head: bytes, system_id: int) -> Optional[int]:
 
 @dataclass(frozen=True)
 class Unarchived:
-    """WAL that the archive has not confirmed: file names, sorted.
+    """WAL that only this data directory has: file names, sorted.
 
     complete are finished segments and timeline histories, which can still be archived; last is the segment that was
-    being written, None when it holds nothing but the checkpoint of a clean stop.
+    being written, and last_is_empty says that it holds nothing but the checkpoint of a clean stop.
     """
 
-    complete: tuple[str, ...]
-    last: Optional[str]
+    complete: tuple[str, ...] = ()
+    last: Optional[str] = None
+    last_is_empty: bool = True
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (*self.complete, self.last) if self.last else self.complete
 
     @property
     def segments(self) -> int:
-        return sum(1 for name in self.complete if _SEGMENT.match(name)) + (1 if self.last else 0)
+        """How many segments hold something."""
+        return sum(1 for name in self.complete if _SEGMENT.match(name)) + (0 if self.last_is_empty else 1)
 
 
-def unarchived(data_dir: str, control: Control) -> Unarchived:
+def unarchived(data_dir: str, control: Control, missing: Collection[str] = ()) -> Unarchived:
+    """What the archive has not confirmed, or has lost since: missing are names that it should have and has not."""
     folder = os.path.join(data_dir, "pg_wal")
     try:
         names = sorted(os.listdir(folder))
         status = frozenset(os.listdir(os.path.join(folder, "archive_status")))
     except OSError:
-        return Unarchived((), None)
+        return Unarchived()
     histories = [name for name in names if name.endswith(".history") and name + ".ready" in status]
     written = []
     for name in names:
-        if _SEGMENT.match(name) and name + ".done" not in status:
+        if _SEGMENT.match(name) and (name in missing or name + ".done" not in status):
             with open(os.path.join(folder, name), "rb") as handle:
                 address = begins_at(name, handle.read(_SEGMENT_HEAD.size), control.system_id)
             if address is not None:
                 written.append((name, address))
-    last = None
-    if written and written[-1][0] + ".ready" not in status:
-        last, address = written.pop()
-        # A clean stop begins a segment for its checkpoint: the first record, right behind the head.
-        if control.shut_down and control.checkpoint == address + _SEGMENT_HEAD_ALIGNED:
-            last = None
-    return Unarchived((*histories, *(name for name, _address in written)), last)
+    if not written or any(written[-1][0] + suffix in status for suffix in (".ready", ".done")):
+        return Unarchived((*histories, *(name for name, _address in written)))
+    last, address = written.pop()
+    # A clean stop begins a segment for its checkpoint: the first record, right behind the head.
+    empty = control.shut_down and control.checkpoint == address + _SEGMENT_HEAD_ALIGNED
+    return Unarchived((*histories, *(name for name, _address in written)), last, empty)
 
 
 def position(address: int) -> str:

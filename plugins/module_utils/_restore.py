@@ -130,8 +130,8 @@ def _copy(run: Run, plan: Plan, request: Request, progress: Progress) -> CopyFac
         _stop(run, plan, progress)
     # Read again: a stop writes its checkpoint.
     control = read_control(directories.data) if plan.rescue else None
-    if control is not None:
-        _rescue(run, plan, progress, unarchived(directories.data, control))
+    found = unarchived(directories.data, control, plan.lost) if control else Unarchived()
+    _rescue(run, plan, progress, found)
     place = Place(layout.home + "/" + ROLE)
     prepare(place)
     beside_server = plan.running and not plan.stop_first
@@ -141,7 +141,7 @@ def _copy(run: Run, plan: Plan, request: Request, progress: Progress) -> CopyFac
         directories,
         plan.choice,
         fetching=plan.fetching,
-        rescue=control is not None,
+        rescue=directories.lay_aside(found.names),
         beside_server=beside_server,
     )
     start(run, spec)
@@ -174,13 +174,13 @@ def _rescue(run: Run, plan: Plan, progress: Progress, found: Unarchived) -> None
         return
     result = docker.attempt(run, archive_argv(plan.keeper, plan.server, found.complete))
     if result.rc == 0:
-        progress.steps.append("Archived %d WAL files that only the old data had" % len(found.complete))
+        progress.steps.append("Archived WAL that only the old data had: %s" % ", ".join(found.complete))
     else:
-        # Not a reason to stop: the copy gets them all the same, see PGKEEP_RESCUE_WAL.
+        # Not a reason to stop: the copy gets it all the same, see PGKEEP_RESCUE_WAL.
         words = [line for line in (result.stdout + result.stderr).splitlines() if "ERROR" in line] or ["no message"]
         progress.steps.append(
-            "The archive did not take %d WAL files (%s): take a full backup as soon as the repository works"
-            % (len(found.complete), words[-1].strip())
+            "The archive did not take %s (%s): take a full backup as soon as the repository works"
+            % (", ".join(found.complete), words[-1].strip())
         )
 
 

@@ -25,6 +25,10 @@ from ._server import accepts_writes
 from ._swap import Directories
 from ._target import LABEL, LATEST, TIME, Choice, Target, choose, moment_of, parse_target
 from ._throwaway import fetching, host_path, require_space, source_of
+from ._units import MB
+
+# What recovery writes besides the data: a few segments of the new timeline.
+_WAL_BYTES = 64 * MB
 
 # Runs a command where the library and pgBackRest are: in the keeper, or in a container made for it.
 Tool = Callable[[Sequence[str]], Result]
@@ -46,7 +50,8 @@ class Request:
 class Plan:
     """Everything the restore stands on. timeline_before is the one in production now.
 
-    running: the server's container shall run again if the restore fails. serving: it accepts writes now.
+    lost: WAL segments that the archive should have and has not. running: the server's container shall run again if the
+    restore fails. serving: it accepts writes now.
     control: that of the old data, None when there are none of this instance.
     """
 
@@ -58,6 +63,7 @@ class Plan:
     major: int
     missing_volumes: Mapping[str, str]
     fetching: Mapping[str, str]
+    lost: Sequence[str]
     running: bool
     serving: bool
     timeline_before: int
@@ -111,7 +117,7 @@ def make_plan(run: Run, request: Request, now: Optional[datetime] = None) -> Pla
         tool, layout, target, info, control, directories, serving, now or datetime.now(timezone.utc)
     )
     path = directories.root if directories else str(docker.engine(run)["DockerRootDir"])
-    require_space(path, int(choice.backup["size_bytes"] * 1.1), "restore of %s" % layout.name)
+    require_space(path, int(choice.backup["size_bytes"] * 1.1) + _WAL_BYTES, "restore of %s" % layout.name)
     return Plan(
         layout=layout,
         server=server,
@@ -123,6 +129,7 @@ def make_plan(run: Run, request: Request, now: Optional[datetime] = None) -> Pla
         # WAL behind a backup's end is not read for the state at its end.
         fetching=fetching(choice.backup, None if target.kind == LABEL else info["wal"]["max"]),
         # A container in a restart loop is one that shall run.
+        lost=info["wal"]["missing"],
         running=container is not None and bool(container["State"]["Running"] or container["State"]["Restarting"]),
         serving=serving,
         timeline_before=timeline,
@@ -232,7 +239,8 @@ def _choose(
     if target.kind == TIME and target.moment is not None:
         timeline = history.timeline_at(target.moment, history.entries(layout), current)
     # The old data may have the WAL that the archive misses.
-    at_hand = unarchived(directories.data, control).complete if directories and control else ()
+    lost = info["wal"]["missing"]
+    at_hand = unarchived(directories.data, control, lost).complete if directories and control else ()
     window = info["recovery_window"] or {}
     reach = moment_of(window["to"]) if window else None
     parents = _parents(tool, layout, timeline, directories) if timeline > 1 and target.kind != LABEL else {}
@@ -241,7 +249,7 @@ def _choose(
         info["backups"],
         timeline=timeline,
         parents=tuple(parents.items()),
-        missing=[name for name in info["wal"]["missing"] if name not in at_hand],
+        missing=[name for name in lost if name not in at_hand],
         reach=reach,
         # While the server serves, a row and a WAL switch bring the archive past any moment up to now.
         open_end=serving or control is not None,

@@ -12,10 +12,10 @@ import os
 import shlex
 import shutil
 from dataclasses import dataclass
-from typing import Optional
+from typing import Optional, Sequence
 
 from ._errors import PgkeepError
-from ._layout import DATA_MOUNT, pgdata
+from ._layout import DATA_MOUNT, GID, UID, pgdata
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,29 @@ class Directories:
     @property
     def previous(self) -> str:
         return "%s.previous-%s" % (self.data, self.stamp)
+
+    def lay_aside(self, wal: Sequence[str]) -> Optional[str]:
+        """Put files of the old pg_wal into a folder of their own and return its path in a container, None for no files.
+
+        The whole of pg_wal may be many GB of recycled segments. Links cost nothing on the same file system.
+        """
+        if not wal:
+            return None
+        folder = self.beside + ".wal"
+        try:
+            os.mkdir(folder, 0o700)
+            os.chown(folder, UID, GID)
+            for name in wal:
+                old = os.path.join(self.data, "pg_wal", name)
+                try:
+                    os.link(old, os.path.join(folder, name))
+                except OSError:
+                    # pg_wal may be a link to another file system.
+                    shutil.copy2(old, folder)
+                    os.chown(os.path.join(folder, name), UID, GID)
+        except OSError as error:
+            raise _failed("The WAL of the old data could not be laid aside", error) from error
+        return self.inside_beside + ".wal"
 
     def has_data(self) -> bool:
         return os.path.isdir(self.data) and bool(os.listdir(self.data))

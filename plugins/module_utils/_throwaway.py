@@ -50,6 +50,7 @@ _STEPS = (
         "recovery ended before configured recovery target",
         "choose a time before the last completed transaction, or leave it out for the newest state",
     ),
+    ("No space left on device", "free space on the file system of the data volume, then repeat"),
     ("", "choose another backup with label; backup_info lists them, and what is wrong with each"),
 )
 
