@@ -122,11 +122,11 @@ def _container(facts: Mapping[str, Any]) -> Check:
         return Check(
             "container", CRITICAL, value, message, hint="read docker logs %s, then docker start %s" % (name, name)
         )
+    if state == "paused":
+        return Check("container", WARNING, value, "the container is paused", hint="docker unpause %s" % name)
     if state in ("restarting", "removing") or health == "unhealthy":
         message = "the container is %s" % (state if state != "running" else "unhealthy")
         return Check("container", CRITICAL, value, message, hint="read docker logs %s" % name)
-    if state == "paused":
-        return Check("container", WARNING, value, "the container is paused", hint="docker unpause %s" % name)
     if health == "starting":
         return Check(
             "container", WARNING, value, "the container did not pass its health check yet", hint="wait a minute"

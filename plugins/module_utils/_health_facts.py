@@ -15,7 +15,7 @@ from ._errors import PgkeepError
 from ._keeper import ask
 from ._layout import DATA_MOUNT, REPO_MOUNT, Layout
 from ._probe import Target, certificate, disk, login, mounted_from, published
-from ._retry import retry
+from ._retry import retry, retryable
 from ._run import Run
 from ._sql import driver
 from ._times import epoch_of
@@ -36,8 +36,9 @@ def collect(run: Run, layout: Layout, host: Optional[str] = None, port: Optional
     facts: dict[str, Any] = {"instance": layout.name, "now": now, "errors": {}}
     container = _container(run, layout, facts)
     target = _target(layout, container, host, port, facts)
+    facts["answers"] = True
     facts["login"] = _login(target, facts) if target else None
-    facts["certificate"] = _certificate(target, now, facts) if target else None
+    facts["certificate"] = _certificate(target, now, facts) if target and facts["answers"] else None
     facts["starts"] = _starts(run, container, facts) if container else None
     for key, destination in (("data", DATA_MOUNT), ("repository", REPO_MOUNT)):
         facts[key] = _disk(container, destination, key, facts)
@@ -82,7 +83,7 @@ def _target(
     """Where to log in; None, with the reason, when nobody can listen there."""
     errors = facts["errors"]
     if not (host and port):
-        if container is None or not docker.running(container):
+        if container is None or not docker.running(container) or container["State"]["Paused"]:
             errors["login"] = "not tried: the server's container does not run"
             return None
         address = published(container)
@@ -104,8 +105,9 @@ def _login(target: Target, facts: dict[str, Any]) -> Optional[dict[str, Any]]:
     try:
         return retry(lambda: login(target))
     except driver().Error as error:
-        # libpq repeats the address in front of every line; the last line is the reason.
         facts["errors"]["login"] = " ".join(str(error).split())
+        # Who did not answer in all that time need not be asked for a certificate.
+        facts["answers"] = not retryable(error)
         return None
 
 

@@ -61,7 +61,7 @@ def test_thresholds(facts: Any, path: str, id: str, values: dict[float, str]) ->
         ({"state": "dead"}, "critical", "the container is dead"),
         ({"state": "restarting"}, "critical", "the container is restarting"),
         ({"health": "unhealthy"}, "critical", "the container is unhealthy"),
-        ({"state": "paused"}, "warning", "the container is paused"),
+        ({"state": "paused", "health": "unhealthy"}, "warning", "the container is paused"),
         ({"health": "starting"}, "warning", "did not pass its health check yet"),
         ({"health": None}, "warning", "no health check"),
     ],

@@ -222,6 +222,13 @@ def test_a_stopped_server_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.
     assert {command[0] for command in engine.commands} == {"container", "logs", "exec"}
 
 
+def test_a_paused_server_is_not_waited_for() -> None:
+    paused = json.loads(json.dumps(SERVER))
+    paused["State"].update(Paused=True, Status="paused")
+    facts = health_facts.collect(Engine(container=Result(0, json.dumps([paused]))), Layout("not-there"))
+    assert facts["errors"]["login"].startswith("not tried")
+
+
 def test_the_log_is_not_read_when_nothing_started_within_the_hour(monkeypatch: pytest.MonkeyPatch) -> None:
     stopped = json.loads(json.dumps(SERVER))
     stopped["State"].update(Running=False, Status="exited")
