@@ -37,9 +37,21 @@ def verdict(result: Result, heapallindexed: bool) -> tuple[bool, str]:
     if result.rc == 0:
         depth = ", every row found in every index" if heapallindexed else ""
         return True, "no corruption in any table or B-tree index" + depth
-    lines = [line.strip() for line in (result.stdout if result.rc == CORRUPT else result.stderr).splitlines()]
-    lines = [line for line in lines if line] or ["exit code %d and no message" % result.rc]
-    # A finding is a line that names the object and a line that says what is wrong with it.
-    shown = "; ".join(lines[: _NAMED * 2])
-    more = len(lines) - _NAMED * 2
-    return False, shown + ("; and %d more lines" % more if more > 0 else "")
+    found = findings(result.stdout if result.rc == CORRUPT else result.stderr)
+    more = len(found) - _NAMED
+    text = "; ".join(found[:_NAMED]) or "exit code %d and no message" % result.rc
+    return False, text + ("; and %d more" % more if more > 0 else "")
+
+
+def findings(text: str) -> list[str]:
+    """One entry an object: a line names it, indented lines say what is wrong with it."""
+    found: list[str] = []
+    for line in text.splitlines():
+        words = " ".join(line.split())
+        if not words or words.startswith("HINT:"):
+            continue
+        if line[:1].isspace() and found:
+            found[-1] += " " + words
+        else:
+            found.append(words)
+    return found

@@ -144,6 +144,7 @@ def _failure(layout: Layout, done: Drill, request: Request) -> DrillError:
     why = "; ".join("%s: %s" % (check.id, check.detail) for check in done.failed())
     advice = {
         "archive": "look at the archiver with playbooks/health.yml, then drill again",
+        "amcheck": "the server itself may be damaged: run pg_amcheck there, and reindex what it names",
         "rows": "compare these tables with the server; then take a full backup and drill again",
     }
     first = done.failed()[0].id
