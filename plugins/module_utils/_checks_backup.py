@@ -24,6 +24,11 @@ def _backup(facts: Facts, which: str) -> Optional[dict[str, Any]]:
     return next((backup for backup in found["backups"] if backup["label"] == found[which]), None)
 
 
+def _unreadable(facts: Facts) -> bool:
+    """The keeper answered, but its repository did not: a wrong passphrase, a foreign owner, a lost network."""
+    return bool(facts["backup"]["status"] == "error")
+
+
 def _age(facts: Facts, moment: Optional[str]) -> float:
     return float(facts["now"]) - (epoch_of(moment) or 0)
 
@@ -31,13 +36,16 @@ def _age(facts: Facts, moment: Optional[str]) -> float:
 def b01(facts: Facts) -> Outcome:
     found = _backup(facts, "newest_clean")
     if found is None:
-        return failed("there is no clean backup: %s" % (facts["backup"]["status_text"] or facts["backup"]["status"]))
+        what = "the backups cannot be judged" if _unreadable(facts) else "there is no clean backup"
+        return failed("%s: %s" % (what, facts["backup"]["status_text"] or facts["backup"]["status"]))
     age = _age(facts, found["stopped_at"])
     return verdict_of(age <= MAX_BACKUP_SECONDS, "%s is %s old" % (found["label"], hours(age)))
 
 
 def b02(facts: Facts) -> Outcome:
     found = _backup(facts, "newest")
+    if _unreadable(facts):
+        return skipped("the backups cannot be judged, see B01")
     if found is None:
         return failed("there is no backup")
     if not found["clean"]:
@@ -47,6 +55,8 @@ def b02(facts: Facts) -> Outcome:
 
 def b03(facts: Facts) -> Outcome:
     found = _backup(facts, "newest_proven")
+    if _unreadable(facts):
+        return skipped("the backups cannot be judged, see B01")
     if found is None or not found["proven_at"]:
         return failed("no backup was ever restored in a drill")
     age = _age(facts, found["proven_at"])
@@ -87,6 +97,8 @@ def b05(facts: Facts) -> Outcome:
 
 
 def b06(facts: Facts) -> Outcome:
+    if _unreadable(facts):
+        return skipped("the backups cannot be judged, see B01")
     # That the passphrase is kept somewhere else too is for people to know.
     return verdict_of(bool(facts["backup"]["encrypted"]), "encrypted: %s" % facts["backup"]["encrypted"])
 

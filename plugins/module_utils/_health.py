@@ -240,7 +240,10 @@ def _backup(facts: Mapping[str, Any], bounds: Bounds) -> Check:
     newest = next((backup for backup in found["backups"] if backup["label"] == found["newest_clean"]), None)
     stopped = epoch_of(newest["stopped_at"]) if newest else None
     if newest is None or stopped is None:
-        words = "there is no clean backup (%s)" % (found.get("status_text") or found["status"])
+        reason = found["status_text"] or found["status"]
+        if found["status"] == "error":
+            return Check("backup", CRITICAL, None, "the backups cannot be judged: %s" % reason, "hours", *bounds)
+        words = "there is no clean backup (%s)" % reason
         return Check("backup", CRITICAL, None, words, "hours", *bounds, hint=hint)
     age = round((facts["now"] - stopped) / 3600, 1)
     proven = "proven by a drill" if newest.get("proven_at") else "not proven by a drill"

@@ -268,6 +268,13 @@ def test_an_address_for_all_counts_with_the_addresses_of_the_machine() -> None:
     assert finding(facts, "S07")["evidence"] == "published on 0.0.0.0; public: 8.8.4.4"
 
 
+def test_a_repository_that_cannot_be_read_is_one_failure() -> None:
+    backup = GOOD["backup"] | {"status": "error", "status_text": "a file may not be accessed", "backups": []}
+    facts = GOOD | {"backup": backup | {"newest_clean": None, "newest_proven": None, "encrypted": False}}
+    assert finding(facts, "B01")["evidence"] == "the backups cannot be judged: a file may not be accessed"
+    assert {finding(facts, id)["result"] for id in ("B02", "B03", "B06", "B07")} == {"skip"}
+
+
 def test_after_a_crash_the_repository_tells_what_was_archived() -> None:
     """Recorded: a crash resets the statistics of the archiver."""
     facts = changed(GOOD, "sql.archiver.last_archived_age_seconds", None)

@@ -168,6 +168,12 @@ def test_a_backup_that_is_not_clean_does_not_count(facts: Any) -> None:
     assert health["status"] == "critical"
 
 
+def test_a_repository_that_cannot_be_read_says_so(facts: Any) -> None:
+    backup = facts["backup"] | {"status": "error", "status_text": "a file may not be accessed", "newest_clean": None}
+    health = judge(facts | {"backup": backup})
+    assert health["reasons"] == ["backup: the backups cannot be judged: a file may not be accessed"]
+
+
 def test_limits_can_be_set(facts: Any) -> None:
     assert judge(facts, Limits(backup_hours=(0.1, 0.15)))["status"] == "critical"
     assert judge(facts, Limits(certificate_days=(400, 7)))["status"] == "warning"
