@@ -27,9 +27,14 @@ _OLD = "-replaced"
 _HBA_ERRORS = "select line_number, error from pg_hba_file_rules where error is not null order by line_number"
 
 
-def image_id(run: Run, reference: str) -> str:
-    """The id behind a name, so that what runs is pinned whatever the name points to later."""
+def image_id(run: Run, reference: str, check_mode: bool) -> str:
+    """The id behind a name, so that what runs is pinned whatever the name points to later.
+
+    In check mode the name itself stands for an image that the role before would have obtained.
+    """
     found = docker.image(run, reference)
+    if found is None and check_mode:
+        return reference
     if found is None:
         raise PgkeepError(
             "The image %s is not on this machine" % reference,

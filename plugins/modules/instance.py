@@ -174,8 +174,7 @@ options:
     type: str
     choices: [allowed, refuse]
     default: allowed
-author:
-  - The pgkeep maintainers (@pgkeep)
+author: The pgkeep maintainers (@pgkeep)
 """
 
 EXAMPLES = r"""
@@ -381,7 +380,8 @@ def manage(run: Run, params: dict[str, Any], check_mode: bool) -> dict[str, Any]
     if params["state"] == "absent":
         return remove(run, Layout(params["name"]), check_mode)
     sizes = {byte_name: parse_bytes(params[name], name) for name, byte_name in SIZES.items()}
-    declared = declare({**params, **sizes}, image_id(run, params["image"]), image_id(run, params["keeper_image"]))
+    images = [image_id(run, params[name], check_mode) for name in ("image", "keeper_image")]
+    declared = declare({**params, **sizes}, *images)
     return ensure(
         run,
         declared,
