@@ -21,7 +21,7 @@ from ._counts import Reading, Table
 from ._counts_read import Limit
 from ._counts_read import read as read_tables
 from ._errors import PgkeepError
-from ._evidence import Backup, Note, judge
+from ._evidence import Backup, Note, current, judge
 from ._lock import hold
 from ._pgbackrest import MISSING_PATH, Snapshot, files, new_label
 from ._pgbackrest_errors import FULL_BYTES, failure
@@ -31,6 +31,8 @@ from ._times import epoch_of, rfc3339
 
 # Annotating or expiring takes a second: nobody should fail because of one.
 _PATIENCE = (0.1,) * 20
+# pgBackRest's workers outlive it by seconds when it crashes, and hold its lock.
+_WORKERS_END = (0.5,) * 40
 
 # How much longer than the backup the counting of rows may take.
 COUNTING_SECONDS = 60.0
@@ -59,9 +61,13 @@ def locked(keeper: Keeper, what: str) -> Iterator[None]:
         retry(
             lambda: stack.enter_context(hold(keeper.lock_file, what)),
             waits=_PATIENCE,
-            can_retry=lambda error: isinstance(error, PgkeepError) and error.busy,
+            can_retry=_is_busy,
         )
         yield
+
+
+def _is_busy(error: BaseException) -> bool:
+    return isinstance(error, PgkeepError) and error.busy
 
 
 def choose_type(wanted: str, backups: Sequence[Backup]) -> tuple[str, Optional[str]]:
@@ -87,12 +93,11 @@ def needed_bytes(type_: str, backups: Sequence[Backup], databases_bytes: int) ->
 
 
 def fresh(wanted: str, backups: Sequence[Backup], max_age_seconds: float, now: float) -> Optional[Backup]:
-    """The newest clean backup that is young enough to make another one unnecessary; a full one only for a full one."""
-    for backup in reversed(backups):
-        stopped = epoch_of(backup.stopped_at)
-        if backup.clean and (wanted != "full" or backup.type == "full") and stopped is not None:
-            return backup if now - stopped < max_age_seconds else None
-    return None
+    """The newest of these clean backups if it is young enough to make another one of the wanted type unnecessary."""
+    newest = next((backup for backup in reversed(backups) if wanted in ("diff", "incr") or backup.type == "full"), None)
+    if newest is None or now - (epoch_of(newest.stopped_at) or 0) >= max_age_seconds:
+        return None
+    return newest
 
 
 def take(
@@ -106,7 +111,8 @@ def take(
     with locked(keeper, "backup of %s" % keeper.instance):
         before = repository.snapshot(keeper)
         backups = judge(keeper.instance, before, evidence.notes(keeper))
-        young = None if max_age_seconds is None else fresh(wanted, backups, max_age_seconds, time.time())
+        usable = current(keeper.instance, before, backups)
+        young = None if max_age_seconds is None else fresh(wanted, usable, max_age_seconds, time.time())
         if young is not None:
             return {"backup": young.to_result(), "changed": False, "plan": None, "expired": []}
         plan = make_plan(keeper, wanted, before, backups, check=check)
@@ -116,7 +122,7 @@ def take(
             _create_stanza(keeper)
         backup, after = _take(keeper, plan, before, backups)
         expired = expiry.expire(keeper, after, check=False)["removed"]
-        evidence.forget(keeper, expired)
+        evidence.keep_only(keeper, [each.label for each in after if each.label not in expired])
         return {"backup": backup.to_result(), "changed": True, "plan": asdict(plan), "expired": expired}
 
 
@@ -166,7 +172,8 @@ def _create_stanza(keeper: Keeper) -> None:
 
 def _take(keeper: Keeper, plan: Plan, before: Snapshot, backups: Sequence[Backup]) -> tuple[Backup, list[Backup]]:
     what = "The backup of %s failed" % keeper.instance
-    known = evidence.tables(keeper, backups[-1].label) if backups else []
+    counted = [backup.label for backup in backups if backup.rows is not None]
+    known = evidence.tables(keeper, counted[-1]) if counted else []
     result, reading = _run_and_count(keeper, plan, known)
     after = repository.snapshot(keeper)
     label = new_label(result.stdout)
@@ -175,7 +182,7 @@ def _take(keeper: Keeper, plan: Plan, before: Snapshot, backups: Sequence[Backup
         around = repository.circumstances(keeper)
         with contextlib.suppress(PgkeepError):
             # A failure to tidy up must not hide the reason; the next backup tidies up too.
-            expiry.remove_leftovers(keeper)
+            retry(lambda: expiry.remove_leftovers(keeper), waits=_WORKERS_END, can_retry=_is_busy)
         raise failure(what, result.stdout + result.stderr + _damage(reading), result.rc, around)
     note = Note(result.rc, reading.rows, reading.damaged)
     evidence.record(keeper, label, note, reading, time.time())

@@ -47,8 +47,8 @@ def release(
     Returns id, written_at (RFC 3339), lsn (everything before it is archived) and archived_seconds.
     """
     begun = clock()
-    identity, written_at, lsn, segment = _write(keeper)
     archive_id = _archive_id(keeper)
+    identity, written_at, lsn, segment = _write(keeper)
     while not _is_archived(keeper, archive_id, segment):
         if clock() - begun >= timeout_seconds:
             why = "WAL segment %s was not archived before the timeout of %d s" % (segment, timeout_seconds)

@@ -14,8 +14,8 @@ from . import _evidence_files as evidence
 from . import _pgbackrest as pgbackrest
 from ._backup_repository import Keeper
 from ._errors import PgkeepError
-from ._evidence import Backup, Window, judge, window
-from ._pgbackrest_errors import excerpt
+from ._evidence import Backup, Window, current, judge, window
+from ._pgbackrest_errors import archiver_words, excerpt
 from ._times import rfc3339
 
 _STATUS = {pgbackrest.OK: "ok", pgbackrest.NO_BACKUP: "empty", pgbackrest.MISSING_PATH: "missing"}
@@ -27,6 +27,7 @@ def info(keeper: Keeper) -> dict[str, Any]:
     """The backup_info object; a repository that cannot be used and a server that is down leave parts of it empty."""
     snapshot = repository.snapshot(keeper)
     backups = judge(keeper.instance, snapshot, evidence.notes(keeper))
+    usable = current(keeper.instance, snapshot, backups)
     known = window(keeper.instance, snapshot, backups)
     problem = repository.problem(keeper, snapshot.info)
     files = pgbackrest.files(keeper.instance, snapshot.listing)
@@ -36,8 +37,8 @@ def info(keeper: Keeper) -> dict[str, Any]:
         "status_text": str(problem) if problem else excerpt(snapshot.info.message),
         "encrypted": snapshot.info.cipher != "none",
         "backups": [backup.to_result() for backup in backups],
-        "newest_clean": _newest(backup for backup in backups if backup.clean),
-        "newest_proven": _newest(backup for backup in backups if backup.clean and backup.proven_at),
+        "newest_clean": _newest(usable),
+        "newest_proven": _newest([backup for backup in usable if backup.proven_at]),
         "recovery_window": _window(known),
         "wal": _wal(keeper, snapshot, known),
         "repository_bytes": sum(entry.size for entry in files),
@@ -46,9 +47,8 @@ def info(keeper: Keeper) -> dict[str, Any]:
     }
 
 
-def _newest(backups: Any) -> Optional[str]:
-    labels: list[Backup] = list(backups)
-    return labels[-1].label if labels else None
+def _newest(backups: list[Backup]) -> Optional[str]:
+    return backups[-1].label if backups else None
 
 
 def _window(known: Window) -> Optional[dict[str, str]]:
@@ -71,5 +71,5 @@ def _wal(keeper: Keeper, snapshot: pgbackrest.Snapshot, known: Window) -> dict[s
         "last_archived_at": rfc3339(max(segments.values())) if segments else None,
         "ready_count": len(server.ready(keeper)),
         "failing_since": None if failing_since is None else rfc3339(failing_since),
-        "error": excerpt(repository.archiver_error(keeper)) or None,
+        "error": archiver_words(repository.archiver_error(keeper)) or None,
     }

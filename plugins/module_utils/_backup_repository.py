@@ -8,6 +8,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Optional
 
@@ -88,11 +89,13 @@ def listing(keeper: Keeper, folder: str, *, recurse: bool = False) -> dict[str, 
 
 def snapshot(keeper: Keeper) -> pgbackrest.Snapshot:
     """Everything that evidence is judged by. A repository that cannot be read has only the info that says so."""
-    info = information(keeper)
+    # Two processes side by side; backups and archive together are one listing.
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        asked = pool.submit(listing, keeper, "", recurse=True)
+        info = information(keeper)
     if info.code == pgbackrest.OTHER:
         return pgbackrest.Snapshot(info)
-    # One listing of everything: backups and archive together cost one process.
-    everything = listing(keeper, "", recurse=True)
+    everything = asked.result()
     timeline, history = _history(keeper, info, everything)
     return pgbackrest.Snapshot(info, everything, timeline, history, _page_errors(keeper, info))
 

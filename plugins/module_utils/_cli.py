@@ -70,9 +70,11 @@ def _expire(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
         problem = repository.problem(keeper, snapshot.info)
         if problem is not None:
             raise problem
-        result = expiry.expire(keeper, judge(keeper.instance, snapshot, evidence.notes(keeper)), check=options.check)
+        backups = judge(keeper.instance, snapshot, evidence.notes(keeper))
+        result = expiry.expire(keeper, backups, check=options.check)
         if not options.check:
-            evidence.forget(keeper, result["removed"])
+            kept = [each.label for each in backups if each.label not in result["removed"]]
+            evidence.keep_only(keeper, kept)
         return {"expire": result, "changed": bool(result["removed"])}
 
 
@@ -107,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
         return command
 
     take = add("backup", _backup, "Take a backup and believe it only by its evidence.")
-    take.add_argument("--type", choices=("full", "diff", "incr"), default="diff", help="default: %(default)s")
+    take.add_argument("--type", choices=("full", "diff", "incr"), default="incr", help="default: %(default)s")
     take.add_argument("--max-age", type=float, metavar="SECONDS", help="take none while a clean one is younger")
     take.add_argument("--check", action="store_true", help="only say what would be done")
     add("info", _info, "Tell everything that is known about the backups.")

@@ -14,7 +14,7 @@ class Table:
     """One table at one moment. rows is None when it was not counted: not asked for, locked, dropped meanwhile, too big.
 
     inserts and deletes are the statistics' counters, read before the rows; None without track_counts. stats_reset is
-    when the counters of the database began, RFC 3339 or None. filenode changes with every TRUNCATE and rewrite.
+    when the counters began, RFC 3339 or None. filenode changes with every TRUNCATE and rewrite.
     """
 
     database: str

@@ -30,7 +30,8 @@ _DATABASES = (
 )
 
 # Small ones first, so that a short backup has counted as many as possible. ONLY the table itself: an inheritance child
-# has its own line. Without track_counts the counters stand still and prove nothing.
+# has its own line. Without track_counts the counters stand still and prove nothing. A crash throws all counters away,
+# and only the archiver's own tell when they began anew.
 _TABLES = """
 SELECT n.nspname, c.relname, format('%I.%I', n.nspname, c.relname), pg_relation_filenode(c.oid),
        CASE WHEN s.counted THEN pg_stat_get_tuples_inserted(c.oid) END,
@@ -40,8 +41,8 @@ FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 CROSS JOIN (
     SELECT current_setting('track_counts')::boolean AS counted,
-           to_char(stats_reset AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS reset
-    FROM pg_stat_database WHERE datname = current_database()
+           to_char(greatest(d.stats_reset, a.stats_reset) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS reset
+    FROM pg_stat_database d CROSS JOIN pg_stat_archiver a WHERE d.datname = current_database()
 ) s
 WHERE c.relkind = 'r' AND c.relpersistence = 'p'
   AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pgkeep')

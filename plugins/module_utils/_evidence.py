@@ -72,25 +72,27 @@ def judge(instance: str, snapshot: Snapshot, notes: Mapping[str, Note]) -> list[
     segments = {archive.id: archived(instance, archive.id, snapshot.listing) for archive in info.archives}
     sizes = {archive.id: segment_size(info, archive.id) for archive in info.archives}
     judged: list[Backup] = []
-    reasons: dict[str, list[str]] = {}
+    # Label -> what is wrong with its files. Whoever builds on it inherits that, but not its WAL: each needs its own.
+    broken: dict[str, list[str]] = {}
     # A backup comes after everything it builds on, so one pass is enough.
     for raw in sorted(info.backups, key=lambda backup: backup.label):
         archive_id = _archive_of(raw, info)
         errors = snapshot.page_errors.get(raw.label, ())
-        reasons[raw.label] = [
-            *_own_reasons(raw, manifests, errors, notes.get(raw.label, Note())),
-            *_wal_reasons(raw, segments.get(archive_id, {}), sizes.get(archive_id, wal.DEFAULT_SIZE)),
+        note = notes.get(raw.label, Note())
+        broken[raw.label] = [
+            *_file_reasons(raw, manifests, errors, note),
             *(
                 "%s, which it builds on, is not clean" % label
                 for label in raw.references
-                if reasons.get(label, ["gone"])
+                if broken.get(label, ["gone"])
             ),
         ]
-        judged.append(_backup(raw, reasons[raw.label], errors, notes.get(raw.label, Note())))
+        missing = _wal_reasons(raw, segments.get(archive_id, {}), sizes.get(archive_id, wal.DEFAULT_SIZE))
+        judged.append(_backup(raw, broken[raw.label] + missing, errors, note))
     return judged
 
 
-def _own_reasons(raw: RawBackup, manifests: Collection[str], errors: Collection[str], note: Note) -> list[str]:
+def _file_reasons(raw: RawBackup, manifests: Collection[str], errors: Collection[str], note: Note) -> list[str]:
     found = []
     if raw.label not in manifests:
         found.append("its manifest is not in the repository: the backup was deleted there")
@@ -153,27 +155,42 @@ class Window:
     missing: tuple[str, ...] = ()
 
 
+def _way(instance: str, snapshot: Snapshot) -> tuple[dict[str, int], list[wal.Branch], int]:
+    """The current archive's segments, the way to its newest timeline and the segment size."""
+    archive_id = snapshot.info.archive_id or ""
+    segments = archived(instance, archive_id, snapshot.listing)
+    size = segment_size(snapshot.info, archive_id)
+    newest = max([snapshot.timeline, *(wal.parse(name, size).timeline for name in segments)])
+    # A timeline whose history was not archived has no known way to it.
+    return segments, wal.branches(newest, snapshot.history if newest == snapshot.timeline else "", size), size
+
+
+def current(instance: str, snapshot: Snapshot, backups: list[Backup]) -> list[Backup]:
+    """The clean backups from which the server's present can be reached.
+
+    Not those of an earlier major version, nor those made on a timeline after the server had been taken back to a moment
+    before them: a restore of such a one ends where that timeline was left.
+    """
+    _segments, way, size = _way(instance, snapshot)
+    archives = {raw.label: _archive_of(raw, snapshot.info) for raw in snapshot.info.backups}
+    return [
+        backup
+        for backup in backups
+        if backup.clean
+        and archives[backup.label] == snapshot.info.archive_id
+        and wal.on_the_way(backup.wal_stop, way, size)
+    ]
+
+
 def window(instance: str, snapshot: Snapshot, backups: list[Backup]) -> Window:
     """The unbroken time up to now, or up to the gap that the newest clean backup runs into."""
-    info = snapshot.info
-    archive_id = info.archive_id or ""
-    segments = archived(instance, archive_id, snapshot.listing)
-    if not segments:
-        return Window(None, None)
-    size = segment_size(info, archive_id)
-    newest = max(snapshot.timeline, *(wal.parse(name, size).timeline for name in segments))
-    # A timeline whose history was not archived has no known way to it.
-    way = wal.branches(newest, snapshot.history if newest == snapshot.timeline else "", size)
-    clean = {backup.label for backup in backups if backup.clean}
-    usable = [
-        raw
-        for raw in sorted(info.backups, key=lambda backup: backup.stop)
-        if raw.label in clean and _archive_of(raw, info) == archive_id and wal.on_the_way(raw.wal_stop, way, size)
-    ]
+    segments, way, size = _way(instance, snapshot)
+    usable = current(instance, snapshot, backups)
     if not usable:
         return Window(None, None)
-    reached = {raw.label: wal.reach(raw.wal_start, segments, way, size) for raw in usable}
-    last = reached[usable[-1].label]
-    first = next(raw for raw in usable if reached[raw.label] == last)
-    until = None if last is None else max(segments[last], first.stop)
-    return Window(first.stop, until, tuple(wal.gaps(usable[0].wal_start, segments, way, size)))
+    reached = [wal.reach(backup.wal_start, segments, way, size) for backup in usable]
+    first = usable[reached.index(reached[-1])]
+    since = next(raw.stop for raw in snapshot.info.backups if raw.label == first.label)
+    # A clean backup has all its segments, so something is always reached.
+    until = max(segments.get(reached[-1] or "", since), since)
+    return Window(since, until, tuple(wal.gaps(usable[0].wal_start, segments, way, size)))

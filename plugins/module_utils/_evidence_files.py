@@ -76,10 +76,13 @@ def record(keeper: Keeper, label: str, note: Note, reading: Reading, now: float)
     )
 
 
-def forget(keeper: Keeper, labels: Collection[str]) -> None:
-    """Remove what was recorded with backups that are no longer in the repository."""
-    kept = {label: asdict(note) for label, note in notes(keeper).items() if label not in labels}
-    _store("%s/%s" % (keeper.evidence_dir, _NOTES), kept)
-    for label in labels:
+def keep_only(keeper: Keeper, labels: Collection[str]) -> None:
+    """Remove what was recorded with backups other than labels: they are no longer in the repository."""
+    recorded = notes(keeper)
+    gone = [label for label in recorded if label not in labels]
+    if gone:
+        kept = {label: asdict(note) for label, note in recorded.items() if label in labels}
+        _store("%s/%s" % (keeper.evidence_dir, _NOTES), kept)
+    for label in gone:
         with contextlib.suppress(FileNotFoundError):
             os.unlink("%s/%s.json" % (keeper.evidence_dir, label))

@@ -18,6 +18,9 @@ from ._errors import PgkeepError
 # Less than this and the next WAL segment may not fit: to pgBackRest the disk is full.
 FULL_BYTES = 16 * 1024 * 1024
 
+# SIGINT, SIGKILL, SIGTERM: somebody ended it. Any other signal is a fault of its own.
+_KILLS = (2, 9, 15)
+
 _EXCERPT_CHARACTERS = 400
 _LINE_HEAD = re.compile(r"^(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ )?(?:P\d+ +)?(ERROR|WARN|INFO|DETAIL|DEBUG|HINT)?: *")
 
@@ -48,8 +51,13 @@ _FULL = _Cause(
     "free space there or enlarge it, then repeat. No WAL is lost: the server keeps it until there is space,"
     " so watch the server's own disk meanwhile",
 )
+_KILLED = _Cause(
+    "",
+    "pgBackRest was killed",
+    "look whether the keeper reached its memory limit (docker inspect, OOMKilled; the kernel's log), then repeat",
+)
 _CRASHED = _Cause(
-    r"\A\Z",
+    "",
     "pgBackRest crashed",
     "look for damaged pages first: pgBackRest 2.55 crashes on them instead of reporting them."
     " SELECT count(*) of every table or pg_amcheck names the damaged one",
@@ -149,6 +157,11 @@ def excerpt(text: str) -> str:
     return " ".join(printable.split())[:_EXCERPT_CHARACTERS]
 
 
+def archiver_words(text: str) -> str:
+    """The cause in the archiver's error text, which tells it once per repository, process and retry."""
+    return excerpt(next((line for line in text.splitlines() if line.startswith("repo")), text))
+
+
 def _kind(line: str) -> str:
     match = _LINE_HEAD.match(line)
     return (match.group(1) or "") if match else ""
@@ -162,7 +175,7 @@ def failure(what: str, text: str, rc: int = 0, around: Circumstances = Circumsta
     cause = _cause(text, rc, around)
     quotes = [excerpt(text)] if cause.quote else []
     if around.archiver_error and _archiver_matters(text, cause):
-        quotes.append("the archiver says: " + excerpt(around.archiver_error))
+        quotes.append("the archiver says: " + archiver_words(around.archiver_error))
     if cause is _FULL and around.free_bytes is not None:
         quotes.append("%d bytes are free" % around.free_bytes)
     if rc and not any(quotes) and cause.quote:
@@ -174,7 +187,8 @@ def failure(what: str, text: str, rc: int = 0, around: Circumstances = Circumsta
 
 def _cause(text: str, rc: int, around: Circumstances) -> _Cause:
     if rc < 0 or rc >= 128:
-        return _CRASHED
+        # A signal; shells report it as 128 + its number.
+        return _KILLED if abs(rc) % 128 in _KILLS else _CRASHED
     both = text + "\n" + around.archiver_error
     found = next((cause for cause in _CAUSES if re.search(cause.pattern, both, re.DOTALL)), _UNKNOWN)
     is_full = around.free_bytes is not None and around.free_bytes < FULL_BYTES
