@@ -94,7 +94,8 @@ def _keep(keeper: Keeper) -> int:
     """The keeper's main process: it is there, so that commands can be run beside it, and ends when it is told to."""
     ends = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, ends)
-    print("pgkeep: keeper of %s is ready" % keeper.instance, flush=True)
+    sys.stdout.write("pgkeep: keeper of %s is ready\n" % keeper.instance)
+    sys.stdout.flush()
     signal.sigwait(ends)
     return 0
 
@@ -156,8 +157,8 @@ def _keeper() -> Keeper:
 def _print(result: dict[str, Any]) -> None:
     """Nobody may be left to read it: whoever asked was killed while the backup went on."""
     try:
-        json.dump(result, sys.stdout)
-        print(flush=True)
+        sys.stdout.write(json.dumps(result) + "\n")
+        sys.stdout.flush()
     except BrokenPipeError:
         # Python flushes again at its end and would complain there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

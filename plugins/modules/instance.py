@@ -170,7 +170,7 @@ options:
     type: float
     default: 1.0
   restart:
-    description: Whether a changed setting that needs a restart may restart the server, or RV(instance.restart_required).
+    description: Whether a setting that needs a restart may restart the server, or is only reported.
     type: str
     choices: [allowed, refuse]
     default: allowed
