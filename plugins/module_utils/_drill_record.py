@@ -78,15 +78,12 @@ class Drill:
 
 
 class DrillError(PgkeepError):
-    """A drill that did not pass; the object with all its checks goes with it."""
+    """A drill that did not pass; drill is the object with all its checks."""
 
     def __init__(self, drill: Drill, why: str, next_step: str) -> None:
         super().__init__("The drill of %s with backup %s failed" % (drill.instance, drill.label), why, next_step)
-        drill.error = super().to_result()
+        drill.error = self.to_result()
         self.drill = drill
-
-    def to_result(self) -> dict[str, object]:
-        return {**super().to_result(), "drill": self.drill.to_result()}
 
 
 def now() -> str:

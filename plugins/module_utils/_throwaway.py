@@ -42,6 +42,8 @@ _ALONE = {
 }
 
 _FEW_SEGMENTS = 32
+# Between the words that tell why may stand many answers to our own logins.
+_LOG_LINES = 1000
 
 # What the entrypoint prints before it ends: what, why, next.
 _REFUSAL = re.compile(r"pgkeep: (.*)\. Why: (.*)\. Next: (.*)\.\Z")
@@ -199,7 +201,10 @@ def wait_until_open(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Wait until the server accepts writes. Raises PgkeepError with the log's own words when its container ends."""
+    """Wait until the server accepts writes. Raises PgkeepError with the log's own words when its container ends.
+
+    Every refused login is a line of the log, so after some seconds they become rarer.
+    """
     began = asked = clock()
     while not is_open(socket_dir):
         now = clock()
@@ -207,15 +212,15 @@ def wait_until_open(
         if now - asked >= 0.5:
             asked = now
             if not docker.running(docker.inspect(run, name)):
-                raise failure(docker.logs_tail(run, name, 200))
+                raise failure(docker.logs_tail(run, name, _LOG_LINES))
         if now - began > timeout_seconds:
             raise PgkeepError(
                 "The copy was not ready in time",
                 "it did not accept writes within %d s; %s"
-                % (timeout_seconds, failure(docker.logs_tail(run, name)).why),
+                % (timeout_seconds, failure(docker.logs_tail(run, name, _LOG_LINES)).why),
                 "repeat with a greater timeout_seconds",
             )
-        sleep(0.05)
+        sleep(min(0.05 + (now - began) / 200, 0.5))
 
 
 def is_open(socket_dir: str) -> bool:

@@ -8,8 +8,8 @@ module: drill
 short_description: Prove a backup by restoring it into a throw-away server
 version_added: "0.1.0"
 description:
-  - Restores the newest clean backup, and all WAL since, into a throw-away server made from the image, the entrypoint and
-    the settings of the instance, so that every drill rehearses the loss of the data volume.
+  - Restores the newest clean backup, and all WAL since, into a throw-away server made from the image, the entrypoint
+    and the settings of the instance, so that every drill rehearses the loss of the data volume.
   - The throw-away server has no network, sees the repository read-only, archives nothing and has its own limits. Its
     container and volume are always removed, also after a failure or when the module is stopped.
   - The proofs are, in this order, C(archive) (a canary row written now reaches the repository), C(recovery) (the copy
@@ -31,10 +31,12 @@ attributes:
   idempotent:
     support: partial
     details:
-      - With O(max_age_seconds), a backup that was proven that recently is not proven again. Without it every run is a drill.
+      - With O(max_age_seconds), a backup that was proven that recently is not proven again. Without it every run is a
+        drill.
 options:
   label:
-    description: Label of the backup to prove, as M(pgkeep.postgres.backup_info) lists it. The default is the newest clean one.
+    description:
+      - Label of the backup to prove, as M(pgkeep.postgres.backup_info) lists it. The default is the newest clean one.
     type: str
   max_age_seconds:
     description:
@@ -101,14 +103,13 @@ EXAMPLES = r"""
   rescue:
     - name: Show the failed proofs
       ansible.builtin.debug:
-        msg: "{{ result.error.drill.checks | rejectattr('passed') }}"
+        msg: "{{ result.drill.checks | rejectattr('passed') }}"
 """
 
 RETURN = r"""
 drill:
-  description:
-    - What was proven. On failure the same object is in C(error.drill).
-  returned: success
+  description: What was proven, or in check mode which backup would be.
+  returned: success, and when a proof failed
   type: dict
   contains:
     instance:
@@ -188,7 +189,7 @@ drill:
       returned: always
       sample:
 error:
-  description: What did not work, with the keys C(what), C(why), C(next_step), C(busy) and, when a proof failed, C(drill).
+  description: What did not work, with the keys C(what), C(why), C(next_step) and C(busy).
   returned: failure
   type: dict
   sample:
@@ -201,6 +202,7 @@ error:
 from typing import Any
 
 from ansible_collections.pgkeep.postgres.plugins.module_utils._drill import Request, drill
+from ansible_collections.pgkeep.postgres.plugins.module_utils._drill_record import DrillError
 from ansible_collections.pgkeep.postgres.plugins.module_utils._module import argument_spec, run_module
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Run
 from ansible_collections.pgkeep.postgres.plugins.module_utils._units import parse_bytes, parse_cpus
@@ -223,7 +225,12 @@ def manage(run: Run, params: dict[str, Any], check_mode: bool) -> dict[str, Any]
         memory_bytes=None if memory is None else parse_bytes(memory, "memory"),
         cpus=None if cpus is None else parse_cpus(cpus),
     )
-    return drill(run, request, check_mode)
+    try:
+        return drill(run, request, check_mode)
+    except DrillError as error:
+        # The object too, so that the reader of a failure sees every proof.
+        failure = {"changed": True, "failed": True, "msg": str(error), "error": error.to_result()}
+        return {**failure, "drill": error.drill.to_result()}
 
 
 def main() -> None:

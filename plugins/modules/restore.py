@@ -10,8 +10,8 @@ version_added: "0.1.0"
 description:
   - Restores beside the old data, starts the copy without network, waits for the end of recovery, reads every database,
     and only then exchanges the data directories. Whatever fails before, the old server serves as before.
-  - Without O(label) and O(time) the target is the newest state. The old server is stopped first, and WAL that it could not
-    archive any more is rescued from its data directory. For the other targets it serves until the copy is proven.
+  - Without O(label) and O(time) the target is the newest state. The old server is stopped first, and WAL that it could
+    not archive any more is rescued from its data directory. For the other targets it serves until the copy is proven.
   - Works from the release record and the repository alone. Containers and the data volume may be gone; the containers
     are then made as the last deploy made them.
   - The old data stay on the volume, and the result says how to go back to them.
@@ -35,8 +35,8 @@ options:
     type: str
   label:
     description:
-      - Restore the state at the end of this backup, as M(pgkeep.postgres.backup_info) lists it. WAL written later is not
-        replayed. A backup that is not clean is taken too; the copy has to prove itself all the same.
+      - Restore the state at the end of this backup, as M(pgkeep.postgres.backup_info) lists it. WAL written later is
+        not replayed. A backup that is not clean is taken too; the copy has to prove itself all the same.
     type: str
   time:
     description:
@@ -171,14 +171,16 @@ restore:
         - Started the server; it accepts writes
 error:
   description:
-    - What did not work, with the keys C(what), C(why), C(next_step) and C(busy). C(rolled_back) is there when the restore had
-      begun, and says whether everything is as before.
+    - What did not work, with the keys C(what), C(why), C(next_step) and C(busy). C(rolled_back) is there when the
+      restore had begun, and says whether everything is as before.
   returned: failure
   type: dict
   sample:
     what: The restore of orders to latest failed
-    why: "The copy could not be restored: The restore failed. Why: checksum; the server was started again on its old data"
-    next_step: drill the older backups and restore one of them with label
+    why: >-
+      The restore failed: [055]: unable to open missing file; in the repository: file missing
+      '20261121-020004F/bundle/2'; the server was started again on its old data
+    next_step: choose another backup with label (backup_info lists them), then look after the repository's disk
     busy: false
     rolled_back: true
 """

@@ -1,0 +1,168 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which backup a drill takes and what it leaves. The proofs run on the real engine, in tests/integration."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _drill as drilling
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _drill_record as records
+from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
+from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
+
+from .recorded import changed
+from .restore_host import Host
+
+LABEL = "20261121-225358F"
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "UID", os.getuid())
+    monkeypatch.setattr(records, "GID", os.getgid())
+    monkeypatch.setattr(drilling, "prepare", lambda place: os.makedirs(place.home))
+    monkeypatch.setattr(drilling, "production_timeline", lambda socket_dir: 16)
+    return Host(tmp_path, monkeypatch)
+
+
+def request(**more):
+    values = {
+        "name": "app",
+        "label": None,
+        "max_age_seconds": None,
+        "memory_bytes": None,
+        "cpus": None,
+        "heapallindexed": True,
+        "timeout_seconds": 60,
+        "keep_on_failure": False,
+    }
+    return drilling.Request(**{**values, **more})
+
+
+def records_of(host):
+    folder = host.path / "home/state/drills"
+    return sorted(folder.iterdir()) if folder.exists() else []
+
+
+def test_check_mode_tells_the_backup_and_only_reads(host):
+    result = drilling.drill(host, request(), check_mode=True)
+    assert result["changed"] is True
+    assert (result["drill"]["label"], result["drill"]["passed"]) == (LABEL, None)
+    assert host.writing() == []
+    assert not (host.path / "home/lock").exists()
+
+
+def test_a_young_proof_is_returned_as_it_was_recorded(host):
+    host.info = changed(host.info, "backup_info.backups.12.proven_at", "2026-11-21T22:55:00Z")
+    proof = records.Drill("app", LABEL, passed=True, started_at=records.now(), rows=5)
+    records.save(host.layout, proof)
+    for check_mode in (True, False):
+        result = drilling.drill(host, request(max_age_seconds=3600), check_mode)
+        assert result == {"changed": False, "drill": proof.to_result()}
+    assert host.writing() == []
+
+
+@pytest.mark.parametrize(
+    "started_at,age",
+    [("2026-11-21T22:55:00Z", 60), (None, 0), (None, None)],
+    ids=["too old", "no age allowed", "no age given"],
+)
+def test_a_proof_that_does_not_count(host, started_at, age):
+    host.info = changed(host.info, "backup_info.backups.12.proven_at", "2026-11-21T22:55:00Z")
+    records.save(host.layout, records.Drill("app", LABEL, passed=True, started_at=started_at or records.now()))
+    assert drilling.drill(host, request(max_age_seconds=age), check_mode=True)["changed"] is True
+
+
+def test_a_record_whose_backup_does_not_say_proven_does_not_count(host):
+    # The annotation is gone with the repository it was in.
+    records.save(host.layout, records.Drill("app", LABEL, passed=True, started_at=records.now()))
+    assert drilling.drill(host, request(max_age_seconds=3600), check_mode=True)["changed"] is True
+
+
+def test_a_label_that_is_not_there(host):
+    with pytest.raises(PgkeepError) as caught:
+        drilling.drill(host, request(label="20200101-000000F"), check_mode=True)
+    assert "there is none with label 20200101-000000F; the repository has " in caught.value.why
+    assert LABEL in caught.value.why
+
+
+def test_no_clean_backup(host):
+    host.info = changed(host.info, "backup_info.newest_clean", None)
+    with pytest.raises(PgkeepError, match="no backup is clean"):
+        drilling.drill(host, request(), check_mode=True)
+
+
+def failing_canary(host):
+    def run(argv, **more):
+        if "canary" in argv:
+            host.commands.append(argv)
+            error = PgkeepError("The canary did not reach the repository", "disk full", "free space")
+            return Result(1, '{"error": %s}' % json.dumps(error.to_result()))
+        return host(argv, **more)
+
+    return run
+
+
+def test_what_is_not_archived_fails_before_anything_is_restored(host):
+    with pytest.raises(records.DrillError) as caught:
+        drilling.drill(failing_canary(host), request(), check_mode=False)
+    drill = caught.value.drill.to_result()
+    assert [(check["id"], check["passed"]) for check in drill["checks"]] == [("archive", False)]
+    assert drill["error"]["next_step"] == "free space"
+    assert not any(argv[1] == "run" for argv in host.commands)
+    assert not any("annotate" in argv for argv in host.commands)
+    assert len(records_of(host)) == 1
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_copy_that_fails_is_removed_unless_it_shall_stay(host, monkeypatch, keep):
+    def broken(*_arguments):
+        raise PgkeepError("The restore failed", "[075]: no backup set found")
+
+    monkeypatch.setattr(drilling, "wait_until_open", broken)
+    host.found["container", "app-drill"] = {}
+    canary = '{"canary": {"id": 1, "written_at": "2026-11-21T22:55:00Z", "archived_seconds": 0.3}}'
+
+    def run(argv, **more):
+        if "canary" in argv:
+            return Result(0, canary)
+        answer = host(argv, **more)
+        started = any(before[1] == "run" for before in host.commands)
+        return Result(0, "app-drill\n") if argv[1] in ("ps", "volume") and "--filter" in argv and started else answer
+
+    with pytest.raises(records.DrillError) as caught:
+        drilling.drill(run, request(keep_on_failure=keep), check_mode=False)
+    removed = [" ".join(argv[1:]) for argv in host.commands if argv[1] == "rm" or argv[1:3] == ["volume", "rm"]]
+    assert removed == ([] if keep else ["rm --force app-drill", "volume rm app-drill"])
+    assert (host.path / "home/drill").exists() is keep
+    assert ("the copy was kept: docker logs app-drill" in caught.value.next_step) is keep
+    assert caught.value.drill.rpo_seconds == 0.3
+    assert caught.value.drill.rto_seconds is None
+
+
+def test_the_copy_archives_nothing_and_follows_production(host, monkeypatch):
+    started = []
+    monkeypatch.setattr(drilling, "start", lambda run, spec: started.append(spec))
+    monkeypatch.setattr(drilling, "wait_until_open", lambda *arguments: None)
+    monkeypatch.setattr(drilling, "find_canary", lambda *arguments: (True, "there"))
+    monkeypatch.setattr(drilling, "amcheck", lambda *arguments, **more: (True, "clean"))
+    monkeypatch.setattr(drilling, "_compare_rows", lambda *arguments: (True, "equal"))
+    monkeypatch.setattr(drilling, "checksum_failures", lambda *arguments: (True, "0"))
+
+    def run(argv, **more):
+        answer = '{"canary": {"id": 1, "written_at": "2026-11-21T22:55:00Z", "archived_seconds": 0.3}}'
+        return Result(0, answer) if "canary" in argv else host(argv, **more)
+
+    result = drilling.drill(run, request(memory_bytes=300 << 20, cpus=0.5), check_mode=False)
+    assert result["drill"]["passed"] is True
+    spec = started[0]
+    assert spec.environment["PGKEEP_RESTORE_ARGS"] == ("--set=%s --target-timeline=16 --archive-mode=off" % LABEL)
+    assert "archive_mode=off" in spec.command
+    assert (spec.memory_bytes, spec.cpus, spec.network) == (300 << 20, 0.5, "none")
+    annotated = [argv[-1] for argv in host.commands if "annotate" in argv]
+    assert annotated == ["pgkeep-drill=passed@%s" % result["drill"]["started_at"]]
+    assert len(records_of(host)) == 1

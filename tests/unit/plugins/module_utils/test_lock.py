@@ -1,0 +1,47 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
+from ansible_collections.pgkeep.postgres.plugins.module_utils._lock import hold
+
+
+def test_the_second_is_told_who_holds_it(tmp_path):
+    path = str(tmp_path / "lock")
+    with hold(path, "drill of orders"), pytest.raises(PgkeepError) as caught, hold(path, "restore of orders"):
+        pass
+    error = caught.value
+    assert error.busy
+    assert error.what == "The restore of orders cannot start"
+    assert error.why.startswith(
+        "another operation holds the instance: drill of orders, process %d, since 20" % os.getpid()
+    )
+    assert error.next_step == "repeat when it has ended"
+
+
+def test_it_is_free_again_after_a_failure(tmp_path):
+    path = str(tmp_path / "lock")
+    with pytest.raises(ValueError, match="inside"), hold(path, "drill of orders"):
+        raise ValueError("inside")
+    with hold(path, "deploy of orders"):
+        assert json.loads((tmp_path / "lock").read_text())["action"] == "deploy of orders"
+    assert (tmp_path / "lock").read_text() == ""
+
+
+def test_a_holder_without_a_note(tmp_path):
+    path = str(tmp_path / "lock")
+    with hold(path, "drill of orders"):
+        (tmp_path / "lock").write_text("")
+        with pytest.raises(PgkeepError, match="it has not said which"), hold(path, "restore of orders"):
+            pass
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    words = r"No such file or directory.*after deploy\.yml"
+    with pytest.raises(PgkeepError, match=words), hold(str(tmp_path / "absent" / "lock"), "drill of orders"):
+        pass

@@ -1,0 +1,203 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a restore undoes when a step fails. The steps themselves run on the real engine, in tests/integration."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _restore as restoring
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _restore_plan as planning
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _swap as swapping
+from ansible_collections.pgkeep.postgres.plugins.module_utils._copy import CopyFacts
+from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
+from ansible_collections.pgkeep.postgres.plugins.module_utils._pgfiles import lsn
+from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
+
+from .restore_host import SYSTEM_ID, Host
+
+FACTS = CopyFacts(str(SYSTEM_ID), 17, lsn("0/83000098"), "2026-11-21T22:54:37.694307Z", 3)
+BROKEN = PgkeepError("The restore failed", "[075]: no backup set found", "choose another")
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    """An instance whose copy comes up: what needs PostgreSQL is answered, what moves files is real."""
+    monkeypatch.setattr(planning, "accepts_writes", lambda layout: True)
+    monkeypatch.setattr(restoring, "prepare", lambda place: None)
+    monkeypatch.setattr(restoring, "wait_until_open", lambda *arguments: None)
+    monkeypatch.setattr(restoring, "wait_until_serving", lambda *arguments: 0.1)
+    monkeypatch.setattr(restoring, "prove", lambda socket_dir: FACTS)
+    monkeypatch.setattr(restoring.history.os, "fchown", lambda *arguments: None)
+    monkeypatch.setattr(swapping, "UID", os.getuid())
+    monkeypatch.setattr(swapping, "GID", os.getgid())
+    made = Host(tmp_path, monkeypatch)
+    answer = made.__call__
+
+    def run(argv, **more):
+        name = "app-restore"
+        if argv[1:3] == ["run", "--detach"] and name in argv:
+            pgdata = next(word for word in argv if word.startswith("PGDATA="))
+            beside = str(tmp_path / "volume") + pgdata[len("PGDATA=/var/lib/postgresql") :]
+            os.mkdir(beside)
+            with open(beside + "/who", "w") as handle:
+                handle.write("new")
+        return answer(argv, **more)
+
+    made.run = run
+    (made.data / "who").write_text("old")
+    return made
+
+
+def request(**more):
+    values = {"name": "app", "confirm": "app", "label": None, "time": None, "keep_previous": 1, "timeout_seconds": 60}
+    return planning.Request(**{**values, **more})
+
+
+def restored(host, **more):
+    return restoring.restore(host.run, request(**more), check_mode=False)["restore"]
+
+
+def names(host):
+    return sorted(path.name.split("-")[0] for path in host.data.parent.iterdir())
+
+
+def verbs(host):
+    return [" ".join([argv[1], argv[-1]]) for argv in host.writing() if argv[1] in ("stop", "start", "rename")]
+
+
+def fail(*_arguments):
+    raise BROKEN
+
+
+def test_the_new_data_are_in_place_and_the_old_are_kept(host):
+    result = restored(host)
+    assert (host.data / "who").read_text() == "new"
+    assert names(host) == ["data", "data.previous"]
+    assert (result["timeline_before"], result["timeline_after"], result["rescued_segments"]) == (16, 17, 0)
+    assert result["reached_time"] == "2026-11-21T22:54:37.694307Z"
+    assert result["previous_data"] in result["undo"]
+    assert result["interruption_seconds"] is not None
+    history = (host.path / "home/state/history").read_text()
+    assert history.split(" ", 1)[1] == "restored system-id=%d from=16 timeline=17\n" % SYSTEM_ID
+
+
+def test_for_the_newest_state_the_old_server_stops_before_the_copy_is_made(host):
+    restored(host)
+    started = next(number for number, argv in enumerate(host.commands) if argv[1:3] == ["run", "--detach"])
+    stopped = host.commands.index(["docker", "stop", "app"])
+    assert stopped < started
+
+
+def test_for_a_label_it_stops_after_the_copy_is_proven(host):
+    restored(host, label="20261121-225358F")
+    assert verbs(host)[:2] == ["stop app-restore", "stop app"]
+
+
+def test_for_a_time_a_row_is_archived_first(host):
+    restored(host, time="2026-11-21T22:54:30Z")
+    asked = [argv[-1] for argv in host.commands if "pgkeep" in argv]
+    assert asked == ["info", "canary"]
+
+
+def test_no_previous_data_are_kept_when_none_are_wanted(host):
+    result = restored(host, keep_previous=0)
+    assert names(host) == ["data"]
+    assert (result["previous_data"], result["undo"]) == (None, None)
+
+
+def test_a_copy_that_fails_leaves_the_server_running(host, monkeypatch):
+    monkeypatch.setattr(restoring, "wait_until_open", fail)
+    with pytest.raises(restoring.RestoreError) as caught:
+        restored(host, label="20261121-225358F")
+    assert caught.value.to_result()["rolled_back"] is True
+    assert caught.value.what == "The restore of app to 20261121-225358F failed"
+    assert caught.value.why.endswith("no backup set found; the server kept running on its old data")
+    assert (host.data / "who").read_text() == "old"
+    assert names(host) == ["data"]
+    assert verbs(host) == []
+
+
+def test_a_copy_that_fails_after_the_stop_starts_the_server_again(host, monkeypatch):
+    monkeypatch.setattr(restoring, "prove", fail)
+    with pytest.raises(restoring.RestoreError, match="the server was started again on its old data"):
+        restored(host)
+    assert verbs(host) == ["stop app", "start app"]
+    assert names(host) == ["data"]
+
+
+def test_a_copy_that_ends_too_early_is_not_put_in_place(host, monkeypatch):
+    short = CopyFacts(str(SYSTEM_ID), 17, lsn("0/38000000"), None, 3)
+    monkeypatch.setattr(restoring, "prove", lambda socket_dir: short)
+    with pytest.raises(restoring.RestoreError, match="the old data go on to 0/83000028"):
+        restored(host)
+    assert (host.data / "who").read_text() == "old"
+
+
+def test_a_server_that_does_not_start_gets_its_old_data_back(host, monkeypatch):
+    calls = []
+
+    def serving(run, layout, seconds):
+        calls.append(seconds)
+        if len(calls) == 1:
+            raise PgkeepError("The server of app does not start", "FATAL: x")
+        return 0.1
+
+    monkeypatch.setattr(restoring, "wait_until_serving", serving)
+    with pytest.raises(restoring.RestoreError, match=r"does not start: FATAL: x; the server was started again"):
+        restored(host)
+    assert (host.data / "who").read_text() == "old"
+    assert names(host) == ["data"]
+    assert not (host.path / "home/state/history").exists()
+
+
+def test_going_back_may_fail_too_and_says_so(host, monkeypatch):
+    monkeypatch.setattr(restoring, "prove", fail)
+    monkeypatch.setattr(restoring, "wait_until_serving", fail)
+    with pytest.raises(restoring.RestoreError, match="and going back failed too") as caught:
+        restored(host)
+    assert caught.value.to_result()["rolled_back"] is False
+
+
+def test_a_container_that_was_stopped_stays_stopped(host, monkeypatch):
+    host.found["container", "app"] = {"State": {"Running": False, "Restarting": False}, "RestartCount": 0}
+    monkeypatch.setattr(planning, "accepts_writes", lambda layout: False)
+    monkeypatch.setattr(restoring, "prove", fail)
+    with pytest.raises(restoring.RestoreError, match="the old data are as they were"):
+        restored(host)
+    assert verbs(host) == []
+
+
+def test_an_archive_that_takes_nothing_does_not_stop_the_rescue(host, monkeypatch):
+    (host.data / "pg_wal/archive_status/000000100000000000000082.done").unlink()
+    answer = host.run
+
+    def run(argv, **more):
+        if "archive" in argv:
+            return Result(1, "P00  ERROR: [104]: archive-push command encountered error\n")
+        return answer(argv, **more)
+
+    host.run = run
+    result = restored(host)
+    assert result["rescued_segments"] == 1
+    words = "The archive did not take 000000100000000000000082 (P00  ERROR: [104]: archive-push command"
+    assert any(step.startswith(words) for step in result["steps"])
+
+
+def test_lost_containers_are_made_as_the_release_says(host, monkeypatch):
+    monkeypatch.setattr(planning, "accepts_writes", lambda layout: False)
+    del host.found["container", "app"], host.found["container", "app-keeper"]
+    result = restored(host)
+    made = [argv[argv.index("--name") + 1] for argv in host.commands if argv[1] == "create"]
+    assert made == ["app", "app-keeper"]
+    assert ["docker", "network", "create", "--label", "pgkeep.instance=", "pgkeep"] in host.commands
+    assert result["interruption_seconds"] is None
+
+
+def test_what_fails_after_the_server_serves_is_told_and_not_undone(host, monkeypatch):
+    monkeypatch.setattr(swapping.Directories, "prune_previous", fail)
+    result = restored(host)
+    assert (host.data / "who").read_text() == "new"
+    assert any(step.startswith("The server serves, but afterwards: The restore failed") for step in result["steps"])
