@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Iterator, Optional, Sequence
 
 from . import _backup_expire as expiry
@@ -179,11 +179,11 @@ def _take(keeper: Keeper, plan: Plan, before: Snapshot, backups: Sequence[Backup
     label = new_label(result.stdout)
     is_new = label not in {backup.label for backup in before.info.backups}
     if label is None or not is_new or label not in {backup.label for backup in after.info.backups}:
-        around = repository.circumstances(keeper)
+        around = replace(repository.circumstances(keeper), damaged=reading.damaged)
         with contextlib.suppress(PgkeepError):
             # A failure to tidy up must not hide the reason; the next backup tidies up too.
             retry(lambda: expiry.remove_leftovers(keeper), waits=_WORKERS_END, can_retry=_is_busy)
-        raise failure(what, result.stdout + result.stderr + _damage(reading), result.rc, around)
+        raise failure(what, result.stdout + result.stderr, result.rc, around)
     note = Note(result.rc, reading.rows, reading.damaged)
     evidence.record(keeper, label, note, reading, time.time())
     judged = judge(keeper.instance, after, evidence.notes(keeper))
@@ -196,10 +196,6 @@ def _take(keeper: Keeper, plan: Plan, before: Snapshot, backups: Sequence[Backup
             % next((each.label for each in reversed(judged) if each.clean), "none"),
         )
     return backup, judged
-
-
-def _damage(reading: Reading) -> str:
-    return "".join("\nP00  ERROR: unreadable table %s" % table for table in reading.damaged)
 
 
 def _run_and_count(keeper: Keeper, plan: Plan, known: Sequence[Table]) -> tuple[Result, Reading]:

@@ -22,16 +22,17 @@ FULL_BYTES = 16 * 1024 * 1024
 _KILLS = (2, 9, 15)
 
 _EXCERPT_CHARACTERS = 400
-_LINE_HEAD = re.compile(r"^(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ )?(?:P\d+ +)?(ERROR|WARN|INFO|DETAIL|DEBUG|HINT)?: *")
+_LINE_HEAD = re.compile(r"^(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ )?(?:P\d+ +)?(ERROR|WARN|INFO|DETAIL|DEBUG): *")
 
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What else is known when a command failed: the archiver's own error text, and free bytes in the repository
-    (None where that cannot be known)."""
+    """What else is known when a command failed: the archiver's own error text, free bytes in the repository (None where
+    that cannot be known), tables that could not be read meanwhile."""
 
     archiver_error: str = ""
     free_bytes: int | None = None
+    damaged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ def archiver_words(text: str) -> str:
 
 def _kind(line: str) -> str:
     match = _LINE_HEAD.match(line)
-    return (match.group(1) or "") if match else ""
+    return match.group(1) if match else ""
 
 
 def failure(what: str, text: str, rc: int = 0, around: Circumstances = Circumstances()) -> PgkeepError:
@@ -178,6 +179,7 @@ def failure(what: str, text: str, rc: int = 0, around: Circumstances = Circumsta
         quotes.append("the archiver says: " + archiver_words(around.archiver_error))
     if cause is _FULL and around.free_bytes is not None:
         quotes.append("%d bytes are free" % around.free_bytes)
+    quotes += ["unreadable table " + table for table in around.damaged]
     if rc and not any(quotes) and cause.quote:
         quotes.append("exit code %d and no message" % rc)
     return PgkeepError(

@@ -1,0 +1,101 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line: one JSON object, exit codes, and the main process that only waits."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _backup as backup
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _cli as cli
+from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
+
+ROOT = Path(__file__).parents[4]
+
+
+@pytest.fixture
+def called(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What the command backup hands to the library."""
+    calls: list[Any] = []
+
+    def take(keeper: Any, wanted: str, **options: Any) -> dict[str, Any]:
+        calls.append((keeper.instance, keeper.data, wanted, options))
+        return {"changed": False}
+
+    monkeypatch.setenv("PGKEEP_INSTANCE", "orders")
+    monkeypatch.setenv("PGDATA", "/data")
+    monkeypatch.setattr(backup, "take", take)
+    return calls
+
+
+def printed(capsys: pytest.CaptureFixture[str]) -> Any:
+    return json.loads(capsys.readouterr().out)
+
+
+def test_options_reach_the_library(called: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["backup", "--type", "full", "--max-age", "60", "--check"]) == 0
+    assert cli.main(["backup"]) == 0
+    assert called == [
+        ("orders", "/data", "full", {"max_age_seconds": 60.0, "check": True}),
+        ("orders", "/data", "incr", {"max_age_seconds": None, "check": False}),
+    ]
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [{"changed": False}] * 2
+
+
+@pytest.mark.parametrize("busy, rc", [(False, 1), (True, 75)])
+def test_errors(
+    called: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], busy: bool, rc: int
+) -> None:
+    def fail(*words: Any, **options: Any) -> Any:
+        raise PgkeepError("It did not work", "because", "do this", busy=busy)
+
+    monkeypatch.setattr(backup, "take", fail)
+    assert cli.main(["backup"]) == rc
+    error = {"what": "It did not work", "why": "because", "next_step": "do this", "busy": busy}
+    assert printed(capsys) == {"error": error}
+
+
+def test_outside_of_a_keeper(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv("PGKEEP_INSTANCE", raising=False)
+    assert cli.main(["info"]) == 1
+    assert printed(capsys)["error"]["why"].startswith("PGKEEP_INSTANCE")
+
+
+@pytest.mark.parametrize("annotation", ["passed", "=passed", "Key=value", "a b=c", "a=b\nc"])
+def test_what_is_no_annotation(called: list[Any], capsys: pytest.CaptureFixture[str], annotation: str) -> None:
+    assert cli.main(["annotate", "--set", "20261121-020004F", annotation]) == 1
+    assert printed(capsys)["error"]["why"] == "it is not key=value"
+
+
+def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["destroy"])
+    assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_main_process_says_one_line_and_ends_when_told_to(number: int) -> None:
+    code = (
+        "import sys; from ansible_collections.pgkeep.postgres.plugins.module_utils import _cli; sys.exit(_cli.main())"
+    )
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT / "collections"),
+        "PGKEEP_INSTANCE": "orders",
+        "PGDATA": "/data",
+    }
+    argv = [sys.executable, "-c", code, "keeper"]
+    with subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "pgkeep: keeper of orders is ready\n"
+        process.send_signal(number)
+        assert process.wait(timeout=5) == 0
+        assert process.stdout.read() == ""
