@@ -10,7 +10,7 @@ from typing import Mapping, Optional, Sequence
 
 from ._container import ContainerSpec, create_argv
 from ._errors import PgkeepError
-from ._layout import DATA_MOUNT
+from ._layout import DATA_MOUNT, pgdata
 from ._pgfiles import Control, parse_timeline_history, position
 from ._sql import connection, driver, rows
 from ._swap import Directories
@@ -30,10 +30,11 @@ _TARGET_SETTINGS = (
 )
 
 _ARCHIVE = """
-cd "$PGDATA"
+folder=$1
+shift
 status=0
 for file; do
-  pgbackrest --stanza="$PGKEEP_INSTANCE" --no-archive-async archive-push "pg_wal/$file" || status=$?
+  pgbackrest --stanza="$PGKEEP_INSTANCE" --no-archive-async archive-push "$folder/$file" || status=$?
 done
 exit "$status"
 """
@@ -102,14 +103,21 @@ def restored_spec(
     )
 
 
-def archive_argv(keeper: ContainerSpec, server: ContainerSpec, names: Sequence[str]) -> list[str]:
-    """docker arguments that archive files of the stopped server's pg_wal, oldest first."""
+def archive_command(folder: str, names: Sequence[str]) -> list[str]:
+    """For a container of the instance: archive files of folder, in their order, and go on after one that fails."""
+    # The first argument after the script is its name.
+    return ["bash", "-euc", _ARCHIVE, "archive", folder, *names]
+
+
+def archive_once_argv(keeper: ContainerSpec, server: ContainerSpec, names: Sequence[str], major: int) -> list[str]:
+    """docker arguments of the same for files of the stopped server's pg_wal, its data read-only."""
+    mounts = [mount for mount in keeper.mounts if mount.split(":")[1] != DATA_MOUNT]
     spec = replace(
         keeper,
         name=server.name + "-restore-archive",
         role="restore",
-        # The first argument after the script is its name.
-        command=("bash", "-euc", _ARCHIVE, "archive", *names),
+        mounts=(*mounts, "%s:%s:ro" % (source_of(server, DATA_MOUNT), DATA_MOUNT)),
+        command=tuple(archive_command(pgdata(major) + "/pg_wal", names)),
         restart="no",
     )
     return create_argv(spec, "run --rm")

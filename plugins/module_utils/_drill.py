@@ -32,6 +32,7 @@ from ._keeper import ask, require_readable
 from ._layout import Layout
 from ._lock import hold
 from ._restore_plan import require_release
+from ._retry import retry
 from ._run import Run
 from ._throwaway import (
     MINIMUM_MEMORY,
@@ -50,6 +51,9 @@ from ._throwaway import (
 from ._units import postgres_size
 
 ROLE = "drill"
+
+_MARK_SECONDS = 600.0
+_MARK_WAITS = (1.0, 2.0, 4.0, 8.0, *(15.0,) * 40)
 
 
 @dataclass(frozen=True)
@@ -135,9 +139,28 @@ def _perform(run: Run, layout: Layout, server: ContainerSpec, choice: Choice, re
         error = _failure(layout, done, request)
         save(layout, done)
         raise error
-    ask(run, layout, ["annotate", "--set", done.label, "pgkeep-drill=passed@%s" % done.started_at])
     save(layout, done)
+    _mark(run, layout, done)
     return done
+
+
+def _mark(run: Run, layout: Layout, done: Drill) -> None:
+    """Write the proof to the backup. A backup that runs now holds the repository: wait for it, up to some minutes."""
+    words = ["annotate", "--set", done.label, "pgkeep-drill=passed@%s" % done.started_at]
+    try:
+        retry(
+            lambda: ask(run, layout, words),
+            deadline_seconds=_MARK_SECONDS,
+            waits=_MARK_WAITS,
+            can_retry=lambda error: isinstance(error, PgkeepError) and error.busy,
+        )
+    except PgkeepError as error:
+        raise PgkeepError(
+            "The drill of %s with backup %s passed, but the backup could not be marked" % (layout.name, done.label),
+            "%s: %s" % (error.what, error.why),
+            error.next_step,
+            busy=error.busy,
+        ) from error
 
 
 def _failure(layout: Layout, done: Drill, request: Request) -> DrillError:

@@ -93,7 +93,9 @@ def summary(checks: Sequence[Check], recorded: bool) -> tuple[bool, str]:
         return True, "nothing to compare: no rows were recorded with this backup"
     unknown = ["%s (%s)" % (check.subject, check.detail) for check in checks if check.passed is None]
     compared = sum(1 for check in checks if check.id in ("exact", "within"))
-    text = "%d of %d tables compared, all hold the rows they must hold" % (compared, len(checks))
+    text = "%d of %d tables could be compared" % (compared, len(checks))
+    if compared:
+        text += ", all hold the rows they must hold"
     return True, text + ("; not comparable: %s" % _some(unknown) if unknown else "")
 
 

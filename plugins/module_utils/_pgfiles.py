@@ -58,6 +58,29 @@ def read_control(data_dir: str) -> Optional[Control]:
     return Control(system_id, timeline, checkpoint, state == _SHUT_DOWN)
 
 
+def control_from_wal(data_dir: str, system_id: int) -> Optional[Control]:
+    """What the WAL of a damaged data directory tells of it, when its control file is lost; None without WAL of the
+    cluster system_id. The place of the last checkpoint is not known, 0 stands for it."""
+    written = written_segments(data_dir, system_id)
+    return Control(system_id, timeline_of(written[-1][0]), 0, False) if written else None
+
+
+def written_segments(data_dir: str, system_id: int) -> list[tuple[str, int]]:
+    """(name, address where it begins) of the segments in pg_wal that hold WAL of the cluster system_id, sorted."""
+    folder = os.path.join(data_dir, "pg_wal")
+    try:
+        names = sorted(name for name in os.listdir(folder) if _SEGMENT.match(name))
+    except OSError:
+        return []
+    found = []
+    for name in names:
+        with open(os.path.join(folder, name), "rb") as handle:
+            address = begins_at(name, handle.read(_SEGMENT_HEAD.size), system_id)
+        if address is not None:
+            found.append((name, address))
+    return found
+
+
 def begins_at(name: str, head: bytes, system_id: int) -> Optional[int]:
     """The address (bytes) at which the segment called name begins, None when head is not the head of that segment.
 
@@ -99,18 +122,16 @@ def unarchived(data_dir: str, control: Control, missing: Collection[str] = ()) -
     """What the archive has not confirmed, or has lost since: missing are names that it should have and has not."""
     folder = os.path.join(data_dir, "pg_wal")
     try:
-        names = sorted(os.listdir(folder))
         status = frozenset(os.listdir(os.path.join(folder, "archive_status")))
     except OSError:
         return Unarchived()
-    histories = [name for name in names if name.endswith(".history") and name + ".ready" in status]
-    written = []
-    for name in names:
-        if _SEGMENT.match(name) and (name in missing or name + ".done" not in status):
-            with open(os.path.join(folder, name), "rb") as handle:
-                address = begins_at(name, handle.read(_SEGMENT_HEAD.size), control.system_id)
-            if address is not None:
-                written.append((name, address))
+    histories = sorted(name[: -len(".ready")] for name in status if name.endswith(".history.ready"))
+    histories = [name for name in histories if os.path.exists(os.path.join(folder, name))]
+    written = [
+        (name, address)
+        for name, address in written_segments(data_dir, control.system_id)
+        if name in missing or name + ".done" not in status
+    ]
     if not written or any(written[-1][0] + suffix in status for suffix in (".ready", ".done")):
         return Unarchived((*histories, *(name for name, _address in written)))
     last, address = written.pop()

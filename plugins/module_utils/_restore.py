@@ -12,7 +12,7 @@ from typing import Any, Optional
 from . import _docker as docker
 from . import _history as history
 from ._container import ContainerSpec, create_argv
-from ._copy import CopyFacts, archive_argv, prove, require_complete, restored_spec
+from ._copy import CopyFacts, archive_command, archive_once_argv, prove, require_complete, restored_spec
 from ._damage import with_files
 from ._errors import PgkeepError
 from ._keeper import COMMAND, answer
@@ -21,7 +21,7 @@ from ._lock import hold
 from ._pgfiles import Unarchived, read_control, unarchived
 from ._release import utc_stamp
 from ._restore_plan import Plan, Request, make_plan, make_tool, require_confirmed, require_release
-from ._run import Run
+from ._run import Result, Run
 from ._server import wait_until_serving
 from ._swap import Directories
 from ._target import LATEST, TIME
@@ -66,6 +66,20 @@ class Progress:
     swapped: bool = False
     kept: Optional[str] = None
     rescued: int = 0
+    waiting: tuple[str, ...] = ()
+
+    def note_archived(self, names: tuple[str, ...], result: Result, *, last: bool) -> None:
+        """What became of WAL that only the old data had. A failure is not a reason to stop: the copy gets the WAL all
+        the same, see PGKEEP_RESCUE_WAL."""
+        self.waiting = () if result.rc == 0 else names
+        if result.rc == 0:
+            self.steps.append("Archived WAL that only the old data had: %s" % ", ".join(names))
+        elif last:
+            errors = [line.split("ERROR: ")[1] for line in result.stdout.splitlines() if "ERROR: " in line]
+            self.steps.append(
+                "The archive did not take %s (%s): backups from before lead no further than there"
+                % (", ".join(names), (errors or ["no message"])[-1].strip())
+            )
 
 
 def restore(run: Run, request: Request, check_mode: bool) -> dict[str, Any]:
@@ -129,7 +143,7 @@ def _copy(run: Run, plan: Plan, request: Request, progress: Progress) -> CopyFac
     if plan.stop_first:
         _stop(run, plan, progress)
     # Read again: a stop writes its checkpoint.
-    control = read_control(directories.data) if plan.rescue else None
+    control = (read_control(directories.data) or plan.control) if plan.rescue else None
     found = unarchived(directories.data, control, plan.lost) if control else Unarchived()
     _rescue(run, plan, progress, found)
     place = Place(layout.home + "/" + ROLE)
@@ -170,18 +184,17 @@ def _rescue(run: Run, plan: Plan, progress: Progress, found: Unarchived) -> None
     """Archive what the old server could not. The copy reads it from there, and later restores do so too: a segment
     that recovery only found in pg_wal would be a hole in the archive for ever."""
     progress.rescued = found.segments
-    if not found.complete:
-        return
-    result = docker.attempt(run, archive_argv(plan.keeper, plan.server, found.complete))
-    if result.rc == 0:
-        progress.steps.append("Archived WAL that only the old data had: %s" % ", ".join(found.complete))
-    else:
-        # Not a reason to stop: the copy gets it all the same, see PGKEEP_RESCUE_WAL.
-        words = [line for line in (result.stdout + result.stderr).splitlines() if "ERROR" in line] or ["no message"]
-        progress.steps.append(
-            "The archive did not take %s (%s): take a full backup as soon as the repository works"
-            % (", ".join(found.complete), words[-1].strip())
-        )
+    if found.complete:
+        archived = docker.attempt(run, archive_once_argv(plan.keeper, plan.server, found.complete, plan.major))
+        progress.note_archived(found.complete, archived, last=False)
+
+
+def _rescue_again(run: Run, plan: Plan, progress: Progress) -> None:
+    """What the archive did not take before: pgBackRest needs a control file, and the damaged data had none."""
+    if progress.waiting and progress.kept:
+        folder = progress.directories.inside_previous + "/pg_wal"
+        archived = docker.execute(run, plan.layout.server, archive_command(folder, progress.waiting))
+        progress.note_archived(progress.waiting, archived, last=True)
 
 
 def _serve(run: Run, plan: Plan, request: Request, progress: Progress) -> None:
@@ -244,6 +257,7 @@ def _go_back(run: Run, plan: Plan, progress: Progress) -> str:
 def _finish(run: Run, plan: Plan, request: Request, progress: Progress) -> None:
     """What may fail without taking the restore back: the server serves already."""
     try:
+        _rescue_again(run, plan, progress)
         _ensure_started(run, plan.keeper, progress)
         removed = progress.directories.prune_previous(request.keep_previous)
         progress.directories.remove_copies()

@@ -18,7 +18,7 @@ from ._errors import PgkeepError
 from ._files import read
 from ._keeper import COMMAND, answer, once, require_readable
 from ._layout import DATA_MOUNT, REPO_MOUNT, SPOOL_MOUNT, Layout
-from ._pgfiles import Control, parse_timeline_history, read_control, timeline_of, unarchived
+from ._pgfiles import Control, control_from_wal, parse_timeline_history, read_control, timeline_of, unarchived
 from ._release import read_current, utc_stamp
 from ._run import Result, Run
 from ._server import accepts_writes
@@ -205,9 +205,13 @@ def _directories(run: Run, server: ContainerSpec, major: int, missing: Mapping[s
 def _own_control(layout: Layout, directories: Optional[Directories]) -> Optional[Control]:
     """The control file of the old data, unless they are of another database: after a data volume was lost and an
     empty one initialised by hand, neither its timeline nor its WAL have anything to do with the repository."""
-    control = read_control(directories.data) if directories else None
-    ids = [entry.system_id for entry in history.entries(layout) if entry.system_id is not None]
-    return None if control is None or (ids and ids[-1] != str(control.system_id)) else control
+    if directories is None:
+        return None
+    control = read_control(directories.data)
+    ids = [int(entry.system_id) for entry in history.entries(layout) if entry.system_id and entry.system_id.isdigit()]
+    if control is None:
+        return control_from_wal(directories.data, ids[-1]) if ids else None
+    return None if ids and ids[-1] != control.system_id else control
 
 
 def make_tool(run: Run, layout: Layout, keeper: ContainerSpec) -> Tool:

@@ -43,8 +43,12 @@ class Directories:
         return self._host(self.inside_beside)
 
     @property
+    def inside_previous(self) -> str:
+        return "%s.previous-%s" % (pgdata(self.major), self.stamp)
+
+    @property
     def previous(self) -> str:
-        return "%s.previous-%s" % (self.data, self.stamp)
+        return self._host(self.inside_previous)
 
     def lay_aside(self, wal: Sequence[str]) -> Optional[str]:
         """Put files of the old pg_wal into a folder of their own and return its path in a container, None for no files.

@@ -177,7 +177,7 @@ drill:
           description: What was found, for people.
           type: str
           returned: always
-          sample: 41 of 41 tables compared, all hold the rows they must hold
+          sample: 41 of 41 tables could be compared, all hold the rows they must hold
         seconds:
           description: How long it took, in seconds.
           type: float

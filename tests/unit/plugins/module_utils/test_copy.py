@@ -58,9 +58,11 @@ def test_memory_beside_a_running_server(beside, memory):
 
 
 def test_wal_is_archived_from_old_data_that_cannot_be_written():
-    argv = copying.archive_argv(declared().keeper, declared().server, ["00000002.history", "000000010000000000000003"])
+    argv = copying.archive_once_argv(
+        declared().keeper, declared().server, ["00000002.history", "000000010000000000000003"], 17
+    )
     assert argv[:2] == ["run", "--rm"]
-    assert argv[-2:] == ["00000002.history", "000000010000000000000003"]
+    assert argv[-3:] == ["/var/lib/postgresql/17/data/pg_wal", "00000002.history", "000000010000000000000003"]
     volumes = [value for flag, value in zip(argv, argv[1:]) if flag == "--volume"]
     assert "app-data:/var/lib/postgresql:ro" in volumes
     assert "app-repo:/var/lib/pgbackrest" in volumes

@@ -166,3 +166,30 @@ def test_the_copy_archives_nothing_and_follows_production(host, monkeypatch):
     annotated = [argv[-1] for argv in host.commands if "annotate" in argv]
     assert annotated == ["pgkeep-drill=passed@%s" % result["drill"]["started_at"]]
     assert len(records_of(host)) == 1
+
+
+def test_a_passed_drill_waits_for_the_backup_that_holds_the_repository(host, monkeypatch):
+    slept = []
+    monkeypatch.setattr(drilling, "_prove", lambda *arguments: None)
+    real = drilling.retry
+    monkeypatch.setattr(drilling, "retry", lambda *given, **more: real(*given, **more, sleep=slept.append))
+    busy = PgkeepError("The annotation was not written", "another operation holds it", "repeat", busy=True)
+    answers = [Result(75, json.dumps({"error": busy.to_result()}))] * 2 + [Result(0, "{}")]
+
+    def run(argv, **more):
+        return answers.pop(0) if "annotate" in argv else host(argv, **more)
+
+    assert drilling.drill(run, request(), check_mode=False)["drill"]["passed"] is True
+    assert slept == [1.0, 2.0]
+
+
+def test_a_passed_drill_that_cannot_be_marked_says_both(host, monkeypatch):
+    monkeypatch.setattr(drilling, "_prove", lambda *arguments: None)
+    error = PgkeepError("The annotation was not written", "disk full", "free space")
+
+    def run(argv, **more):
+        return Result(1, json.dumps({"error": error.to_result()})) if "annotate" in argv else host(argv, **more)
+
+    with pytest.raises(PgkeepError, match=r"passed, but the backup could not be marked.*disk full.*free space"):
+        drilling.drill(run, request(), check_mode=False)
+    assert len(records_of(host)) == 1

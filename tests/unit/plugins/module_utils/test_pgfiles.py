@@ -122,3 +122,12 @@ def test_timeline_history_and_what_leads_to_it():
 @pytest.mark.parametrize("text", ["0/3000028", "1A/B374D848"])
 def test_position_is_the_inverse_of_lsn(text):
     assert pgfiles.position(pgfiles.lsn(text)) == text
+
+
+def test_a_lost_control_file_does_not_lose_the_wal(tmp_path):
+    data = made(tmp_path, "killed")
+    (tmp_path / "global/pg_control").unlink()
+    control = pgfiles.control_from_wal(data, SYSTEM_ID)
+    assert control == pgfiles.Control(SYSTEM_ID, 16, 0, False)
+    assert pgfiles.unarchived(data, control).segments == 2
+    assert pgfiles.control_from_wal(data, 1) is None

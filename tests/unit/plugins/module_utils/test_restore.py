@@ -170,20 +170,48 @@ def test_a_container_that_was_stopped_stays_stopped(host, monkeypatch):
     assert verbs(host) == []
 
 
-def test_an_archive_that_takes_nothing_does_not_stop_the_rescue(host, monkeypatch):
+@pytest.fixture
+def unarchived(host):
+    """A segment that waits, and an archive that takes it from the containers in takes."""
     (host.data / "pg_wal/archive_status/000000100000000000000082.done").unlink()
+    takes = set()
     answer = host.run
 
     def run(argv, **more):
-        if "archive" in argv:
-            return Result(1, "P00  ERROR: [104]: archive-push command encountered error\n")
+        if "archive" in argv and argv[1] not in takes:
+            return Result(1, "2026-11-21 23:06:59.405 P00  ERROR: [055]: unable to open missing file\n")
         return answer(argv, **more)
 
     host.run = run
+    return takes
+
+
+def test_wal_that_only_the_old_data_have_is_archived_before_the_copy(host, unarchived):
+    unarchived.add("run")
     result = restored(host)
     assert result["rescued_segments"] == 1
-    words = "The archive did not take 000000100000000000000082 (P00  ERROR: [104]: archive-push command"
-    assert any(step.startswith(words) for step in result["steps"])
+    assert "Archived WAL that only the old data had: 000000100000000000000082" in result["steps"]
+    assert not any("archive" in argv for argv in host.commands if argv[1] == "exec")
+
+
+def test_what_damaged_data_cannot_archive_the_new_server_does(host, unarchived):
+    unarchived.add("exec")
+    result = restored(host)
+    assert "Archived WAL that only the old data had: 000000100000000000000082" in result["steps"]
+    command = next(argv for argv in host.commands if argv[1] == "exec" and "archive" in argv)
+    assert command[-2:] == [
+        "/var/lib/postgresql/17/" + os.path.basename(result["previous_data"]) + "/pg_wal",
+        "000000100000000000000082",
+    ]
+
+
+def test_an_archive_that_takes_nothing_does_not_stop_the_rescue(host, unarchived):
+    result = restored(host)
+    assert result["rescued_segments"] == 1
+    words = "The archive did not take 000000100000000000000082 ([055]: unable to open missing file)"
+    assert [step for step in result["steps"] if "archive" in step] == [
+        words + ": backups from before lead no further than there"
+    ]
 
 
 def test_lost_containers_are_made_as_the_release_says(host, monkeypatch):

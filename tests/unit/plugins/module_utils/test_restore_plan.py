@@ -167,3 +167,19 @@ def test_the_keepers_own_error_is_passed_on(host):
     host.keeper_answer = Result(1, json.dumps({"error": PgkeepError("No", "because", "then").to_result()}))
     with pytest.raises(PgkeepError, match=r"No\. Why: because\. Next: then\."):
         plan(host)
+
+
+def test_wal_of_a_dead_server_is_rescued_for_a_time_too(host, monkeypatch):
+    monkeypatch.setattr(planning, "accepts_writes", lambda layout: False)
+    made = plan(host, time="2026-11-21T22:54:30Z")
+    assert (made.rescue, made.stop_first) == (True, False)
+    assert not plan(host, label="20261121-225358F").rescue
+
+
+def test_damaged_data_are_known_by_the_history_of_the_instance(host):
+    (host.data / "global/pg_control").unlink()
+    assert plan(host, label="20261121-225358F").control is None
+    host.history("2026-11-21T22:18:44Z initialised system-id=%d\n" % SYSTEM_ID)
+    made = plan(host)
+    assert made.control is not None
+    assert (made.control.timeline, made.rescue) == (16, True)
