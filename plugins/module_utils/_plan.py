@@ -24,6 +24,7 @@ from ._sql import connection, rows
 # a small machine. The real figure is measured and returned by the module.
 _RESTART_SECONDS = 5
 
+_PASSPHRASE = re.compile(r"^repo1-cipher-pass=(.*)$", re.MULTILINE)
 _SETTING = re.compile(r"^([a-z_.0-9]+) = (.*)$", re.MULTILINE)
 
 
@@ -109,6 +110,7 @@ def make_plan(run: Run, declared: Declared) -> Plan:
     server = _container_change(declared.server, existing)
     keeper = _container_change(declared.keeper, docker.inspect(run, layout.keeper))
     _refuse_taken_port(declared, existing)
+    _refuse_other_passphrase(run, declared)
     files = tuple(changes(declared.files))
     names = changed_settings(declared)
     serving = docker.running(existing) and server is None and accepts_writes(layout)
@@ -162,6 +164,23 @@ def _refuse_taken_port(declared: Declared, existing: Optional[Mapping[str, Any]]
                 error.strerror or str(error),
                 "find its owner with ss -ltnp, or choose another postgres_server_port",
             ) from error
+
+
+def _refuse_other_passphrase(run: Run, declared: Declared) -> None:
+    """A repository has one passphrase for life. With another one no backup could be read and nothing archived; it
+    happens to whoever deploys from a checkout without the secrets of the first deploy."""
+    path = declared.layout.pgbackrest_config_dir + "/pgbackrest.conf"
+    wanted = next(file.content for file in declared.files if file.path == path)
+    before = _PASSPHRASE.findall(read(path) or "")
+    if not before or before == _PASSPHRASE.findall(wanted) or docker.volume(run, declared.layout.repo_volume) is None:
+        return
+    raise PgkeepError(
+        "The passphrase of the repository of %s cannot be changed" % declared.layout.name,
+        "%s holds another one, and the backups in the volume %s were made with it"
+        % (path, declared.layout.repo_volume),
+        "put that passphrase into the file repository.passphrase of the instance's secrets on the control node;"
+        " a new passphrase needs a new repository",
+    )
 
 
 def changed_settings(declared: Declared) -> tuple[str, ...]:

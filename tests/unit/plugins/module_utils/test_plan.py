@@ -102,3 +102,13 @@ def test_only_files_that_a_server_reads_again_cause_a_reload():
     read_again = {file.path.rsplit("/", 1)[1] for file in declared().files if planning._is_reloaded(file)}
     assert {"90-user.conf", "pg_hba.conf", "server.crt"} <= read_again
     assert not {"on_empty", "initdb.args", "pgpass", "pgbackrest.conf", "monitor.password"} & read_again
+
+
+def test_another_passphrase_for_an_existing_repository_is_refused(monkeypatch):
+    wanted = declared(backup={"cipher_pass": "other-secret", "retention_days": 7, "options": {}})
+    monkeypatch.setattr(planning, "read", {file.path: file.content for file in declared().files}.get)
+    with pytest.raises(PgkeepError, match=r"passphrase.*cannot be changed.*repository\.passphrase") as refused:
+        planning.make_plan(Engine({("volume", "app-repo"): {}}), wanted)
+    assert "secret" not in str(refused.value).replace("secrets", "")
+    # Without the volume there is nothing that it could make unreadable.
+    assert planning.make_plan(Engine({}), wanted).changed
