@@ -24,7 +24,6 @@ from ._drill_rows import (
     production_timeline,
     read_copy,
     read_counters,
-    recorded_at,
 )
 from ._errors import PgkeepError
 from ._evidence_files import tables
@@ -240,8 +239,7 @@ def _compare_rows(run: Run, layout: Layout, place: Place, done: Drill) -> tuple[
     done.databases = len(databases(place.socket_dir))
     # The keeper's files, seen from the host.
     keeper = Keeper(layout.name, run, "", state=layout.state_dir)
-    since = recorded_at("%s/%s.json" % (keeper.evidence_dir, done.label))
-    return compare_copy(tables(keeper, done.label), copy, lambda: read_counters(layout.socket_dir, since))
+    return compare_copy(tables(keeper, done.label), copy, lambda: read_counters(layout.socket_dir))
 
 
 def _spec(

@@ -5,25 +5,19 @@
 
 from __future__ import annotations
 
-import json
 import time
-from dataclasses import replace
-from typing import Any, Callable, Mapping, Optional, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
 from ._counts import Check, Reading, Table, compare
 from ._counts_read import read
 from ._errors import PgkeepError
-from ._files import read as read_file
 from ._sql import connection, driver, rows
-from ._times import epoch_of
 
 # A backend reports what it wrote at most this much later (PGSTAT_IDLE_INTERVAL in pgstat.c: 10 s).
 STATISTICS_LAG_SECONDS = 11.0
 _NAMED = 5
 
 _TIMELINE = "select ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int"
-# When the counters began: a crash and a restore throw them away without a trace in the databases' own.
-_BEGAN = "select extract(epoch from stats_reset)::float8 from pg_stat_archiver"
 _CHECKSUMS = "select coalesce(sum(checksum_failures), 0), current_setting('data_checksums') from pg_stat_database"
 
 
@@ -111,24 +105,8 @@ def read_copy(socket_dir: str) -> Reading:
         raise PgkeepError("The copy's tables cannot be listed", str(error).strip()) from error
 
 
-def read_counters(socket_dir: str, recorded_at: Optional[float]) -> Reading:
-    """The server's counters. Those that began after recorded_at (seconds since the epoch, when the rows were recorded
-    with the backup) are marked as reset, so that compare() makes nothing of them."""
+def read_counters(socket_dir: str) -> Reading:
     try:
-        reading = read(socket_dir, count=False)
-        with connection(socket_dir) as opened:
-            began = rows(opened, _BEGAN)[0][0]
+        return read(socket_dir, count=False)
     except driver().Error as error:
         raise PgkeepError("The server's counters cannot be read", str(error).strip()) from error
-    if began is None or recorded_at is None or began <= recorded_at:
-        return reading
-    return replace(reading, tables=tuple(replace(table, stats_reset="began at %s" % began) for table in reading.tables))
-
-
-def recorded_at(path: str) -> Optional[float]:
-    """When the evidence file at path was completed; None when there is none."""
-    try:
-        content = json.loads(read_file(path) or "{}")
-        return epoch_of(content.get("recorded_at"))
-    except ValueError:
-        return None

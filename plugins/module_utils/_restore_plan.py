@@ -253,7 +253,8 @@ def _choose(
         info["backups"],
         timeline=timeline,
         parents=tuple(parents.items()),
-        missing=[name for name in lost if name not in at_hand],
+        # A timeline that was left has no end that anybody waits for.
+        missing=[name for name in lost if name not in at_hand and timeline_of(name) in (timeline, *parents)],
         reach=reach,
         # While the server serves, a row and a WAL switch bring the archive past any moment up to now.
         open_end=serving or control is not None,

@@ -183,3 +183,8 @@ def test_damaged_data_are_known_by_the_history_of_the_instance(host):
     made = plan(host)
     assert made.control is not None
     assert (made.control.timeline, made.rescue) == (16, True)
+
+
+def test_a_hole_on_a_timeline_that_was_left_does_not_matter(host):
+    host.info = changed(host.info, "backup_info.wal.missing", ["000000110000000000000090"])
+    assert plan(host).choice.label == "20261121-225358F"
