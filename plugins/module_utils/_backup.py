@@ -121,7 +121,7 @@ def take(
         if plan.stanza_create:
             _create_stanza(keeper)
         backup, after = _take(keeper, plan, before, backups)
-        expired = expiry.expire(keeper, after, check=False)["removed"]
+        expired = _expire(keeper, backup, after)
         evidence.keep_only(keeper, [each.label for each in after if each.label not in expired])
         return {"backup": backup.to_result(), "changed": True, "plan": asdict(plan), "expired": expired}
 
@@ -196,6 +196,15 @@ def _take(keeper: Keeper, plan: Plan, before: Snapshot, backups: Sequence[Backup
             % next((each.label for each in reversed(judged) if each.clean), "none"),
         )
     return backup, judged
+
+
+def _expire(keeper: Keeper, backup: Backup, after: Sequence[Backup]) -> list[str]:
+    try:
+        removed: list[str] = expiry.expire(keeper, after, check=False)["removed"]
+    except PgkeepError as error:
+        what = "The backup %s is clean, but old backups were not expired" % backup.label
+        raise PgkeepError(what, error.why, error.next_step, busy=error.busy) from error
+    return removed
 
 
 def _run_and_count(keeper: Keeper, plan: Plan, known: Sequence[Table]) -> tuple[Result, Reading]:

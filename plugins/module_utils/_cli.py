@@ -140,7 +140,19 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     except PgkeepError as error:
         _print({"error": error.to_result()})
         return EXIT_BUSY if error.busy else EXIT_FAILED
+    except OSError as error:
+        # The spool and the state folder may be on the disk that is full.
+        _print({"error": _from_system(options.command, error).to_result()})
+        return EXIT_FAILED
     return 0
+
+
+def _from_system(command: str, error: OSError) -> PgkeepError:
+    return PgkeepError(
+        "pgkeep %s did not work" % command,
+        "%s: %s" % (error.filename or "a file or pipe", error.strerror or error),
+        "free space, or give the spool and the state folder to uid 999; then repeat",
+    )
 
 
 def _keeper() -> Keeper:

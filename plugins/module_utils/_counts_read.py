@@ -49,7 +49,8 @@ WHERE c.relkind = 'r' AND c.relpersistence = 'p'
 ORDER BY c.relpages, 1, 2
 """
 
-# SQLSTATEs of a damaged table: data_corrupted, index_corrupted; and of a file that is not there.
+# SQLSTATEs: lock_not_available; data_corrupted, index_corrupted, and undefined_file for a file that is gone.
+_LOCKED = "55P03"
 _DAMAGED = ("XX001", "XX002", "58P01")
 
 
@@ -147,5 +148,8 @@ def _count(
             raise
         if error.pgcode in _DAMAGED:
             damaged.append("%s (%s)" % (table.name, " ".join(str(error).split())))
+        if error.pgcode == _LOCKED:
+            # Who locks one table may hold hundreds: from here on none of this database is waited for.
+            _sql.rows(opened, "SET lock_timeout = 1")
         return table
     return Table(**{**table.to_dict(), "rows": rows})

@@ -183,6 +183,17 @@ def test_a_failed_backup_leaves_nothing_behind_and_expires_nothing(keep: Keep) -
     assert {"--repo1-retention-full-type=count", "--repo1-retention-full=9999999"} <= set(tidy)
 
 
+def test_a_clean_backup_is_named_when_expiry_fails(keep: Keep) -> None:
+    run = Pgbackrest(
+        info=[first_two("info-ok.json"), ok("info-ok.json")],
+        repo_ls=[ok("repo-ls-ok.json")],
+        backup=[ok("log-backup-diff.txt")],
+        expire=[Result(104, text("log-expire-wrong-passphrase.bin"))],
+    )
+    with pytest.raises(PgkeepError, match="The backup %s is clean, but old backups were not expired" % DIFF.label):
+        backup.take(keep(run), "diff")
+
+
 def test_success_without_a_backup_is_a_failure(keep: Keep) -> None:
     run = Pgbackrest(
         info=[ok("info-ok.json")],

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -61,6 +62,17 @@ def test_errors(
     assert cli.main(["backup"]) == rc
     error = {"what": "It did not work", "why": "because", "next_step": "do this", "busy": busy}
     assert printed(capsys) == {"error": error}
+
+
+def test_a_full_disk_below_the_keeper_itself(
+    called: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*words: Any, **options: Any) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(backup, "take", fail)
+    assert cli.main(["backup"]) == 1
+    assert printed(capsys)["error"]["why"] == "a file or pipe: No space left on device"
 
 
 def test_outside_of_a_keeper(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
