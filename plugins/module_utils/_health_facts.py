@@ -23,8 +23,8 @@ from ._times import epoch_of
 WINDOW_SECONDS = 3600
 
 # The postmaster's first words at every start, and what it says when a crash of one backend threw out all others.
-_STARTED = re.compile(r"LOG:  starting PostgreSQL \d")
-_REINITIALISED = re.compile(r"LOG:  all server processes terminated; reinitializing")
+# The first words of a start after an end that nobody asked for, that of a single backend's crash included.
+_INTERRUPTED = re.compile(r"LOG:  database system was interrupted")
 
 
 def collect(run: Run, layout: Layout, host: Optional[str] = None, port: Optional[int] = None) -> dict[str, Any]:
@@ -136,16 +136,16 @@ def _starts(run: Run, container: Mapping[str, Any], facts: dict[str, Any]) -> Op
 
 
 def restarts(container: Mapping[str, Any], log: str) -> int:
-    """How often the server of the container (see described()) began anew within the hour that log covers.
-
-    The first start of a new container is none; a crash that ended all sessions is one although the container stayed.
-    """
+    """How often the server of the container (see described()) began anew within the hour that log covers although
+    nobody had stopped it: after a clean stop it was a deploy, a restore or a person."""
+    counted = len(_INTERRUPTED.findall(log))
+    # A server that dies before its first words, or whose messages are translated, leaves only what Docker counts, and
+    # of a container older than the hour only that there was one.
+    age = container["started_age_seconds"]
+    young = age is not None and age < WINDOW_SECONDS
     new = (container["created_age_seconds"] or 0) < WINDOW_SECONDS
-    counted = len(_STARTED.findall(log)) - (1 if new else 0) + len(_REINITIALISED.findall(log))
-    # A server that dies before its first words, or whose messages are translated, leaves only what Docker counts.
-    young = container["started_age_seconds"] is not None and container["started_age_seconds"] < WINDOW_SECONDS
-    certain = container["restart_count"] if new else int(young)
-    return max(counted, certain, 0)
+    certain = container["restart_count"] if new else min(container["restart_count"], int(young))
+    return max(counted, certain)
 
 
 def _disk(

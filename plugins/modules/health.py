@@ -15,8 +15,8 @@ description:
   - Adds the state of the container, its restarts, the disks of data and repository, the archiver, the age of the newest
     clean backup and the certificate that is really served.
   - A value that cannot be measured is never counted as healthy; the check that is the cause is critical.
-  - Restarts are counted from the log of the container, because the engine keeps no times of them. A new container, as
-    a deploy may make, starts at zero. A crash that ended all sessions counts although the container went on.
+  - Restarts are counted from the log of the container, because the engine keeps no times of them. A crash that ended
+    all sessions counts although the container went on; a start after a clean stop, as of a deploy, does not.
   - It changes nothing.
 author: The pgkeep maintainers (@pgkeep)
 extends_documentation_fragment:
