@@ -16,6 +16,7 @@ from . import _pgbackrest as pgbackrest
 from ._errors import PgkeepError
 from ._layout import REPO_MOUNT, SOCKET_MOUNT, SPOOL_MOUNT, STATE_MOUNT
 from ._pgbackrest_errors import Circumstances, failure
+from ._pgfiles import read_control
 from ._run import Result, Run
 
 # Everything speaks of the first repository: backups go there, and it alone is always configured.
@@ -96,8 +97,11 @@ def snapshot(keeper: Keeper) -> pgbackrest.Snapshot:
     if info.code == pgbackrest.OTHER:
         return pgbackrest.Snapshot(info)
     everything = asked.result()
-    timeline, history = _history(keeper, info, everything)
-    return pgbackrest.Snapshot(info, everything, timeline, history, _page_errors(keeper, info))
+    control = read_control(keeper.data)
+    timeline, history = _history(keeper, info, everything, control.timeline if control else None)
+    return pgbackrest.Snapshot(
+        info, everything, timeline, history, certain=control is not None, page_errors=_page_errors(keeper, info)
+    )
 
 
 def _page_errors(keeper: Keeper, info: pgbackrest.Info) -> dict[str, tuple[str, ...]]:
@@ -111,14 +115,19 @@ def _page_errors(keeper: Keeper, info: pgbackrest.Info) -> dict[str, tuple[str, 
     }
 
 
-def _history(keeper: Keeper, info: pgbackrest.Info, everything: pgbackrest.Listing) -> tuple[int, str]:
+def _history(
+    keeper: Keeper, info: pgbackrest.Info, everything: pgbackrest.Listing, current: Optional[int]
+) -> tuple[int, str]:
+    """The timeline and its history. The archive's newest is not always the server's: a restore may have been undone."""
     folder = pgbackrest.archive_folder(keeper.instance, info.archive_id or "")
-    names = (path[len(folder) :] for path in everything if path.startswith(folder))
-    newest = max((name for name in names if _HISTORY.match(name)), default=None)
-    if newest is None:
-        return 1, ""
-    what = "The history of the newest timeline cannot be read"
-    return int(newest[:8], 16), _answer(keeper, what, ["repo-get", folder + newest])
+    names = [path[len(folder) :] for path in everything if path.startswith(folder)]
+    wanted = max((name for name in names if _HISTORY.match(name)), default=None)
+    if current is not None:
+        wanted = next((name for name in names if name == "%08X.history" % current), None)
+    if wanted is None:
+        return current or 1, ""
+    what = "The history of timeline %d cannot be read" % int(wanted[:8], 16)
+    return int(wanted[:8], 16), _answer(keeper, what, ["repo-get", folder + wanted])
 
 
 def archiver_error(keeper: Keeper) -> str:

@@ -156,13 +156,15 @@ class Window:
 
 
 def _way(instance: str, snapshot: Snapshot) -> tuple[dict[str, int], list[wal.Branch], int]:
-    """The current archive's segments, the way to its newest timeline and the segment size."""
+    """The current archive's segments, the way to the server's timeline and the segment size."""
     archive_id = snapshot.info.archive_id or ""
     segments = archived(instance, archive_id, snapshot.listing)
     size = segment_size(snapshot.info, archive_id)
-    newest = max([snapshot.timeline, *(wal.parse(name, size).timeline for name in segments)])
+    target = snapshot.timeline
+    if not snapshot.certain:
+        target = max([target, *(wal.parse(name, size).timeline for name in segments)])
     # A timeline whose history was not archived has no known way to it.
-    return segments, wal.branches(newest, snapshot.history if newest == snapshot.timeline else "", size), size
+    return segments, wal.branches(target, snapshot.history if target == snapshot.timeline else "", size), size
 
 
 def current(instance: str, snapshot: Snapshot, backups: list[Backup]) -> list[Backup]:

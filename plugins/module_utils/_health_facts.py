@@ -144,7 +144,7 @@ def restarts(container: Mapping[str, Any], log: str) -> int:
     age = container["started_age_seconds"]
     young = age is not None and age < WINDOW_SECONDS
     new = (container["created_age_seconds"] or 0) < WINDOW_SECONDS
-    certain = container["restart_count"] if new else min(container["restart_count"], int(young))
+    certain = int(container["restart_count"]) if new else min(int(container["restart_count"]), int(young))
     return max(counted, certain)
 
 

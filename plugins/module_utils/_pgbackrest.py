@@ -103,9 +103,11 @@ class Snapshot:
 
     info: Info
     listing: Listing = field(default_factory=dict)
-    # The newest timeline that has a history file, and the file's text; 1 and none before the first promotion.
+    # The timeline the server writes, as its data directory says, and the text of that timeline's history file. Where the
+    # data are lost (certain is false) it is the newest that has such a file; 1 and none before the first promotion.
     timeline: int = 1
     history: str = ""
+    certain: bool = False
     # Label -> files with page checksum errors.
     page_errors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 

@@ -162,6 +162,14 @@ def test_a_newest_timeline_without_history_has_no_known_way_to_it() -> None:
     assert current(STANZA, lost, judge(STANZA, lost, {})) == []
 
 
+def test_after_an_undone_restore_the_archive_has_a_newer_timeline_than_the_server() -> None:
+    """The data directory says timeline 1 again, so the backup that timeline 2 had left behind is current again."""
+    taken = snapshot("timelines")
+    undone = Snapshot(taken.info, taken.listing, timeline=1, certain=True)
+    found = current(STANZA, undone, judge(STANZA, undone, {}))
+    assert [backup.label for backup in found] == ["20261121-225458F", "20261121-225505F"]
+
+
 def test_the_object_is_the_documented_one() -> None:
     documented = yaml.safe_load(backup_module.RETURN)["backup"]["contains"]
     assert list(judge(STANZA, snapshot("ok"), {})[0].to_result()) == list(documented)
