@@ -14,11 +14,11 @@ from ._run import Result, Run
 
 USER = "%d:%d" % (UID, GID)
 
+# The client's own words about its socket. Less of them would also match what a command in a container says.
 _UNREACHABLE = (
     "Cannot connect to the Docker daemon",
     "error during connect",
-    "connection refused",
-    "permission denied",
+    "permission denied while trying to connect",
 )
 _NEXT_ENGINE = "start the engine (systemctl start docker) and read its log, then repeat"
 

@@ -45,12 +45,12 @@ def run(
             timeout=timeout,
             check=False,
         )
-    except FileNotFoundError:
+    except OSError as error:
         raise PgkeepError(
             "The command %s could not be started" % argv[0],
-            "it is not installed or not in PATH",
+            "it is not installed or not in PATH" if isinstance(error, FileNotFoundError) else str(error),
             "install it; the role docker_host does so for the Docker client",
-        ) from None
+        ) from error
     except subprocess.TimeoutExpired:
         raise PgkeepError(
             "The command %s did not end" % argv[0],
