@@ -202,6 +202,11 @@ def published_ports(container: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def reachable(address: str) -> str:
+    """The address that a program on the host uses for a port published on address: one for all is no destination."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
+
+
 def _health(check: Optional[Mapping[str, Any]]) -> Optional[list[Any]]:
     if not check or check["Test"] == ["NONE"]:
         return None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Mapping
 
 from . import _render as render
-from ._container import ContainerSpec, HealthCheck
+from ._container import ContainerSpec, HealthCheck, reachable
 from ._errors import PgkeepError
 from ._files import File, Folder, secret_file
 from ._layout import (
@@ -98,7 +98,7 @@ def _files(layout: Layout, options: Mapping[str, Any]) -> tuple[File, ...]:
     name, server, client = layout.name, layout.server_config_dir, layout.client_dir
     tls, backup, clients = options["tls"], options["backup"], options["clients"]
     pairs = [(entry["database"], entry["user"]) for entry in clients]
-    address, port = options["bind_address"], options["port"]
+    address, port = reachable(options["bind_address"]), options["port"]
     monitor = {"database": "*", "user": MONITOR, "password": options["monitor_password"]}
 
     def settings(file: str, about: str, values: Mapping[str, object]) -> File:

@@ -18,6 +18,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Mapping, Optional
 
+from ._container import reachable
 from ._layout import PORT
 from ._retry import TRY_SECONDS
 from ._sql import driver, rows
@@ -58,8 +59,7 @@ def published(container: Mapping[str, Any]) -> Optional[tuple[str, int]]:
     for source in (container["NetworkSettings"].get("Ports"), container["HostConfig"].get("PortBindings")):
         bindings = (source or {}).get("%d/tcp" % PORT)
         if bindings and bindings[0].get("HostPort"):
-            address = bindings[0].get("HostIp") or "0.0.0.0"
-            return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address), int(bindings[0]["HostPort"])
+            return reachable(bindings[0].get("HostIp") or "0.0.0.0"), int(bindings[0]["HostPort"])
     return None
 
 

@@ -42,3 +42,10 @@ def test_own_settings_cannot_be_overridden():
 def test_a_name_that_no_container_can_have_is_refused(name):
     with pytest.raises(PgkeepError, match="rename the inventory host"):
         declared(name=name)
+
+
+def test_clients_on_the_host_never_connect_to_the_address_for_all():
+    files = {file.path.rsplit("/", 1)[1]: file.content for file in declared(bind_address="0.0.0.0").files}
+    assert "host=127.0.0.1\n" in files["pg_service.conf"]
+    assert files["pgpass"].startswith("127.0.0.1:")
+    assert declared(bind_address="0.0.0.0").server.ports == ("0.0.0.0:5432:5432",)
