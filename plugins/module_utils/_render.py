@@ -105,7 +105,7 @@ def pg_hba(
     instance: str, pairs: Iterable[tuple[str, str]], networks: Sequence[str], extra: Sequence[str], monitor: str
 ) -> str:
     """pairs are (database, user) of applications; networks are CIDRs or PostgreSQL's words such as samenet.
-    The first matching line decides, so the inventory's own lines (extra) come after ours but before nothing else."""
+    The first matching line decides, so no line of the inventory (extra) can take the way in from ours."""
     lines = [
         "local all postgres peer map=pgkeep",
         "local all all scram-sha-256",
@@ -157,7 +157,14 @@ def pgbackrest_conf(
 
 
 def _section(name: str, settings: Mapping[str, object]) -> str:
-    return "[%s]\n" % name + "".join("%s=%s\n" % item for item in settings.items())
+    return "[%s]\n" % name + "".join("%s=%s\n" % (key, _word(value)) for key, value in settings.items())
+
+
+def _word(value: object) -> str:
+    """A value of the inventory in pgBackRest's spelling: YAML's true is y."""
+    if isinstance(value, bool):
+        return "y" if value else "n"
+    return str(value)
 
 
 def pg_service_conf(instance: str, host: str, port: int, folder: str, clients: Iterable[Mapping[str, str]]) -> str:

@@ -60,12 +60,12 @@ def test_hba_lets_the_superuser_in_over_the_socket_only():
 
 
 def test_pgbackrest_is_encrypted_kept_by_time_and_options_win():
-    text = render.pgbackrest_conf("app", 17, "secret", 7, {"process-max": 4})
+    text = render.pgbackrest_conf("app", 17, "secret", 7, {"process-max": 4, "repo1-bundle": False})
     settings = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     assert settings["repo1-cipher-type"] == "aes-256-cbc"
     assert settings["repo1-cipher-pass"] == "secret"
     assert (settings["repo1-retention-full-type"], settings["repo1-retention-full"]) == ("time", "7")
-    assert settings["process-max"] == "4"
+    assert (settings["process-max"], settings["repo1-bundle"]) == ("4", "n")
     assert settings["pg1-path"] == "/var/lib/postgresql/17/data"
     assert "archive-push-queue-max" not in settings
     assert text.index("[global]") < text.index("[app]")
