@@ -168,8 +168,8 @@ def summary(findings: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 
 
 def verdict(findings: Sequence[Mapping[str, Any]]) -> str:
-    """NOT_READY with any failed blocker or critical check. READY only when nothing failed, nothing was waived and no
-    blocker or critical check was skipped: what nobody looked at is not ready."""
+    """NOT_READY with any failed blocker or critical check. READY only when every check passed: what was waived, or what
+    nobody looked at, is not ready."""
     if any(finding["result"] == FAIL and not _is_warning(finding) for finding in findings):
         return NOT_READY
     return READY if all(finding["result"] == PASS for finding in findings) else READY_WITH_WARNINGS

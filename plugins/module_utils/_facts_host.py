@@ -17,7 +17,6 @@ from typing import Any, Mapping, Optional
 
 from . import _docker as docker
 from ._errors import PgkeepError
-from ._layout import LABEL_INSTANCE
 from ._probe import disk
 from ._run import Run
 from ._sql import driver
@@ -27,7 +26,7 @@ _ENGINE_TCP = 2375
 
 
 def host(run: Run) -> dict[str, Any]:
-    """The machine: system, python, memory_bytes, processors, huge_pages, clock, addresses, listening ports."""
+    """The machine: system, python and its libraries, huge pages, clock, addresses, firewall, the engine's way in."""
     memory = meminfo(_text("/proc/meminfo"))
     systemd = os.path.isdir("/run/systemd/system")
     return {
@@ -37,9 +36,7 @@ def host(run: Run) -> dict[str, Any]:
         "python": platform.python_version(),
         "psycopg2": _psycopg2(),
         "docker_cli": shutil.which("docker"),
-        "memory_bytes": memory.get("MemTotal", 0),
         "huge_pages": {"total": memory.get("HugePages_Total", 0), "free": memory.get("HugePages_Free", 0)},
-        "systemd": systemd,
         "clock_synchronised": _words(run, ["timedatectl", "show", "--property=NTPSynchronized", "--value"])
         if systemd
         else None,
@@ -162,7 +159,6 @@ def _root_disk(path: str) -> Optional[dict[str, Any]]:
 def _container(container: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": container["Name"].lstrip("/"),
-        "instance": (container["Config"].get("Labels") or {}).get(LABEL_INSTANCE),
         "running": docker.running(container),
         "memory_bytes": container["HostConfig"]["Memory"],
         "published": [

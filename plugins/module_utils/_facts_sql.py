@@ -74,7 +74,7 @@ _COMMON_PASSWORDS = ("", "postgres", "password", "admin", "secret", "changeme", 
 
 
 def collect(layout: Layout) -> dict[str, Any]:
-    """settings, pending, hba, file_errors, roles, collations, slots, archiver, major, version, role, system_id."""
+    """settings, pending, hba, file_errors, roles, collations, slots, archiver, major, version, role."""
     try:
         with connection(layout.socket_dir) as opened:
             return _read(opened)
@@ -87,21 +87,18 @@ def collect(layout: Layout) -> dict[str, Any]:
 
 
 def _read(opened: Any) -> dict[str, Any]:
-    number, system_id, slots = rows(
+    number, slots = rows(
         opened,
-        "select current_setting('server_version_num')::int, (select system_identifier::text from pg_control_system()),"
-        " (select count(*) from pg_replication_slots)",
+        "select current_setting('server_version_num')::int, (select count(*) from pg_replication_slots)",
     )[0]
     settings = rows(opened, _SETTINGS, (SETTINGS,))
     facts: dict[str, Any] = {
         "major": number // 10000,
-        "system_id": system_id,
         "slots": slots,
         **described(rows(opened, STATISTICS, ())[0]),
         "settings": {name: {"setting": value, "unit": unit, "boot": boot} for name, value, unit, boot in settings},
         "pending": [name for (name,) in rows(opened, _PENDING)],
         "roles": [role(*row) for row in rows(opened, _ROLES)],
-        "databases": [name for (name,) in rows(opened, "select datname from pg_database order by datname")],
     }
     for key, (since, columns, statement) in _TABLES.items():
         facts[key] = [dict(zip(columns, row)) for row in (rows(opened, statement) if number >= since else [])]

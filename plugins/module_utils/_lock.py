@@ -9,10 +9,11 @@ import contextlib
 import fcntl
 import json
 import os
-from datetime import datetime, timezone
+import time
 from typing import Iterator
 
 from ._errors import PgkeepError
+from ._times import rfc3339
 
 
 @contextlib.contextmanager
@@ -41,8 +42,7 @@ def hold(path: str, what: str) -> Iterator[None]:
                 busy=True,
             ) from None
         handle.truncate()
-        now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        json.dump({"pid": os.getpid(), "since": now, "action": what}, handle)
+        json.dump({"pid": os.getpid(), "since": rfc3339(time.time()), "action": what}, handle)
         handle.flush()
         try:
             yield

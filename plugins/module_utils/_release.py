@@ -15,6 +15,7 @@ from ._container import ContainerSpec
 from ._errors import PgkeepError
 from ._files import File, read, write
 from ._layout import Layout
+from ._times import rfc3339
 
 # Older records are removed; each is a few KB, and a rollback of more than ten deploys is a restore.
 KEEP = 10
@@ -55,7 +56,7 @@ def record(layout: Layout, major: int, server: ContainerSpec, keeper: ContainerS
     content = {
         "schema": 1,
         "instance": layout.name,
-        "time": now.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "time": rfc3339(now.timestamp()),
         "major": major,
         "server": server.to_dict(),
         "keeper": keeper.to_dict(),
