@@ -245,10 +245,10 @@ def _backup(facts: Mapping[str, Any], bounds: Bounds) -> Check:
             return Check("backup", CRITICAL, None, "the backups cannot be judged: %s" % reason, "hours", *bounds)
         words = "there is no clean backup (%s)" % reason
         return Check("backup", CRITICAL, None, words, "hours", *bounds, hint=hint)
-    age = round((facts["now"] - stopped) / 3600, 1)
+    seconds = facts["now"] - stopped
     proven = "proven by a drill" if newest.get("proven_at") else "not proven by a drill"
-    message = "the newest clean backup %s is %s old, %s" % (newest["label"], hours(age * 3600), proven)
-    return _measured("backup", age, "hours", bounds, message, hint)
+    message = "the newest clean backup %s is %s old, %s" % (newest["label"], hours(seconds), proven)
+    return _measured("backup", round(seconds / 3600, 1), "hours", bounds, message, hint)
 
 
 def _certificate(facts: Mapping[str, Any], bounds: Bounds) -> Check:
@@ -271,7 +271,8 @@ def answer(health: Mapping[str, Any], fail_on: str) -> dict[str, Any]:
     result: dict[str, Any] = {"changed": False, "health": health}
     bound = _RANK.get(fail_on)
     if bound is not None and _RANK[health["status"]] >= bound:
-        hints = [check["hint"] for check in health["checks"] if _RANK[check["status"]] >= bound and check["hint"]]
+        # Of every reason: the cause of a critical check may be one that only warns, such as a paused container.
+        hints = [check["hint"] for check in health["checks"] if _RANK[check["status"]] and check["hint"]]
         error = PgkeepError(
             "The instance %s is %s" % (health["instance"], health["status"]),
             "; ".join(health["reasons"]),

@@ -210,3 +210,9 @@ def test_the_failure_is_one_message(facts: Any) -> None:
         " /var/lib/docker/volumes/app-db-data/_data. Next: free space or extend the disk."
     )
     assert result["error"]["next_step"] == "free space or extend the disk"
+
+
+def test_the_failure_says_what_to_do_about_a_cause_that_only_warns(facts: Any) -> None:
+    paused = facts | {"container": facts["container"] | {"state": "paused"}, "login": None, "certificate": None}
+    result = answer(judge(paused | {"errors": {"login": "not tried: the container does not run"}}), "critical")
+    assert result["error"]["next_step"] == "docker unpause app-db"
