@@ -32,7 +32,9 @@ options:
     type: str
     required: true
   content:
-    description: SQL, without commands of C(psql) and without transaction control.
+    description:
+      - SQL, without commands of C(psql) and without transaction control. It is never logged, since it may hold a
+        password.
     type: str
     required: true
 author:
@@ -91,6 +93,15 @@ init_sql:
       type: str
       returned: success
       sample: "2026-01-05T02:00:00Z"
+error:
+  description: What did not work, with the keys C(what), C(why), C(next_step) and C(busy).
+  returned: failure
+  type: dict
+  sample:
+    what: The script 001_tables.sql changed after it ran in the database app
+    why: it ran at 2026-01-05T02:00:00Z with the SHA-256 9f86d081884c, the file now has 60303ae22b99
+    next_step: put the old content back and add the change as a new file
+    busy: false
 """
 
 from typing import Any
@@ -103,7 +114,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Run
 SPEC = argument_spec(
     database={"type": "str", "required": True},
     script={"type": "str", "required": True},
-    content={"type": "str", "required": True},
+    content={"type": "str", "required": True, "no_log": True},
 )
 
 
