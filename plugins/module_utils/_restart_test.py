@@ -14,7 +14,7 @@ from ._layout import Layout
 from ._lock import hold
 from ._run import Run
 from ._server import wait_until_serving
-from ._sql import connection, rows
+from ._sql import query
 from ._times import rfc3339
 
 _START_SECONDS = 300
@@ -52,5 +52,4 @@ def restart_test(run: Run, layout: Layout) -> dict[str, Any]:
 
 
 def _state(layout: Layout) -> tuple[Any, ...]:
-    with connection(layout.socket_dir) as opened:
-        return rows(opened, _STATE)[0]
+    return query(layout.socket_dir, _STATE)[0]

@@ -13,7 +13,7 @@ from . import _docker as docker
 from ._errors import PgkeepError
 from ._layout import Layout
 from ._run import Run
-from ._sql import connection, driver, rows
+from ._sql import connection, driver, query, rows
 
 _FATAL = re.compile(r"(FATAL|PANIC):  ")
 # Time, process and level of a log line, whatever log_line_prefix made of them.
@@ -27,8 +27,7 @@ _FACTS = (
 
 def facts(layout: Layout) -> dict[str, Any]:
     """version, system_id, role (primary or standby) and started_at (RFC 3339 UTC) of a server that accepts logins."""
-    with connection(layout.socket_dir) as opened:
-        version, system_id, standby, started_at = rows(opened, _FACTS)[0]
+    version, system_id, standby, started_at = query(layout.socket_dir, _FACTS)[0]
     return {
         "version": version.split()[0],
         "system_id": system_id,

@@ -42,3 +42,16 @@ def rows(opened: Any, statement: str, values: Optional[Sequence[Any]] = None) ->
     with opened.cursor() as cursor:
         cursor.execute(statement, values)
         return list(cursor.fetchall()) if cursor.description else []
+
+
+def query(socket_dir: str, statement: str, values: Optional[Sequence[Any]] = None) -> list[tuple[Any, ...]]:
+    """All rows of one statement in the database postgres. Raises PgkeepError when there is no answer but an error."""
+    try:
+        with connection(socket_dir) as opened:
+            return rows(opened, statement, values)
+    except driver().Error as error:
+        raise PgkeepError(
+            "PostgreSQL did not do what it was asked",
+            " ".join(str(error).split()),
+            "correct what it names (docker logs of the server shows more), then repeat",
+        ) from error
