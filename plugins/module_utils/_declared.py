@@ -10,7 +10,6 @@ from typing import Any, Mapping
 
 from . import _render as render
 from ._container import ContainerSpec, HealthCheck, reachable
-from ._errors import PgkeepError
 from ._files import File, Folder, secret_file
 from ._layout import (
     CONFIG_MOUNT,
@@ -26,6 +25,7 @@ from ._layout import (
     Layout,
     pgdata,
 )
+from ._rules import refuse_options
 
 MONITOR = "pgkeep_monitor"
 
@@ -59,13 +59,7 @@ def declare(options: Mapping[str, Any], server_image: str, keeper_image: str) ->
     """options are those of the module instance, sizes in bytes; the images are ids, so that a tag that moves
     is a visible change and a release can be returned to."""
     layout = Layout(options["name"])
-    protected = render.protected_settings(options["settings"])
-    if protected:
-        raise PgkeepError(
-            "The settings of %s are refused" % layout.name,
-            "%s belong to the collection: archiving, TLS and the way in depend on them" % ", ".join(protected),
-            "remove them from postgres_server_settings",
-        )
+    refuse_options(options)
     return Declared(
         layout=layout,
         major=options["major"],

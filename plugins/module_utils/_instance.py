@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any, Optional
 
@@ -23,6 +24,9 @@ from ._sql import connection, rows
 
 # The container that is being replaced waits under this name until its successor serves.
 _OLD = "-replaced"
+
+# An option it does not know is only a warning; 31, 32 and 37 are options that are invalid, have a bad value or miss.
+_OPTION_ERROR = re.compile(r"(?:WARN: |ERROR: \[03[127]\]: )(.*option.*)")
 
 _HBA_ERRORS = "select line_number, error from pg_hba_file_rules where error is not null order by line_number"
 
@@ -107,12 +111,23 @@ def _validate(run: Run, declared: Declared, plan: Plan) -> None:
     errors = [message(line) for line in checked.stderr.splitlines() if "LOG:" in line] if checked.rc else []
     with connection(layout.socket_dir) as opened:
         errors += ["pg_hba.conf, line %s: %s" % error for error in rows(opened, _HBA_ERRORS)]
+    if any(change.file.path.startswith(layout.pgbackrest_config_dir) for change in plan.files):
+        errors += _tool_errors(run, layout)
     if errors:
         raise PgkeepError(
             "The settings of %s are not valid" % layout.name,
             "; ".join(errors),
             "correct them in the inventory and run again",
         )
+
+
+def _tool_errors(run: Run, layout: Layout) -> list[str]:
+    """What pgBackRest says of its new settings. Each command checks only the options that it takes, so the one is run
+    that archives WAL, on a file that is not there: bad options end it before it looks for the file."""
+    nothing = "/nonexistent/000000010000000000000001"
+    words = ["--stanza=" + layout.name, "--no-archive-async", "archive-push", nothing]
+    said = docker.execute(run, layout.server, ["pgbackrest", *words], timeout=60)
+    return ["pgbackrest.conf: " + found for found in _OPTION_ERROR.findall(said.stdout + said.stderr)]
 
 
 def _volumes_and_network(run: Run, declared: Declared, plan: Plan) -> None:

@@ -103,7 +103,7 @@ class Snapshot:
 
     info: Info
     listing: Listing = field(default_factory=dict)
-    # The timeline the server writes, as its data directory says, and the text of that timeline's history file. Where the
+    # The timeline the server writes, as its data directory says, and the text of its history file. Where the
     # data are lost (certain is false) it is the newest that has such a file; 1 and none before the first promotion.
     timeline: int = 1
     history: str = ""

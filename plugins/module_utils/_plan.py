@@ -6,16 +6,15 @@
 from __future__ import annotations
 
 import re
-import socket
 from dataclasses import dataclass
 from typing import Any, Mapping, Optional
 
 from . import _docker as docker
-from ._container import ContainerSpec, differences, published_ports
+from ._container import ContainerSpec, differences
 from ._declared import Declared
-from ._errors import PgkeepError
 from ._files import File, FileChange, Folder, changes, folder_changes, read
 from ._layout import Layout
+from ._rules import refuse_impossible
 from ._run import Run
 from ._server import accepts_writes
 from ._sql import connection, rows
@@ -24,7 +23,6 @@ from ._sql import connection, rows
 # a small machine. The real figure is measured and returned by the module.
 _RESTART_SECONDS = 5
 
-_PASSPHRASE = re.compile(r"^repo1-cipher-pass=(.*)$", re.MULTILINE)
 _SETTING = re.compile(r"^([a-z_.0-9]+) = (.*)$", re.MULTILINE)
 
 
@@ -106,11 +104,9 @@ def make_plan(run: Run, declared: Declared) -> Plan:
     """Compare declared with the machine. Raises PgkeepError where the plan could not be carried out anyway."""
     layout = declared.layout
     existing = docker.inspect(run, layout.server)
-    _refuse_strangers(layout, existing)
+    refuse_impossible(run, declared, existing)
     server = _container_change(declared.server, existing)
     keeper = _container_change(declared.keeper, docker.inspect(run, layout.keeper))
-    _refuse_taken_port(declared, existing)
-    _refuse_other_passphrase(run, declared)
     files = tuple(changes(declared.files))
     names = changed_settings(declared)
     serving = docker.running(existing) and server is None and accepts_writes(layout)
@@ -134,53 +130,6 @@ def _container_change(spec: ContainerSpec, existing: Optional[Mapping[str, Any]]
     if fields:
         return ContainerChange(spec, "replace", fields)
     return None if docker.running(existing) else ContainerChange(spec, "start", {})
-
-
-def _refuse_strangers(layout: Layout, existing: Optional[Mapping[str, Any]]) -> None:
-    """A container of our name that we did not make is somebody's: never replaced."""
-    if existing is not None and (existing["Config"].get("Labels") or {}).get("pgkeep.instance") != layout.name:
-        raise PgkeepError(
-            "The instance %s cannot be deployed" % layout.name,
-            "a container of that name exists that this collection did not make",
-            "rename the inventory host, or remove that container yourself",
-        )
-
-
-def _refuse_taken_port(declared: Declared, existing: Optional[Mapping[str, Any]]) -> None:
-    """Ask the kernel, but only for a port that our own running container does not already hold."""
-    published = declared.server.ports[0]
-    if docker.running(existing) and published in published_ports(existing or {}):
-        return
-    address, port, _inside = published.rsplit(":", 2)
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # As the engine's proxy does: a connection still in TIME_WAIT does not make a port taken.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address.strip("[]"), int(port)))
-        except OSError as error:
-            raise PgkeepError(
-                "The port %s:%s cannot be published for %s" % (address, port, declared.layout.name),
-                error.strerror or str(error),
-                "find its owner with ss -ltnp, or choose another postgres_server_port",
-            ) from error
-
-
-def _refuse_other_passphrase(run: Run, declared: Declared) -> None:
-    """A repository has one passphrase for life. With another one no backup could be read and nothing archived; it
-    happens to whoever deploys from a checkout without the secrets of the first deploy."""
-    path = declared.layout.pgbackrest_config_dir + "/pgbackrest.conf"
-    wanted = next(file.content for file in declared.files if file.path == path)
-    before = _PASSPHRASE.findall(read(path) or "")
-    if not before or before == _PASSPHRASE.findall(wanted) or docker.volume(run, declared.layout.repo_volume) is None:
-        return
-    raise PgkeepError(
-        "The passphrase of the repository of %s cannot be changed" % declared.layout.name,
-        "%s holds another one, and the backups in the volume %s were made with it"
-        % (path, declared.layout.repo_volume),
-        "put that passphrase into the file repository.passphrase of the instance's secrets on the control node;"
-        " a new passphrase needs a new repository",
-    )
 
 
 def changed_settings(declared: Declared) -> tuple[str, ...]:

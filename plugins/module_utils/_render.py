@@ -11,39 +11,9 @@ from ._layout import CONFIG_MOUNT, PORT, REPO_MOUNT, SOCKET_MOUNT, SPOOL_MOUNT, 
 
 _HEADER = "# Written by pgkeep for instance %s. Change the inventory, not this file.\n"
 
-# What the product stands on: an inventory that sets one of these would silently take away archiving, TLS or the
-# way in, so it is refused (protected_settings).
-_OWN = frozenset(
-    {
-        "archive_command",
-        "archive_library",
-        "archive_mode",
-        "config_file",
-        "data_directory",
-        "external_pid_file",
-        "hba_file",
-        "ident_file",
-        "listen_addresses",
-        "port",
-        "restore_command",
-        "ssl",
-        "ssl_ca_file",
-        "ssl_cert_file",
-        "ssl_key_file",
-        "unix_socket_directories",
-        "unix_socket_permissions",
-        "wal_level",
-    }
-)
-
-
-def protected_settings(settings: Mapping[str, object]) -> list[str]:
-    """Names in settings that belong to the collection, sorted."""
-    return sorted(_OWN.intersection(settings))
-
 
 def base_settings(instance: str, major: int) -> dict[str, str]:
-    """Settings every instance has whatever its size; an inventory may override those outside _OWN."""
+    """Settings every instance has whatever its size; an inventory may override those that _rules lets it."""
     settings = {
         "listen_addresses": "*",
         "port": str(PORT),

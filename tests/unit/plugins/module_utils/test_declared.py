@@ -33,9 +33,30 @@ def test_every_folder_of_a_file_is_declared_before_it():
         assert parent in ("/etc", "/var/lib") or folders.index(parent) < folders.index(path)
 
 
-def test_own_settings_cannot_be_overridden():
-    with pytest.raises(PgkeepError, match="archive_command.*postgres_server_settings"):
-        declared(settings={"archive_command": "true", "work_mem": "8MB"})
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        (
+            {"settings": {"archive_command": "true", "work_mem": "8MB"}},
+            "archive_command belong.*postgres_server_settings",
+        ),
+        ({"backup": {"options": {"repo1-cipher-type": "none"}}}, "repo1-cipher-type belong.*pgbackrest_options"),
+        ({"backup": {"options": {"archive-push-queue-max": "1GB"}}}, "archive-push-queue-max"),
+        ({"backup": {"retention_days": 0}}, "0 days.*postgres_server_retention_days"),
+        ({"port": 99999}, "99999.*1 to 65535"),
+        ({"bind_address": "300.1.1.1"}, "300.1.1.1.*postgres_server_bind_address"),
+    ],
+)
+def test_what_no_machine_could_make_good_is_refused(wish, words):
+    if "backup" in wish:
+        wish = {"backup": {**options()["backup"], **wish["backup"]}}
+    with pytest.raises(PgkeepError, match=words):
+        declared(**wish)
+
+
+def test_other_repositories_and_options_may_be_declared():
+    more = {"repo2-type": "s3", "process-max": 4, "repo1-bundle": "n"}
+    assert declared(backup={**options()["backup"], "options": more}).files
 
 
 @pytest.mark.parametrize("name", ["App", "a", "1app", "app_db", "app/../x", "a" * 40, "app-"])

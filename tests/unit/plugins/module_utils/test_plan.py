@@ -8,6 +8,7 @@ import socket
 
 import pytest
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _plan as planning
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _rules as rules
 from ansible_collections.pgkeep.postgres.plugins.module_utils._declared import declare
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
@@ -106,9 +107,22 @@ def test_only_files_that_a_server_reads_again_cause_a_reload():
 
 def test_another_passphrase_for_an_existing_repository_is_refused(monkeypatch):
     wanted = declared(backup={"cipher_pass": "other-secret", "retention_days": 7, "options": {}})
-    monkeypatch.setattr(planning, "read", {file.path: file.content for file in declared().files}.get)
+    monkeypatch.setattr(rules, "read", {file.path: file.content for file in declared().files}.get)
     with pytest.raises(PgkeepError, match=r"passphrase.*cannot be changed.*repository\.passphrase") as refused:
         planning.make_plan(Engine({("volume", "app-repo"): {}}), wanted)
     assert "secret" not in str(refused.value).replace("secrets", "")
     # Without the volume there is nothing that it could make unreadable.
     assert planning.make_plan(Engine({}), wanted).changed
+
+
+def test_another_locale_for_existing_data_is_refused(monkeypatch):
+    wanted = declared(initdb_args=["--locale=de_DE.UTF-8"])
+    monkeypatch.setattr(rules, "read", {file.path: file.content for file in declared().files}.get)
+    with pytest.raises(PgkeepError, match="locale of app cannot be changed.*C.UTF-8, declared is --locale=de_DE"):
+        planning.make_plan(Engine({("volume", "app-data"): {}}), wanted)
+    assert planning.make_plan(Engine({}), wanted).changed
+
+
+def test_an_address_of_another_machine_is_told_from_a_taken_port():
+    with pytest.raises(PgkeepError, match="Cannot assign requested address.*postgres_server_bind_address"):
+        planning.make_plan(Engine({}), declared(bind_address="192.0.2.77"))

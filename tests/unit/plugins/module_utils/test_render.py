@@ -28,13 +28,6 @@ def test_settings_are_sorted_so_that_a_diff_shows_what_changed():
     assert re.findall(r"^([ab]) =", text, re.MULTILINE) == ["a", "b"]
 
 
-def test_settings_the_product_stands_on_are_protected():
-    assert render.protected_settings({"work_mem": "4MB", "ssl": "off", "archive_mode": "off"}) == [
-        "archive_mode",
-        "ssl",
-    ]
-
-
 def test_reserved_connections_exist_from_16_on():
     assert "reserved_connections" in render.base_settings("app", 16)
     assert "reserved_connections" not in render.base_settings("app", 15)

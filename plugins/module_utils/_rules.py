@@ -1,0 +1,170 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an inventory may not ask for, and what cannot be changed any more. Private to the collection."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import re
+import socket
+from typing import TYPE_CHECKING, Any, Mapping, Optional
+
+from . import _docker as docker
+from ._container import published_ports
+from ._errors import PgkeepError
+from ._files import read
+from ._layout import Layout
+from ._run import Run
+
+if TYPE_CHECKING:
+    from ._declared import Declared
+
+# What the product stands on: an inventory that sets one of these would silently take away archiving, TLS or the
+# way in.
+_OWN_SETTINGS = frozenset(
+    {
+        "archive_command",
+        "archive_library",
+        "archive_mode",
+        "config_file",
+        "data_directory",
+        "external_pid_file",
+        "hba_file",
+        "ident_file",
+        "listen_addresses",
+        "port",
+        "restore_command",
+        "ssl",
+        "ssl_ca_file",
+        "ssl_cert_file",
+        "ssl_key_file",
+        "unix_socket_directories",
+        "unix_socket_permissions",
+        "wal_level",
+    }
+)
+
+# The same for the backup tool. archive-push-queue-max throws WAL away and calls it archived.
+_OWN_OPTIONS = re.compile(
+    r"archive-push-queue-max|lock-path|log-level-.*|pg1-.*|repo1-(path|type|cipher-.*|retention-full.*)|spool-path"
+)
+
+_PASSPHRASE = re.compile(r"^repo1-cipher-pass=(.*)$", re.MULTILINE)
+
+
+def refuse_options(options: Mapping[str, Any]) -> None:
+    """options are those of the module instance; raises PgkeepError for what no machine could make good."""
+    name = options["name"]
+    settings = sorted(_OWN_SETTINGS.intersection(options["settings"]))
+    if settings:
+        raise PgkeepError(
+            "The settings of %s are refused" % name,
+            "%s belong to the collection: archiving, TLS and the way in depend on them" % ", ".join(settings),
+            "remove them from postgres_server_settings",
+        )
+    tool = sorted(option for option in options["backup"]["options"] if _OWN_OPTIONS.fullmatch(option))
+    if tool:
+        raise PgkeepError(
+            "The options of pgBackRest for %s are refused" % name,
+            "%s belong to the collection: the truth about backups depends on them" % ", ".join(tool),
+            "remove them from postgres_server_pgbackrest_options",
+        )
+    if not 1 <= options["port"] <= 65535:
+        raise PgkeepError(
+            "The port %d cannot be used for %s" % (options["port"], name),
+            "ports are 1 to 65535",
+            "correct postgres_server_port",
+        )
+    if options["backup"]["retention_days"] < 1:
+        raise PgkeepError(
+            "Backups of %s cannot be kept for %d days" % (name, options["backup"]["retention_days"]),
+            "a backup that is not kept for a day is none",
+            "set postgres_server_retention_days to 1 or more",
+        )
+    try:
+        ipaddress.ip_address(options["bind_address"].strip("[]"))
+    except ValueError as error:
+        raise PgkeepError(
+            "The address %s cannot be used for %s" % (options["bind_address"], name),
+            str(error),
+            "set postgres_server_bind_address to an address of the machine",
+        ) from error
+
+
+def refuse_impossible(run: Run, declared: Declared, existing: Optional[Mapping[str, Any]]) -> None:
+    """Compare with the machine; existing is the server's container. Reads only."""
+    _refuse_strangers(declared.layout, existing)
+    _refuse_taken_port(declared, existing)
+    _refuse_other_passphrase(run, declared)
+    _refuse_other_cluster(run, declared)
+
+
+def _refuse_strangers(layout: Layout, existing: Optional[Mapping[str, Any]]) -> None:
+    """A container of our name that we did not make is somebody's: never replaced."""
+    if existing is not None and (existing["Config"].get("Labels") or {}).get("pgkeep.instance") != layout.name:
+        raise PgkeepError(
+            "The instance %s cannot be deployed" % layout.name,
+            "a container of that name exists that this collection did not make",
+            "rename the inventory host, or remove that container yourself",
+        )
+
+
+def _refuse_taken_port(declared: Declared, existing: Optional[Mapping[str, Any]]) -> None:
+    """Ask the kernel, but only for a port that our own running container does not already hold."""
+    published = declared.server.ports[0]
+    if docker.running(existing) and published in published_ports(existing or {}):
+        return
+    address, port, _inside = published.rsplit(":", 2)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # As the engine's proxy does: a connection still in TIME_WAIT does not make a port taken.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address.strip("[]"), int(port)))
+        except OSError as error:
+            foreign = error.errno == errno.EADDRNOTAVAIL
+            raise PgkeepError(
+                "The port %s:%s cannot be published for %s" % (address, port, declared.layout.name),
+                error.strerror or str(error),
+                "set postgres_server_bind_address to an address of this machine"
+                if foreign
+                else "find its owner with ss -ltnp, or choose another postgres_server_port",
+            ) from error
+
+
+def _wanted(declared: Declared, path: str) -> str:
+    return next(file.content for file in declared.files if file.path == path)
+
+
+def _refuse_other_passphrase(run: Run, declared: Declared) -> None:
+    """A repository has one passphrase for life. With another one no backup could be read and nothing archived; it
+    happens to whoever deploys from a checkout without the secrets of the first deploy."""
+    path = declared.layout.pgbackrest_config_dir + "/pgbackrest.conf"
+    before = _PASSPHRASE.findall(read(path) or "")
+    if not before or before == _PASSPHRASE.findall(_wanted(declared, path)):
+        return
+    if docker.volume(run, declared.layout.repo_volume) is None:
+        return
+    raise PgkeepError(
+        "The passphrase of the repository of %s cannot be changed" % declared.layout.name,
+        "%s holds another one, and the backups in the volume %s were made with it"
+        % (path, declared.layout.repo_volume),
+        "put that passphrase into the file repository.passphrase of the instance's secrets on the control node;"
+        " a new passphrase needs a new repository",
+    )
+
+
+def _refuse_other_cluster(run: Run, declared: Declared) -> None:
+    """What initdb decided cannot be declared away later: it would look applied and not be."""
+    path = declared.layout.server_config_dir + "/initdb.args"
+    before, wanted = read(path), _wanted(declared, path)
+    if before is None or before == wanted or docker.volume(run, declared.layout.data_volume) is None:
+        return
+    raise PgkeepError(
+        "The locale of %s cannot be changed" % declared.layout.name,
+        "its data were initialised with %s, declared is %s"
+        % (" ".join(before.split()) or "no arguments", " ".join(wanted.split())),
+        "put the old postgres_server_locale back, or move the data to a new instance with a dump",
+    )
