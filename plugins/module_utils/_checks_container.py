@@ -179,6 +179,8 @@ def c12(facts: Facts) -> Outcome:
     found = facts.get("restart_test")
     if found is None:
         return skipped("it interrupts the server: ask for it with restart_test")
+    if "error" in found:
+        return failed(str(found["error"]))
     evidence = "stopped in %.1f s with exit code %d, serving after %.1f s" % (
         found["stop_seconds"],
         found["exit_code"],

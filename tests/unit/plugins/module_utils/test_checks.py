@@ -9,6 +9,8 @@ import json
 from typing import Any
 
 import pytest
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _preflight as preflight
+from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 from ansible_collections.pgkeep.postgres.plugins.module_utils._preflight import CHECKS, judge
 
 from .recorded import changed, load, without
@@ -231,6 +233,20 @@ def test_restart_test(more: dict[str, Any], result: str, words: str) -> None:
     found = finding(GOOD | {"restart_test": RESTART | more}, "C12")
     assert found["result"] == result
     assert words in found["evidence"]
+
+
+def test_a_server_that_does_not_come_back_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_arguments: Any) -> Any:
+        raise PgkeepError("The server of app-db is not ready", "it did not accept writes within 300 s", busy=busy)
+
+    monkeypatch.setattr(preflight, "restart_test", broken)
+    busy = False
+    found = finding(GOOD | {"restart_test": preflight._restart_test(None, None)}, "C12")
+    assert (found["result"], found["severity"]) == ("fail", "blocker")
+    assert found["evidence"] == "The server of app-db is not ready: it did not accept writes within 300 s"
+    busy = True
+    with pytest.raises(PgkeepError, match="not ready"):
+        preflight._restart_test(None, None)
 
 
 @pytest.mark.parametrize(
