@@ -1,3 +1,4 @@
+#!/usr/bin/python
 # Copyright (c) 2026, the pgkeep maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -187,7 +188,7 @@ drill:
       description: What, why and next step of the failure. None when the drill passed.
       type: dict
       returned: always
-      sample:
+      sample: null
 error:
   description: What did not work, with the keys C(what), C(why), C(next_step) and C(busy).
   returned: failure
