@@ -27,6 +27,7 @@ from ._drill_rows import (
 )
 from ._errors import PgkeepError
 from ._evidence_files import tables
+from ._interrupt import interruptible
 from ._keeper import ask, require_readable
 from ._layout import Layout
 from ._lock import hold
@@ -40,7 +41,6 @@ from ._throwaway import (
     derive,
     discard,
     fetching,
-    interruptible,
     prepare,
     remove_leftovers,
     require_space,

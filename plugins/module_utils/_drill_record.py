@@ -14,9 +14,9 @@ from typing import Any, Callable, Optional
 
 from ._errors import PgkeepError
 from ._files import File, Folder, make, read, write
+from ._interrupt import Interrupted
 from ._layout import GID, UID, Layout
 from ._target import moment_of, rfc3339
-from ._throwaway import Interrupted
 
 # A year of daily drills, a few KB each.
 KEEP = 400

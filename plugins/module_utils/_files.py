@@ -13,6 +13,9 @@ from typing import Any, Iterable, Optional
 from ._errors import PgkeepError
 from ._layout import GID, UID
 
+# include_dir of PostgreSQL reads only names that end in .conf.
+_KEPT = ".before"
+
 
 @dataclass(frozen=True)
 class Folder:
@@ -120,9 +123,21 @@ def write(file: File) -> None:
         ) from error
 
 
-def put_back(change: FileChange) -> None:
-    """Undo write(): the old content again, or no file when there was none."""
-    if change.before is not None:
-        write(File(**{**vars(change.file), "content": change.before}))
-    elif os.path.exists(change.file.path):
-        os.unlink(change.file.path)
+def keep(file: File) -> None:
+    """Remember the file as it is, for put_back(). A second name needs no space, so a full disk cannot stop an undo."""
+    forget(file)
+    if os.path.exists(file.path):
+        os.link(file.path, file.path + _KEPT)
+
+
+def put_back(file: File) -> None:
+    """The file as it was at keep(), mode and owner included; no file when there was none."""
+    if os.path.exists(file.path + _KEPT):
+        os.replace(file.path + _KEPT, file.path)
+    elif os.path.exists(file.path):
+        os.unlink(file.path)
+
+
+def forget(file: File) -> None:
+    if os.path.exists(file.path + _KEPT):
+        os.unlink(file.path + _KEPT)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from typing import Any, Mapping, Optional
@@ -14,10 +15,10 @@ from ._container import ContainerSpec, differences
 from ._declared import Declared
 from ._files import File, FileChange, Folder, changes, folder_changes, read
 from ._layout import Layout
-from ._rules import refuse_impossible
+from ._rules import refuse_impossible, refuse_stranger
 from ._run import Run
 from ._server import accepts_writes
-from ._sql import connection, rows
+from ._sql import query
 
 # Seconds an application is expected to be without its database: a clean stop with its checkpoint and a start on
 # a small machine. The real figure is measured and returned by the module.
@@ -100,13 +101,15 @@ def _why(change: ContainerChange) -> str:
     return "absent" if change.action == "create" else "stopped"
 
 
-def make_plan(run: Run, declared: Declared) -> Plan:
+def make_plan(run: Run, declared: Declared, restart_allowed: bool = True) -> Plan:
     """Compare declared with the machine. Raises PgkeepError where the plan could not be carried out anyway."""
     layout = declared.layout
     existing = docker.inspect(run, layout.server)
     refuse_impossible(run, declared, existing)
+    existing_keeper = docker.inspect(run, layout.keeper)
+    refuse_stranger(layout, existing_keeper)
     server = _container_change(declared.server, existing)
-    keeper = _container_change(declared.keeper, docker.inspect(run, layout.keeper))
+    keeper = _container_change(declared.keeper, existing_keeper)
     files = tuple(changes(declared.files))
     names = changed_settings(declared)
     serving = docker.running(existing) and server is None and accepts_writes(layout)
@@ -118,8 +121,8 @@ def make_plan(run: Run, declared: Declared) -> Plan:
         server=server,
         keeper=keeper,
         changed_settings=names if existing else (),
-        restart_settings=_needing_restart(layout, names) if serving and names else (),
-        reload=serving and any(_is_reloaded(change.file) for change in files),
+        restart_settings=_needing_restart(layout, names) if serving and restart_allowed else (),
+        reload=serving and _reload_due(declared, files),
     )
 
 
@@ -143,13 +146,25 @@ def changed_settings(declared: Declared) -> tuple[str, ...]:
 
 
 def _needing_restart(layout: Layout, names: tuple[str, ...]) -> tuple[str, ...]:
-    with connection(layout.socket_dir) as opened:
-        found = rows(
-            opened, "select name from pg_settings where context = 'postmaster' and name = any(%s)", (list(names),)
-        )
+    """Those of names that a reload cannot bring into force, and those that wait from a run before."""
+    found = query(
+        layout.socket_dir,
+        "select name from pg_settings where pending_restart or (context = 'postmaster' and name = any(%s))",
+        (list(names),),
+    )
     return tuple(sorted(name for (name,) in found))
 
 
-def _is_reloaded(file: File) -> bool:
+def _reload_due(declared: Declared, changed: tuple[FileChange, ...]) -> bool:
+    """Also when a run before wrote a file and was killed before the reload."""
+    if any(_is_reloaded(declared.layout, change.file) for change in changed):
+        return True
+    loaded = query(declared.layout.socket_dir, "select extract(epoch from pg_conf_load_time())::float8")[0][0]
+    return any(os.stat(file.path).st_mtime > loaded for file in declared.files if _is_reloaded(declared.layout, file))
+
+
+def _is_reloaded(layout: Layout, file: File) -> bool:
     """Files that a running server reads again on reload; the rest matters at the next start or to others."""
-    return "/server/" in file.path and not file.path.endswith(("/initdb.args", "/on_empty"))
+    return file.path.startswith(layout.server_config_dir + "/") and not file.path.endswith(
+        ("/initdb.args", "/on_empty")
+    )

@@ -15,6 +15,7 @@ from ._container import ContainerSpec, create_argv
 from ._copy import CopyFacts, archive_command, archive_once_argv, prove, require_complete, restored_spec
 from ._damage import with_files
 from ._errors import PgkeepError
+from ._interrupt import finish_what_began, interruptible
 from ._keeper import COMMAND, answer
 from ._layout import DATA_MOUNT, LABEL_INSTANCE, Layout
 from ._lock import hold
@@ -28,9 +29,7 @@ from ._target import LATEST, TIME
 from ._throwaway import (
     Place,
     discard,
-    finish_what_began,
     host_path,
-    interruptible,
     prepare,
     remove_leftovers,
     source_of,

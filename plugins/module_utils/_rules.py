@@ -95,34 +95,32 @@ def refuse_options(options: Mapping[str, Any]) -> None:
 
 def refuse_impossible(run: Run, declared: Declared, existing: Optional[Mapping[str, Any]]) -> None:
     """Compare with the machine; existing is the server's container. Reads only."""
-    _refuse_strangers(declared.layout, existing)
+    refuse_stranger(declared.layout, existing)
     _refuse_taken_port(declared, existing)
     _refuse_other_passphrase(run, declared)
     _refuse_other_cluster(run, declared)
 
 
-def _refuse_strangers(layout: Layout, existing: Optional[Mapping[str, Any]]) -> None:
+def refuse_stranger(layout: Layout, existing: Optional[Mapping[str, Any]]) -> None:
     """A container of our name that we did not make is somebody's: never replaced."""
     if existing is not None and (existing["Config"].get("Labels") or {}).get("pgkeep.instance") != layout.name:
         raise PgkeepError(
-            "The instance %s cannot be deployed" % layout.name,
-            "a container of that name exists that this collection did not make",
+            "The instance %s cannot be managed" % layout.name,
+            "a container %s exists that this collection did not make" % existing["Name"].lstrip("/"),
             "rename the inventory host, or remove that container yourself",
         )
 
 
 def _refuse_taken_port(declared: Declared, existing: Optional[Mapping[str, Any]]) -> None:
-    """Ask the kernel, but only for a port that our own running container does not already hold."""
-    published = declared.server.ports[0]
-    if docker.running(existing) and published in published_ports(existing or {}):
-        return
-    address, port, _inside = published.rsplit(":", 2)
+    """Ask the kernel for the address, and for the port unless our own running container holds it."""
+    address, port, _inside = declared.server.ports[0].rsplit(":", 2)
+    held = [own.rsplit(":", 2)[1] for own in published_ports(existing)] if existing and docker.running(existing) else []
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         # As the engine's proxy does: a connection still in TIME_WAIT does not make a port taken.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((address.strip("[]"), int(port)))
+            probe.bind((address.strip("[]"), 0 if port in held else int(port)))
         except OSError as error:
             foreign = error.errno == errno.EADDRNOTAVAIL
             raise PgkeepError(

@@ -8,14 +8,12 @@ Private to the collection.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shutil
-import signal
 import time
 from dataclasses import dataclass, replace
-from typing import Any, Callable, Iterator, Mapping, Optional, Sequence
+from typing import Any, Callable, Mapping, Optional, Sequence
 
 from . import _docker as docker
 from ._container import ContainerSpec, create_argv
@@ -59,12 +57,6 @@ _STEPS = (
 _TELLING = ("FATAL:", "PANIC:", "ERROR:", "last completed transaction")
 # The answer to our own question whether recovery is over.
 _REFUSED_LOGIN = "the database system is "
-
-_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
-
-
-class Interrupted(PgkeepError):
-    """Somebody ended the module; it says nothing about what the module was looking at."""
 
 
 @dataclass(frozen=True)
@@ -254,29 +246,6 @@ def _without_prefix(line: str) -> str:
         if mark in line:
             return ("" if mark == "LOG:" else mark + " ") + line.split(mark, 1)[1].strip()
     return line
-
-
-@contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """Make a polite kill, and the end of the connection, an error like any other, so that cleaning up happens."""
-
-    def stop(number: int, _frame: Any) -> None:
-        # One is enough: a second must not interrupt the cleaning up.
-        finish_what_began()
-        raise Interrupted("The operation was stopped", "signal %s" % signal.Signals(number).name, "run it again")
-
-    before = {number: signal.signal(number, stop) for number in _SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def finish_what_began() -> None:
-    """From here on a signal would do more harm than the rest of the work; interruptible() puts things right again."""
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
 
 
 def start(run: Run, spec: ContainerSpec) -> None:

@@ -10,8 +10,8 @@ from datetime import datetime, timezone
 import pytest
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _drill_record as records
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
+from ansible_collections.pgkeep.postgres.plugins.module_utils._interrupt import Interrupted
 from ansible_collections.pgkeep.postgres.plugins.module_utils._layout import Layout
-from ansible_collections.pgkeep.postgres.plugins.module_utils._throwaway import Interrupted
 
 LABEL = "20261121-225358F"
 

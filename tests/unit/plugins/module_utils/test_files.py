@@ -47,14 +47,33 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["a.conf"]
 
 
-def test_put_back_undoes_a_write(tmp_path):
-    old, new = own(tmp_path / "old.conf", "after\n"), own(tmp_path / "new.conf", "after\n")
+def test_put_back_undoes_a_write_without_space_and_with_the_old_mode(tmp_path, monkeypatch):
+    old, new = own(tmp_path / "old.conf", "after\n", mode=0o640), own(tmp_path / "new.conf", "after\n")
     (tmp_path / "old.conf").write_text("before\n")
-    for change in files.changes([old, new]):
-        files.write(change.file)
-        files.put_back(change)
+    os.chmod(old.path, 0o604)
+    for file in (old, new):
+        files.keep(file)
+        files.write(file)
+
+    def full(*_arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "open", full)
+    for file in (old, new):
+        files.put_back(file)
     assert (tmp_path / "old.conf").read_text() == "before\n"
-    assert not (tmp_path / "new.conf").exists()
+    assert stat.S_IMODE(os.stat(old.path).st_mode) == 0o604
+    assert os.listdir(tmp_path) == ["old.conf"]
+
+
+def test_what_was_kept_is_forgotten_after_success(tmp_path):
+    file = own(tmp_path / "a.conf", "after\n")
+    (tmp_path / "a.conf").write_text("before\n")
+    files.keep(file)
+    files.write(file)
+    files.forget(file)
+    assert os.listdir(tmp_path) == ["a.conf"]
+    assert (tmp_path / "a.conf").read_text() == "after\n"
 
 
 def test_a_secret_never_reaches_the_diff(tmp_path):

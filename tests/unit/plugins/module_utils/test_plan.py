@@ -100,7 +100,8 @@ def test_changed_settings_are_the_effective_ones(monkeypatch):
 
 
 def test_only_files_that_a_server_reads_again_cause_a_reload():
-    read_again = {file.path.rsplit("/", 1)[1] for file in declared().files if planning._is_reloaded(file)}
+    wanted = declared(name="server")
+    read_again = {file.path.rsplit("/", 1)[1] for file in wanted.files if planning._is_reloaded(wanted.layout, file)}
     assert {"90-user.conf", "pg_hba.conf", "server.crt"} <= read_again
     assert not {"on_empty", "initdb.args", "pgpass", "pgbackrest.conf", "monitor.password"} & read_again
 

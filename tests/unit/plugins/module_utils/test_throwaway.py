@@ -4,9 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import time
 
 import pytest
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _throwaway as throwaway
@@ -168,24 +165,6 @@ def test_too_little_space_is_told_before_anything_happens(tmp_path):
     assert caught.value.what == "The drill of app cannot start"
     assert "1099511627776 MB" in caught.value.why
     assert "nothing was changed" in caught.value.next_step
-
-
-def test_a_signal_becomes_an_error_and_a_second_one_is_ignored():
-    cleaned = []
-
-    def work():
-        with throwaway.interruptible():
-            try:
-                os.kill(os.getpid(), signal.SIGTERM)
-                time.sleep(5)
-            finally:
-                os.kill(os.getpid(), signal.SIGTERM)
-                cleaned.append(True)
-
-    with pytest.raises(throwaway.Interrupted, match="SIGTERM"):
-        work()
-    assert cleaned
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 def test_a_volume_that_binds_a_folder_is_that_folder():

@@ -1,0 +1,200 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Carrying out a plan so that a failure leaves the instance as it was. Private to the collection."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Callable
+
+from . import _docker as docker
+from ._container import ContainerSpec, create_argv
+from ._declared import Declared
+from ._errors import PgkeepError
+from ._files import File, forget, keep, make, put_back, write
+from ._judge_settings import judge_settings
+from ._layout import LABEL_INSTANCE, Layout
+from ._plan import ContainerChange, Plan
+from ._run import Run
+from ._server import accepts_writes, wait_until_serving
+from ._sql import query
+
+# A container that is being replaced waits under this name until everything else has succeeded.
+_OLD = "-replaced"
+
+# The server that is brought back has served before; its recovery after a kill is the longest wait.
+_BACK_SECONDS = 300
+
+
+_LOADED = "select pg_conf_load_time()"
+_RELOAD_SECONDS = 5
+
+
+@dataclass
+class Done:
+    """What has been done so far and an undo has to take back."""
+
+    files: list[File] = field(default_factory=list)
+    containers: list[ContainerChange] = field(default_factory=list)
+
+
+def apply(run: Run, declared: Declared, plan: Plan, start_timeout_seconds: float) -> float:
+    """Do what plan says; returns the measured seconds without a server that accepts writes.
+
+    Any PgkeepError puts files and containers back, starts what ran before and is raised with how things stand now.
+    """
+    done = Done()
+    try:
+        for folder in plan.folders:
+            make(folder)
+        for change in plan.files:
+            keep(change.file)
+            done.files.append(change.file)
+            write(change.file)
+        judge_settings(run, declared, plan)
+        _volumes_and_network(run, declared, plan)
+        interruption = _server(run, declared.layout, plan, done, start_timeout_seconds)
+        if plan.keeper is not None:
+            _put(run, plan.keeper, done)
+    except (PgkeepError, OSError) as error:
+        raise _undone(run, declared.layout, plan, done, error) from error
+    for put in done.containers:
+        docker.remove(run, put.spec.name + _OLD)
+    for file in done.files:
+        forget(file)
+    return interruption
+
+
+def _volumes_and_network(run: Run, declared: Declared, plan: Plan) -> None:
+    for name in plan.volumes:
+        docker.create_volume(run, name, declared.layout.name, declared.volumes[name])
+    if plan.network:
+        # Several instances may share a network, so it carries no instance's label.
+        label = "%s=" % LABEL_INSTANCE
+        docker.docker(run, ["network", "create", "--label", label, plan.network], what="The network cannot be created")
+
+
+def _server(run: Run, layout: Layout, plan: Plan, done: Done, timeout_seconds: float) -> float:
+    """Replace, start, restart or reload the server as planned; returns the seconds of interruption."""
+    if plan.server is None:
+        if plan.reload:
+            _reload(layout)
+        if not plan.restart_settings:
+            return 0.0
+    _checkpoint(layout)
+    began = time.monotonic()
+    if plan.server is not None:
+        _put(run, plan.server, done)
+    else:
+        docker.docker(run, ["restart", layout.server], what="The server of %s could not be restarted" % layout.name)
+    wait_until_serving(run, layout, timeout_seconds)
+    # Nobody was interrupted by a server that did not run before.
+    return time.monotonic() - began if plan.server is None or plan.server.action == "replace" else 0.0
+
+
+def _reload(layout: Layout) -> None:
+    """Reload and wait until it is in force: it reaches the server as a signal, and new sessions see its result."""
+    before = query(layout.socket_dir, _LOADED)
+    query(layout.socket_dir, "select pg_reload_conf()")
+    end = time.monotonic() + _RELOAD_SECONDS
+    while query(layout.socket_dir, _LOADED) == before and time.monotonic() < end:
+        time.sleep(0.02)
+
+
+def _checkpoint(layout: Layout) -> None:
+    """Write dirty pages while applications still work, so that the stop itself is short."""
+    if accepts_writes(layout):
+        query(layout.socket_dir, "checkpoint")
+
+
+def _put(run: Run, change: ContainerChange, done: Done) -> None:
+    name = change.spec.name
+    done.containers.append(change)
+    if change.action == "replace":
+        docker.stop(run, name)
+        docker.rename(run, name, name + _OLD)
+    if change.action != "start":
+        create(run, change.spec)
+    docker.start(run, name)
+
+
+def create(run: Run, spec: ContainerSpec) -> None:
+    docker.docker(run, create_argv(spec), what="The container %s could not be created" % spec.name)
+
+
+def _undone(run: Run, layout: Layout, plan: Plan, done: Done, error: Exception) -> PgkeepError:
+    """Take back what was done, and tell error together with how things stand now."""
+    cause = error if isinstance(error, PgkeepError) else PgkeepError("The plan could not be carried out", str(error))
+    state: list[str] = []
+    # Containers first and files second: what ran before starts on its own files.
+    for change in reversed(done.containers):
+        _attempt(state, partial(_withdraw, run, change, state))
+    for file in reversed(done.files):
+        _attempt(state, partial(put_back, file))
+    for change in done.containers:
+        if change.action == "replace":
+            _attempt(state, partial(docker.start, run, change.spec.name))
+    if any(change.action == "replace" and change.spec.role == "server" for change in done.containers):
+        _attempt(state, partial(_await, run, layout, state, "the previous container serves again"))
+    elif plan.server is None and (plan.reload or plan.restart_settings):
+        _attempt(state, partial(_former_settings, run, layout, state))
+    how = "; ".join(state) or "nothing else was changed"
+    return PgkeepError(cause.what, "%s; %s" % (cause.why, how), cause.next_step or "correct the cause and run again")
+
+
+def _attempt(state: list[str], action: Callable[[], object]) -> None:
+    """A step of an undo that fails must not keep the next one from being tried."""
+    try:
+        action()
+    except (PgkeepError, OSError) as error:
+        state.append("but going back failed: %s" % error)
+
+
+def _withdraw(run: Run, change: ContainerChange, state: list[str]) -> None:
+    name = change.spec.name
+    if change.action == "start":
+        docker.stop(run, name)
+    elif change.action == "create":
+        # It goes, so that the next run starts clean; volumes stay, whatever is in them.
+        docker.remove(run, name)
+        state.append("the new container %s was removed, volumes were kept" % name)
+    elif docker.inspect(run, name + _OLD) is not None:
+        docker.remove(run, name)
+        docker.rename(run, name + _OLD, name)
+
+
+def _former_settings(run: Run, layout: Layout, state: list[str]) -> None:
+    """Bring the old files into force: by a reload, or by a restart where the server went down with the new ones or
+    already runs on them."""
+    if accepts_writes(layout):
+        _reload(layout)
+    if not accepts_writes(layout) or pending_restart(layout):
+        docker.docker(run, ["restart", layout.server])
+    _await(run, layout, state, "the previous settings are back")
+
+
+def _await(run: Run, layout: Layout, state: list[str], words: str) -> None:
+    wait_until_serving(run, layout, _BACK_SECONDS)
+    state.append(words)
+
+
+def pending_restart(layout: Layout) -> list[str]:
+    """Settings whose value in the files is not the one in force."""
+    found = query(layout.socket_dir, "select name from pg_settings where pending_restart order by name")
+    return [name for (name,) in found]
+
+
+def finish_interrupted(run: Run, layout: Layout) -> None:
+    """A run that was killed between rename and removal left two containers of a name: keep the server that serves."""
+    for name in (layout.server, layout.keeper):
+        if docker.inspect(run, name + _OLD) is None:
+            continue
+        if docker.running(docker.inspect(run, name)) and (name == layout.keeper or accepts_writes(layout)):
+            docker.remove(run, name + _OLD)
+            continue
+        docker.remove(run, name)
+        docker.rename(run, name + _OLD, name)
+        docker.start(run, name)
