@@ -15,7 +15,7 @@ from . import _docker as docker
 from ._container import published_ports
 from ._errors import PgkeepError
 from ._files import read
-from ._layout import Layout
+from ._layout import LABEL_INSTANCE, Layout
 from ._run import Run
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ _PASSPHRASE = re.compile(r"^repo1-cipher-pass=(.*)$", re.MULTILINE)
 def refuse_options(options: Mapping[str, Any]) -> None:
     """options are those of the module instance; raises PgkeepError for what no machine could make good."""
     name = options["name"]
-    settings = sorted(_OWN_SETTINGS.intersection(options["settings"]))
+    # PostgreSQL does not care for the case of a name.
+    settings = sorted(setting for setting in options["settings"] if setting.lower() in _OWN_SETTINGS)
     if settings:
         raise PgkeepError(
             "The settings of %s are refused" % name,
@@ -101,12 +102,17 @@ def refuse_impossible(run: Run, declared: Declared, existing: Optional[Mapping[s
     _refuse_other_cluster(run, declared)
 
 
+def is_stranger(layout: Layout, container: Mapping[str, Any]) -> bool:
+    """Whether somebody else made the container, another instance included."""
+    return (container["Config"].get("Labels") or {}).get(LABEL_INSTANCE) != layout.name
+
+
 def refuse_stranger(layout: Layout, existing: Optional[Mapping[str, Any]]) -> None:
-    """A container of our name that we did not make is somebody's: never replaced."""
-    if existing is not None and (existing["Config"].get("Labels") or {}).get("pgkeep.instance") != layout.name:
+    """A container of our name that we did not make is somebody's: never replaced, never removed."""
+    if existing is not None and is_stranger(layout, existing):
         raise PgkeepError(
             "The instance %s cannot be managed" % layout.name,
-            "a container %s exists that this collection did not make" % existing["Name"].lstrip("/"),
+            "a container %s exists that this collection did not make for it" % existing["Name"].lstrip("/"),
             "rename the inventory host, or remove that container yourself",
         )
 

@@ -18,6 +18,7 @@ from ._files import File, forget, keep, make, put_back, write
 from ._judge_settings import judge_settings
 from ._layout import LABEL_INSTANCE, Layout
 from ._plan import ContainerChange, Plan
+from ._rules import is_stranger
 from ._run import Run
 from ._server import accepts_writes, wait_until_serving
 from ._sql import query
@@ -190,7 +191,9 @@ def pending_restart(layout: Layout) -> list[str]:
 def finish_interrupted(run: Run, layout: Layout) -> None:
     """A run that was killed between rename and removal left two containers of a name: keep the server that serves."""
     for name in (layout.server, layout.keeper):
-        if docker.inspect(run, name + _OLD) is None:
+        old = docker.inspect(run, name + _OLD)
+        if old is None or is_stranger(layout, old):
+            # Another instance may be called so.
             continue
         if docker.running(docker.inspect(run, name)) and (name == layout.keeper or accepts_writes(layout)):
             docker.remove(run, name + _OLD)

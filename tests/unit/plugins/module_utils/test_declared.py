@@ -40,6 +40,7 @@ def test_every_folder_of_a_file_is_declared_before_it():
             {"settings": {"archive_command": "true", "work_mem": "8MB"}},
             "archive_command belong.*postgres_server_settings",
         ),
+        ({"settings": {"Archive_Mode": "off"}}, "Archive_Mode belong"),
         ({"backup": {"options": {"repo1-cipher-type": "none"}}}, "repo1-cipher-type belong.*pgbackrest_options"),
         ({"backup": {"options": {"archive-push-queue-max": "1GB"}}}, "archive-push-queue-max"),
         ({"backup": {"retention_days": 0}}, "0 days.*postgres_server_retention_days"),
