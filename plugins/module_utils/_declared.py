@@ -116,7 +116,11 @@ def _files(layout: Layout, options: Mapping[str, Any]) -> tuple[File, ...]:
         secret_file(
             layout.pgbackrest_config_dir + "/pgbackrest.conf",
             render.pgbackrest_conf(
-                name, options["major"], backup["cipher_pass"], backup["retention_days"], backup["options"]
+                name,
+                options["major"],
+                backup["cipher_pass"],
+                backup["retention_days"],
+                {**backup["options"], **backup["secret_options"]},
             ),
         ),
         File(client + "/ca.crt", tls["ca_certificate"], 0o644, gid=0),

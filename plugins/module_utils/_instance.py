@@ -91,7 +91,6 @@ def _result(
     instance = {
         "name": layout.name,
         "running": serving,
-        "container_id": container["Id"] if container else None,
         "image": declared.server.image,
         "host": address,
         "port": int(port),

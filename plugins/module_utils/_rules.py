@@ -65,7 +65,11 @@ def refuse_options(options: Mapping[str, Any]) -> None:
             "%s belong to the collection: archiving, TLS and the way in depend on them" % ", ".join(settings),
             "remove them from postgres_server_settings",
         )
-    tool = sorted(option for option in options["backup"]["options"] if _OWN_OPTIONS.fullmatch(option))
+    tool = sorted(
+        option
+        for option in (*options["backup"]["options"], *options["backup"]["secret_options"])
+        if _OWN_OPTIONS.fullmatch(option)
+    )
     if tool:
         raise PgkeepError(
             "The options of pgBackRest for %s are refused" % name,

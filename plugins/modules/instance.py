@@ -151,6 +151,10 @@ options:
         description: Further options for section C(global) of C(pgbackrest.conf).
         type: dict
         default: {}
+      secret_options:
+        description: The same, for keys and passphrases of other repositories.
+        type: dict
+        default: {}
   on_empty:
     description: What a start does that finds an empty data directory although repository or history know of one.
     type: str
@@ -221,11 +225,6 @@ instance:
       type: bool
       returned: success
       sample: true
-    container_id:
-      description: Id of the server container, null when there is none.
-      type: str
-      returned: O(state=present)
-      sample: 9f3c1c2d7e
     image:
       description: Id of the image that is declared.
       type: str
@@ -366,6 +365,7 @@ SPEC = argument_spec(
             "cipher_pass": {"type": "str", "required": True, "no_log": True},
             "retention_days": {"type": "int", "default": 7},
             "options": {"type": "dict", "default": {}},
+            "secret_options": {"type": "dict", "default": {}, "no_log": True},
         },
     },
     on_empty={"type": "str", "choices": ["restore", "refuse"], "default": "restore"},

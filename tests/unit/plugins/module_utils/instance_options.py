@@ -35,7 +35,7 @@ def options(**more: Any) -> dict[str, Any]:
         "clients": [{"service": "app", "database": "app", "user": "app", "password": "app-secret"}],
         "monitor_password": "monitor-secret",
         "tls": {"certificate": "CERT\n", "private_key": "KEY\n", "ca_certificate": "CA\n"},
-        "backup": {"cipher_pass": "cipher-secret", "retention_days": 7, "options": {}},
+        "backup": {"cipher_pass": "cipher-secret", "retention_days": 7, "options": {}, "secret_options": {}},
         "on_empty": "restore",
         "initdb_args": ["--locale=C.UTF-8"],
         "keeper_memory_bytes": 512 << 20,

@@ -24,4 +24,28 @@ def test_a_user_may_log_in_to_what_it_owns_and_to_what_it_is_given():
 
 def test_an_unknown_database_is_named():
     with pytest.raises(PgkeepError, match="reader.*nowhere.*postgres_server_databases"):
-        clients([{"name": "reader", "databases": ["nowhere"]}], DATABASES, PASSWORDS)
+        clients([{"name": "shop"}, {"name": "reader", "databases": ["nowhere"]}], DATABASES, PASSWORDS)
+
+
+@pytest.mark.parametrize(
+    ("users", "databases", "words"),
+    [
+        ([{"name": ""}], [], "1 to 63 bytes"),
+        ([{"name": "ü" * 40}], [], "1 to 63 bytes"),
+        ([{"name": "postgres"}], [], "belongs to the server"),
+        ([{"name": "public"}], [], "belongs to the server"),
+        ([{"name": "pg_read_all_data"}], [], "belongs to the server"),
+        ([{"name": 'a"b'}], [], "double quotes"),
+        ([{"name": "a"}, {"name": "a"}], [], "declared twice"),
+        ([], [{"name": "template1"}], "belongs to the server"),
+        ([{"name": "a"}], [{"name": "shop", "owner": "b"}], "owner b.*postgres_server_users"),
+    ],
+)
+def test_names_that_cannot_be_are_refused_before_anything_is_changed(users, databases, words):
+    with pytest.raises(PgkeepError, match=words):
+        clients(users, databases, {"a": "1", "b": "1"})
+
+
+@pytest.mark.parametrize("name", ["us er", "select", "日本", "a'b", "o;drop", "a%b"])
+def test_awkward_names_are_welcome(name):
+    assert clients([{"name": name}], [{"name": name, "owner": name}], {name: "1"})[0]["user"] == name

@@ -107,7 +107,7 @@ def test_only_files_that_a_server_reads_again_cause_a_reload():
 
 
 def test_another_passphrase_for_an_existing_repository_is_refused(monkeypatch):
-    wanted = declared(backup={"cipher_pass": "other-secret", "retention_days": 7, "options": {}})
+    wanted = declared(backup={**options()["backup"], "cipher_pass": "other-secret"})
     monkeypatch.setattr(rules, "read", {file.path: file.content for file in declared().files}.get)
     with pytest.raises(PgkeepError, match=r"passphrase.*cannot be changed.*repository\.passphrase") as refused:
         planning.make_plan(Engine({("volume", "app-repo"): {}}), wanted)
