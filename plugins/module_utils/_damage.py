@@ -22,6 +22,10 @@ _NAMED = 5
 _SECONDS = 600
 
 
+class DamagedBackup(PgkeepError):
+    """A failure whose cause is a bad file of the backup in the repository."""
+
+
 def suspects_file(why: str) -> bool:
     """Whether a failure told like this may come from a bad file."""
     codes = set(_CODE.findall(why))
@@ -56,7 +60,7 @@ def with_files(error: PgkeepError, tool: Tool, instance: str, label: str) -> Pgk
     if not found:
         return error
     more = " and %d more" % (len(found) - _NAMED) if len(found) > _NAMED else ""
-    return PgkeepError(
+    return DamagedBackup(
         error.what,
         "%s; in the repository: %s%s" % (error.why, ", ".join(found[:_NAMED]), more),
         "choose another backup with label (backup_info lists them), then look after the repository's disk",

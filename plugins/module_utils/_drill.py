@@ -137,15 +137,19 @@ def _perform(run: Run, layout: Layout, server: ContainerSpec, choice: Choice, re
     if not done.passed:
         error = _failure(layout, done, request)
         save(layout, done)
+        if done.condemned:
+            _mark(run, layout, done, error)
         raise error
     save(layout, done)
     _mark(run, layout, done)
     return done
 
 
-def _mark(run: Run, layout: Layout, done: Drill) -> None:
-    """Write the proof to the backup. A backup that runs now holds the repository: wait for it, up to some minutes."""
-    words = ["annotate", "--set", done.label, "pgkeep-drill=passed@%s" % done.started_at]
+def _mark(run: Run, layout: Layout, done: Drill, failure: Optional[DrillError] = None) -> None:
+    """Write the verdict to the backup: proven, or never clean again until a drill of it passes. A backup that runs now
+    holds the repository: wait for it, up to some minutes. A verdict that cannot be written is told with failure."""
+    outcome = "passed" if done.passed else "failed"
+    words = ["annotate", "--set", done.label, "pgkeep-drill=%s@%s" % (outcome, done.started_at)]
     try:
         retry(
             lambda: ask(run, layout, words),
@@ -154,6 +158,10 @@ def _mark(run: Run, layout: Layout, done: Drill) -> None:
             can_retry=lambda error: isinstance(error, PgkeepError) and error.busy,
         )
     except PgkeepError as error:
+        if failure is not None:
+            raise DrillError(
+                done, "%s; and the backup could not be marked: %s" % (failure.why, error.why), failure.next_step
+            ) from error
         raise PgkeepError(
             "The drill of %s with backup %s passed, but the backup could not be marked" % (layout.name, done.label),
             "%s: %s" % (error.what, error.why),

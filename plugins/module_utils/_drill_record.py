@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Callable, Optional
 
+from ._damage import DamagedBackup
 from ._errors import PgkeepError
 from ._files import File, Folder, make, read, write
 from ._interrupt import Interrupted
@@ -30,6 +31,10 @@ class Check:
     passed: bool
     detail: str
     seconds: float
+
+
+# Proofs that are about nothing but the data in the backup.
+_CONDEMNING = ("amcheck", "rows", "checksums")
 
 
 @dataclass
@@ -53,6 +58,8 @@ class Drill:
     error: Optional[dict[str, object]] = None
     # Check -> what to do about it, from the error that ended it; goes into the error of the drill.
     next_steps: dict[str, str] = field(default_factory=dict)
+    # Whether the backup itself is bad: a full disk or a slow machine fails a drill too, and says nothing about it.
+    condemned: bool = False
 
     def check(self, identity: str, function: Callable[[], tuple[bool, str]]) -> bool:
         """Run one proof and remember how it ended; a PgkeepError is a failed proof, Interrupted passes through."""
@@ -65,6 +72,9 @@ class Drill:
             if error.next_step:
                 self.next_steps[identity] = error.next_step
             passed, detail = False, "%s: %s" % (error.what, error.why) if error.why else error.what
+            self.condemned = self.condemned or isinstance(error, DamagedBackup)
+        else:
+            self.condemned = self.condemned or (identity in _CONDEMNING and not passed)
         self.checks.append(Check(identity, passed, detail, round(time.monotonic() - began, 3)))
         return passed
 
@@ -73,7 +83,7 @@ class Drill:
 
     def to_result(self) -> dict[str, Any]:
         result = asdict(self)
-        del result["next_steps"]
+        del result["next_steps"], result["condemned"]
         return result
 
 

@@ -100,6 +100,9 @@ def _file_reasons(raw: RawBackup, manifests: Collection[str], errors: Collection
         found.append("page checksum errors in %s" % (_some(sorted(errors)) or "files that pgBackRest does not name"))
     if note.rc != 0:
         found.append("pgBackRest ended with exit code %d" % note.rc)
+    outcome, _at, failed_at = raw.annotations.get(DRILL_ANNOTATION, "").partition("@")
+    if outcome == "failed":
+        found.append("a drill of it failed at %s" % failed_at)
     if note.unreadable:
         found.append("tables could not be read: %s" % _some(note.unreadable))
     return found

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, field
 from typing import Any, Optional
@@ -116,8 +117,7 @@ def apply(run: Run, plan: Plan, request: Request) -> dict[str, Any]:
     except (PgkeepError, OSError) as error:
         raise _roll_back(run, plan, progress, error) from error
     ready = time.monotonic()
-    history.append(layout, facts.system_id, plan.timeline_before, facts.timeline)
-    _finish(run, plan, request, progress)
+    _finish(run, plan, request, progress, facts)
     return _result(
         plan,
         progress.steps,
@@ -224,8 +224,9 @@ def _roll_back(run: Run, plan: Plan, progress: Progress, error: Exception) -> Re
             cause, what, "%s; and going back failed too: %s" % (_words(cause), second), rolled_back=False
         )
     if not progress.swapped:
-        tool = make_tool(run, plan.layout, plan.keeper)
-        cause = with_files(cause, tool, plan.layout.name, plan.choice.label)
+        with contextlib.suppress(PgkeepError):
+            # An engine that went away cannot be asked; the cause stays as it is.
+            cause = with_files(cause, make_tool(run, plan.layout, plan.keeper), plan.layout.name, plan.choice.label)
     return RestoreError(cause, what, "%s; %s" % (_words(cause), state), rolled_back=True)
 
 
@@ -253,9 +254,10 @@ def _go_back(run: Run, plan: Plan, progress: Progress) -> str:
     return "the server was started again on its old data"
 
 
-def _finish(run: Run, plan: Plan, request: Request, progress: Progress) -> None:
+def _finish(run: Run, plan: Plan, request: Request, progress: Progress, facts: CopyFacts) -> None:
     """What may fail without taking the restore back: the server serves already."""
     try:
+        history.append(plan.layout, facts.system_id, plan.timeline_before, facts.timeline)
         _rescue_again(run, plan, progress)
         _ensure_started(run, plan.keeper, progress)
         removed = progress.directories.prune_previous(request.keep_previous)
@@ -264,7 +266,7 @@ def _finish(run: Run, plan: Plan, request: Request, progress: Progress) -> None:
             progress.steps.append("Removed %s" % ", ".join(removed))
             if progress.kept in removed:
                 progress.kept = None
-    except PgkeepError as error:
+    except (PgkeepError, OSError) as error:
         progress.steps.append("The server serves, but afterwards: %s" % error)
     progress.steps.append("Take a full backup now: recovery from older ones crosses the change of timeline")
 

@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 
 import pytest
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _drill_record as records
+from ansible_collections.pgkeep.postgres.plugins.module_utils._damage import DamagedBackup
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 from ansible_collections.pgkeep.postgres.plugins.module_utils._interrupt import Interrupted
 from ansible_collections.pgkeep.postgres.plugins.module_utils._layout import Layout
@@ -42,6 +43,25 @@ def test_a_proof_that_raises_has_failed_and_knows_what_to_do():
     assert [check.id for check in drill.failed()] == ["recovery"]
     assert drill.next_steps == {"recovery": "free some"}
     assert "next_steps" not in drill.to_result()
+
+
+@pytest.mark.parametrize(
+    ("identity", "proof", "condemned"),
+    [
+        ("recovery", failing(PgkeepError("No space", "the disk is full")), False),
+        ("recovery", failing(DamagedBackup("It broke", "invalid checksum")), True),
+        ("amcheck", failing(PgkeepError("It took too long")), False),
+        ("amcheck", lambda: (False, "an index misses a row"), True),
+        ("rows", lambda: (False, "too few"), True),
+        ("canary", lambda: (False, "not there"), False),
+        ("checksums", lambda: (True, "0 pages"), False),
+    ],
+)
+def test_only_what_is_about_the_backup_condemns_it(identity, proof, condemned):
+    drill = records.Drill("orders", LABEL)
+    drill.check(identity, proof)
+    drill.check("later", lambda: (True, "fine"))
+    assert drill.condemned == condemned
 
 
 def test_an_interrupted_proof_says_nothing_about_the_backup():

@@ -142,6 +142,13 @@ def test_window_begins_behind_a_gap_that_a_newer_backup_bridges() -> None:
     assert found == Window(1795301661, 1795301661, ("000000010000000000000004",))
 
 
+def test_a_backup_whose_drill_failed_is_not_clean_and_neither_is_what_builds_on_it() -> None:
+    found = judged(with_annotation(snapshot("ok"), FULL, "failed@2026-11-21T23:00:00Z"))
+    assert found[FULL].reasons == ["a drill of it failed at 2026-11-21T23:00:00Z"]
+    assert found[DIFF].reasons == ["%s, which it builds on, is not clean" % FULL]
+    assert judged(with_annotation(snapshot("ok"), FULL, "passed@2026-11-21T23:30:00Z"))[FULL].clean
+
+
 def test_no_window_without_a_clean_backup() -> None:
     taken = without(snapshot("ok"), FOLDER % FULL)
     assert window(STANZA, taken, judge(STANZA, taken, {})) == Window(None, None)
