@@ -65,6 +65,12 @@ def wait_until_serving(
         if now - asked >= 1:
             asked = now
             container = docker.inspect(run, layout.server)
+            if container is not None and container["State"].get("Paused"):
+                raise PgkeepError(
+                    "The server of %s does not answer" % layout.name,
+                    "its container is paused",
+                    "docker unpause %s, then repeat" % layout.server,
+                )
             if not docker.running(container) or (container or {}).get("RestartCount", 0) > restarts:
                 raise PgkeepError("The server of %s does not start" % layout.name, last_words(run, layout.server))
         if now - began > timeout_seconds:

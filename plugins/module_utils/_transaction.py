@@ -58,6 +58,8 @@ def apply(run: Run, declared: Declared, plan: Plan, start_timeout_seconds: float
         judge_settings(run, declared, plan)
         _volumes_and_network(run, declared, plan)
         interruption = _server(run, declared.layout, plan, done, start_timeout_seconds)
+        # Also where nothing had to change: a deploy that succeeds leaves a server that serves.
+        wait_until_serving(run, declared.layout, start_timeout_seconds)
         if plan.keeper is not None:
             _put(run, plan.keeper, done)
     except (PgkeepError, OSError) as error:
