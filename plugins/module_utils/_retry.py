@@ -32,6 +32,8 @@ _RETRYABLE_WORDS = (
     "temporary failure in name resolution",
     "the database system is starting up",
     "the database system is shutting down",
+    # After the crash of a process; of the startup process too, and then the log tells the reason in a moment.
+    "the database system is in recovery mode",
     "the database system is not yet accepting connections",
     "the database system is not accepting connections",
     "sorry, too many clients already",
