@@ -8,6 +8,7 @@ Most targets share the instance pgkeep-it, which the first of them deploys and w
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import subprocess
 from pathlib import Path
@@ -23,6 +24,8 @@ TARGETS = sorted(
 )
 # Everything that a target may make, also one that was killed.
 INSTANCES = ("pgkeep-it", "pgkeep-it-instance", "pgkeep-it-small")
+# Their names are the same for every checkout on this machine, so one test run waits for another.
+LOCK = Path("/run/pgkeep-it.lock")
 SECRETS = HERE.parents[1] / ".work/integration"
 
 
@@ -47,9 +50,11 @@ def remove_instances() -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def no_instances() -> Iterator[None]:
-    remove_instances()
-    yield
-    remove_instances()
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        remove_instances()
+        yield
+        remove_instances()
 
 
 def test_there_are_targets() -> None:
