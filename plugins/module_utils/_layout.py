@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 
@@ -105,6 +106,11 @@ class Layout:
     @property
     def lock_file(self) -> str:
         return self.home + "/lock"
+
+    @property
+    def machine_lock_file(self) -> str:
+        """For what the instances of a machine share; no instance can have this name."""
+        return os.path.dirname(self.home) + "/.lock"
 
 
 def pgdata(major: int) -> str:

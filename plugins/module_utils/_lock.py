@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the pgkeep maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One operation at a time on an instance: the lock on the host. Private to the collection."""
+"""One operation at a time on an instance or a machine: the lock on the host. Private to the collection."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ import fcntl
 import json
 import os
 import time
-from typing import Iterator
+from typing import Iterator, TextIO
 
 from ._errors import PgkeepError
 from ._times import rfc3339
 
+# How often a lock that is waited for is tried again.
+_AGAIN_SECONDS = 0.05
+
 
 @contextlib.contextmanager
-def hold(path: str, what: str) -> Iterator[None]:
+def hold(path: str, what: str, wait_seconds: float = 0) -> Iterator[None]:
     """Hold the lock file at path while the block runs; what says for what, such as "drill of orders".
 
-    Raises PgkeepError with busy set, naming the holder, when another process has it; never waits. The kernel gives
-    the lock back when the process ends, however it ends: there is no stale lock. The directory of path must exist.
+    Raises PgkeepError with busy set, naming the holder, when another process still has it after wait_seconds. The
+    kernel gives the lock back when the process ends, however it ends: there is no stale lock. The directory of path
+    must exist.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -32,15 +36,13 @@ def hold(path: str, what: str) -> Iterator[None]:
             "run as root on the host of the instance, after deploy.yml",
         ) from error
     with os.fdopen(descriptor, "r+", encoding="utf-8") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _locked(handle, time.monotonic() + wait_seconds):
             raise PgkeepError(
                 "The %s cannot start" % what,
-                "another operation holds the instance: %s" % _holder(handle.read()),
+                "another operation holds the lock: %s" % _holder(handle.read()),
                 "repeat when it has ended",
                 busy=True,
-            ) from None
+            )
         handle.truncate()
         json.dump({"pid": os.getpid(), "since": rfc3339(time.time()), "action": what}, handle)
         handle.flush()
@@ -50,6 +52,19 @@ def hold(path: str, what: str) -> Iterator[None]:
             # The file stays, empty: removed, two processes could each lock a different file of this name.
             handle.seek(0)
             handle.truncate()
+
+
+def _locked(handle: TextIO, end: float) -> bool:
+    """Whether the lock was had before the moment end of the monotonic clock; tried at least once."""
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                return False
+            time.sleep(_AGAIN_SECONDS)
+        else:
+            return True
 
 
 def _holder(content: str) -> str:

@@ -18,8 +18,9 @@ from ._damage import with_files
 from ._errors import PgkeepError
 from ._interrupt import finish_what_began, interruptible
 from ._keeper import COMMAND, answer
-from ._layout import DATA_MOUNT, LABEL_INSTANCE, Layout
+from ._layout import DATA_MOUNT, Layout
 from ._lock import hold
+from ._network import ensure_network
 from ._pgfiles import Unarchived, read_control, unarchived
 from ._release import utc_stamp
 from ._restore_plan import Plan, Request, make_plan, make_tool, require_confirmed, require_release
@@ -197,16 +198,16 @@ def _rescue_again(run: Run, plan: Plan, progress: Progress) -> None:
 
 
 def _serve(run: Run, plan: Plan, request: Request, progress: Progress) -> None:
-    _ensure_started(run, plan.server, progress)
+    _ensure_started(run, plan, plan.server, progress)
     wait_until_serving(run, plan.layout, request.timeout_seconds)
     progress.steps.append("Started the server; it accepts writes")
 
 
-def _ensure_started(run: Run, spec: ContainerSpec, progress: Progress) -> None:
+def _ensure_started(run: Run, plan: Plan, spec: ContainerSpec, progress: Progress) -> None:
     container = docker.inspect(run, spec.name)
     if container is None:
-        if spec.network != "none" and docker.network(run, spec.network) is None:
-            docker.docker(run, ["network", "create", "--label", "%s=" % LABEL_INSTANCE, spec.network])
+        if spec.network != "none":
+            ensure_network(run, plan.layout, spec.network)
         docker.docker(run, create_argv(spec), what="The container %s could not be created" % spec.name)
         progress.created.append(spec.name)
     if not docker.running(container):
@@ -259,7 +260,7 @@ def _finish(run: Run, plan: Plan, request: Request, progress: Progress, facts: C
     try:
         history.append(plan.layout, facts.system_id, plan.timeline_before, facts.timeline)
         _rescue_again(run, plan, progress)
-        _ensure_started(run, plan.keeper, progress)
+        _ensure_started(run, plan, plan.keeper, progress)
         removed = progress.directories.prune_previous(request.keep_previous)
         progress.directories.remove_copies()
         if removed:

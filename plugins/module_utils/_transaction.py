@@ -16,7 +16,8 @@ from ._declared import Declared
 from ._errors import PgkeepError
 from ._files import File, forget, keep, make, put_back, write
 from ._judge_settings import judge_settings
-from ._layout import LABEL_INSTANCE, Layout
+from ._layout import Layout
+from ._network import ensure_network
 from ._plan import ContainerChange, Plan
 from ._rules import is_stranger
 from ._run import Run
@@ -75,9 +76,7 @@ def _volumes_and_network(run: Run, declared: Declared, plan: Plan) -> None:
     for name in plan.volumes:
         docker.create_volume(run, name, declared.layout.name, declared.volumes[name])
     if plan.network:
-        # Several instances may share a network, so it carries no instance's label.
-        label = "%s=" % LABEL_INSTANCE
-        docker.docker(run, ["network", "create", "--label", label, plan.network], what="The network cannot be created")
+        ensure_network(run, declared.layout, plan.network)
 
 
 def _server(run: Run, layout: Layout, plan: Plan, done: Done, timeout_seconds: float) -> float:

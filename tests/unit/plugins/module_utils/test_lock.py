@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+import time
 
 import pytest
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
@@ -18,9 +20,7 @@ def test_the_second_is_told_who_holds_it(tmp_path):
     error = caught.value
     assert error.busy
     assert error.what == "The restore of orders cannot start"
-    assert error.why.startswith(
-        "another operation holds the instance: drill of orders, process %d, since 20" % os.getpid()
-    )
+    assert error.why.startswith("another operation holds the lock: drill of orders, process %d, since 20" % os.getpid())
     assert error.next_step == "repeat when it has ended"
 
 
@@ -45,3 +45,31 @@ def test_a_folder_that_is_not_there(tmp_path):
     words = r"No such file or directory.*after deploy\.yml"
     with pytest.raises(PgkeepError, match=words), hold(str(tmp_path / "absent" / "lock"), "drill of orders"):
         pass
+
+
+def test_one_who_waits_gets_it_when_the_holder_has_ended(tmp_path):
+    path = str(tmp_path / "lock")
+    started, order = threading.Event(), []
+
+    def holder():
+        with hold(path, "deploy of orders"):
+            started.set()
+            time.sleep(0.2)
+            order.append("holder")
+
+    thread = threading.Thread(target=holder)
+    thread.start()
+    started.wait(5)
+    with hold(path, "deploy of invoices", wait_seconds=10):
+        order.append("waiter")
+    thread.join()
+    assert order == ["holder", "waiter"]
+
+
+def test_one_who_waits_does_not_wait_for_ever(tmp_path):
+    path = str(tmp_path / "lock")
+    with hold(path, "drill of orders"):
+        began = time.monotonic()
+        with pytest.raises(PgkeepError, match="drill of orders"), hold(path, "restore of orders", wait_seconds=0.2):
+            pass
+        assert time.monotonic() - began >= 0.2
