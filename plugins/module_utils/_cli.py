@@ -12,121 +12,36 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
-import signal
 import sys
-from typing import Any, Callable, Optional, Sequence
+from typing import Any, Optional, Sequence
 
-from . import _backup as backup
-from . import _backup_canary as canary
-from . import _backup_expire as expiry
-from . import _backup_info as backup_info
-from . import _backup_repository as repository
-from . import _evidence_files as evidence
-from . import _sql
-from ._backup_repository import REPOSITORY, Keeper
-from ._counts_read import read as read_tables
+from . import _audit as audit
+from . import _cli_backup, _cli_job, _service
+from ._backup_repository import Keeper
+from ._command import Command
 from ._errors import PgkeepError
-from ._evidence import judge
 from ._run import run
 
 EXIT_FAILED = 1
 EXIT_BUSY = 75
 
-_ANNOTATION = re.compile(r"([a-z0-9][a-z0-9-]*)=([^\x00-\x1f]*)\Z")
-
-
-def _backup(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
-    return backup.take(keeper, options.type, max_age_seconds=options.max_age, check=options.check)
-
-
-def _info(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
-    return {"backup_info": backup_info.info(keeper)}
-
-
-def _canary(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
-    return {"canary": canary.release(keeper, options.timeout)}
-
-
-def _counters(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
-    try:
-        reading = read_tables(keeper.sockets, count=options.rows)
-    except _sql.driver().Error as error:
-        raise PgkeepError(
-            "The tables of %s cannot be read" % keeper.instance,
-            " ".join(str(error).split()),
-            "start the server, then repeat",
-        ) from error
-    return {
-        "counters": [table.to_dict() for table in reading.tables],
-        "skipped": dict(reading.skipped),
-        "damaged": list(reading.damaged),
-    }
-
-
-def _expire(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
-    with backup.locked(keeper, "expiry of %s" % keeper.instance):
-        snapshot = repository.snapshot(keeper)
-        problem = repository.problem(keeper, snapshot.info)
-        if problem is not None:
-            raise problem
-        backups = judge(keeper.instance, snapshot, evidence.notes(keeper))
-        result = expiry.expire(keeper, backups, check=options.check)
-        if not options.check:
-            kept = [each.label for each in backups if each.label not in result["removed"]]
-            evidence.keep_only(keeper, kept)
-        return {"expire": result, "changed": bool(result["removed"])}
-
-
-def _annotate(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
-    match = _ANNOTATION.match(options.annotation)
-    if match is None:
-        raise PgkeepError(
-            "The annotation %r cannot be written" % options.annotation, "it is not key=value", "correct it"
-        )
-    words = [REPOSITORY, "--set=" + options.set, "--annotation=" + options.annotation, "annotate"]
-    with backup.locked(keeper, "annotation of %s" % keeper.instance):
-        repository.checked(keeper, "The backup %s was not annotated" % options.set, words)
-    return {"annotation": {"label": options.set, "key": match.group(1), "value": match.group(2)}, "changed": True}
-
-
-def _keep(keeper: Keeper) -> int:
-    """The keeper's main process: it is there, so that commands can be run beside it, and ends when it is told to."""
-    ends = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
-    sys.stdout.write("pgkeep: keeper of %s is ready\n" % keeper.instance)
-    sys.stdout.flush()
-    signal.sigwait(ends)
-    return 0
+# Each file of commands has a function add_commands().
+_FILES = (_cli_backup, _cli_job)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pgkeep", description="Looks after one PostgreSQL instance.")
+    parser.add_argument("--actor", default="shell", help="who asks, for the audit trail; default: %(default)s")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def add(name: str, function: Optional[Callable[..., Any]], text: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=text, description=text)
-        command.set_defaults(function=function)
-        return command
+    def add(name: str, command: Optional[Command], text: str, *, audited: bool = False) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(function=command, audited=audited)
+        return added
 
-    take = add("backup", _backup, "Take a backup and believe it only by its evidence.")
-    take.add_argument("--type", choices=("full", "diff", "incr"), default="incr", help="default: %(default)s")
-    take.add_argument("--max-age", type=float, metavar="SECONDS", help="take none while a clean one is younger")
-    take.add_argument("--check", action="store_true", help="only say what would be done")
-    add("info", _info, "Tell everything that is known about the backups.")
-    add("canary", _canary, "Write a row and wait until its WAL is in the repository.").add_argument(
-        "--timeout", type=float, default=60, metavar="SECONDS", help="default: %(default)s"
-    )
-    add("counters", _counters, "Read the write counters of every user table.").add_argument(
-        "--rows", action="store_true", help="count the rows too"
-    )
-    add("expire", _expire, "Remove old backups, never the last two clean full ones.").add_argument(
-        "--check", action="store_true", help="only say what would go"
-    )
-    annotate = add("annotate", _annotate, "Write a note to a backup in the repository.")
-    annotate.add_argument("--set", required=True, metavar="LABEL")
-    annotate.add_argument("annotation", metavar="KEY=VALUE")
-    add("keeper", None, "The main process of the keeper container.")
+    for file in _FILES:
+        file.add_commands(add)
+    add("keeper", None, "The main process of the keeper container: its schedule.")
     return parser
 
 
@@ -135,8 +50,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     try:
         keeper = _keeper()
         if options.function is None:
-            return _keep(keeper)
-        _print(options.function(keeper, options))
+            return _service.serve(keeper)
+        _print(_carry_out(keeper, options))
     except PgkeepError as error:
         _print({"error": error.to_result()})
         return EXIT_BUSY if error.busy else EXIT_FAILED
@@ -145,6 +60,22 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         _print({"error": _from_system(options.command, error).to_result()})
         return EXIT_FAILED
     return 0
+
+
+def _carry_out(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
+    result: dict[str, Any]
+    if not options.audited or getattr(options, "check", False):
+        result = options.function(keeper, options)
+        return result
+    parameters = {
+        name: value
+        for name, value in vars(options).items()
+        if name not in ("command", "function", "actor", "audited", "check") and value is not None
+    }
+    with audit.recorded(keeper.state, options.command, options.actor, parameters) as outcome:
+        result = options.function(keeper, options)
+        outcome.details["changed"] = bool(result.get("changed"))
+    return result
 
 
 def _from_system(command: str, error: OSError) -> PgkeepError:

@@ -5,16 +5,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Mapping
 
 from . import _render as render
 from ._container import ContainerSpec, HealthCheck, reachable
 from ._files import File, Folder, secret_file
+from ._keeper_config import FILE as KEEPER_FILE
 from ._layout import (
     CONFIG_MOUNT,
     DATA_MOUNT,
     GID,
+    KEEPER_CONFIG_MOUNT,
     PGBACKREST_CONFIG_MOUNT,
     PORT,
     REPO_MOUNT,
@@ -28,6 +31,9 @@ from ._layout import (
 from ._rules import refuse_options
 
 MONITOR = "pgkeep_monitor"
+
+# Options of pgBackRest that name a repository on another machine.
+_ELSEWHERE = re.compile(r"repo\d+-(host|s3-endpoint|azure-account|gcs-bucket|sftp-host)\Z")
 
 # Over TCP and not over the socket: nothing of ours counts as healthy that an application could not reach.
 # As a role that pg_hba.conf lets in, or every check would leave a FATAL line in the log.
@@ -79,6 +85,7 @@ def _folders(layout: Layout) -> tuple[Folder, ...]:
         Folder(server + "/conf.d"),
         Folder(server + "/tls"),
         Folder(layout.pgbackrest_config_dir),
+        Folder(layout.keeper_config_dir),
         Folder(layout.client_dir, 0o755, gid=0),
         Folder("/var/lib/pgkeep", 0o755, gid=0),
         Folder(layout.home, 0o755, gid=0),
@@ -122,6 +129,11 @@ def _files(layout: Layout, options: Mapping[str, Any]) -> tuple[File, ...]:
                 backup["retention_days"],
                 {**backup["options"], **backup["secret_options"]},
             ),
+        ),
+        File(layout.keeper_config_dir + "/" + KEEPER_FILE, render.keeper_json(options["keeper"])),
+        *(
+            secret_file("%s/%s" % (layout.keeper_config_dir, secret), content)
+            for secret, content in sorted(options["keeper_secrets"].items())
         ),
         File(client + "/ca.crt", tls["ca_certificate"], 0o644, gid=0),
         File(client + "/pg_service.conf", render.pg_service_conf(name, address, port, client, clients), 0o644, gid=0),
@@ -172,6 +184,12 @@ def _server(layout: Layout, options: Mapping[str, Any], image: str) -> Container
     )
 
 
+def _needs_network(options: Mapping[str, Any]) -> bool:
+    """The keeper gets a network only where it has somebody to talk to: a repository elsewhere, somebody to alert."""
+    tool = (*options["backup"]["options"], *options["backup"]["secret_options"])
+    return bool(options["keeper"].get("alerts")) or any(_ELSEWHERE.match(name) for name in tool)
+
+
 def _keeper(layout: Layout, options: Mapping[str, Any], image: str) -> ContainerSpec:
     return ContainerSpec(
         name=layout.keeper,
@@ -181,7 +199,8 @@ def _keeper(layout: Layout, options: Mapping[str, Any], image: str) -> Container
         command=("keeper",),
         environment=_environment(layout, options["major"]),
         # Read-only data: whatever goes wrong in the keeper, it cannot touch the database's files.
-        mounts=_mounts(layout, ":ro"),
+        mounts=(*_mounts(layout, ":ro"), "%s:%s:ro" % (layout.keeper_config_dir, KEEPER_CONFIG_MOUNT)),
+        network=options["network"] if _needs_network(options) else "none",
         memory_bytes=options["keeper_memory_bytes"],
         cpus=options["keeper_cpus"],
         pids_limit=100,

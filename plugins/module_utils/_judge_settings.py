@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from . import _docker as docker
+from ._container import create_argv
 from ._declared import Declared
 from ._errors import PgkeepError
-from ._layout import CONFIG_MOUNT, Layout, pgdata
+from ._keeper import COMMAND, answer
+from ._layout import CONFIG_MOUNT, KEEPER_CONFIG_MOUNT, Layout, pgdata
 from ._plan import Plan
 from ._run import Run
 from ._server import accepts_writes, message
@@ -28,6 +31,8 @@ def judge_settings(run: Run, declared: Declared, plan: Plan) -> None:
     The first server has nobody to ask: it is judged by its start.
     """
     layout = declared.layout
+    if any(change.file.path.startswith(layout.keeper_config_dir + "/") for change in plan.files):
+        _judge_keeper(run, declared)
     if not plan.files or not accepts_writes(layout):
         return
     # -C of any setting reads and checks the whole configuration and starts nothing.
@@ -47,6 +52,25 @@ def judge_settings(run: Run, declared: Declared, plan: Plan) -> None:
             "; ".join(errors),
             "correct them in the inventory and run again",
         )
+
+
+def _judge_keeper(run: Run, declared: Declared) -> None:
+    """The keeper's own program reads its new files, in a container that has nothing else. Raises what it says."""
+    keeper = declared.keeper
+    argv = [COMMAND, "check-config"]
+    spec = replace(
+        keeper,
+        name=keeper.name + "-check",
+        command=tuple(argv),
+        mounts=tuple(mount for mount in keeper.mounts if mount.split(":")[1] == KEEPER_CONFIG_MOUNT),
+        restart="no",
+        network="none",
+    )
+    docker.remove(run, spec.name)
+    try:
+        answer(docker.attempt(run, create_argv(spec, "run --rm"), timeout=60), argv[1:])
+    finally:
+        docker.remove(run, spec.name)
 
 
 def _tool_errors(run: Run, layout: Layout) -> list[str]:

@@ -24,6 +24,7 @@ REPO_MOUNT = "/var/lib/pgbackrest"
 SPOOL_MOUNT = "/var/spool/pgbackrest"
 CONFIG_MOUNT = "/etc/pgkeep"
 PGBACKREST_CONFIG_MOUNT = "/etc/pgbackrest"
+KEEPER_CONFIG_MOUNT = "/etc/pgkeep-keeper"
 SOCKET_MOUNT = "/var/run/postgresql"
 STATE_MOUNT = "/var/lib/pgkeep"
 
@@ -69,7 +70,7 @@ class Layout:
 
     @property
     def config_dir(self) -> str:
-        """Host folder of everything declared: server/ pgbackrest/ client/ secrets/."""
+        """Host folder of everything declared: server/ pgbackrest/ keeper/ client/."""
         return "/etc/pgkeep/" + self.name
 
     @property
@@ -79,6 +80,11 @@ class Layout:
     @property
     def pgbackrest_config_dir(self) -> str:
         return self.config_dir + "/pgbackrest"
+
+    @property
+    def keeper_config_dir(self) -> str:
+        """keeper.json and the secrets it names; for the keeper only."""
+        return self.config_dir + "/keeper"
 
     @property
     def client_dir(self) -> str:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Iterable, Mapping, Sequence
 
 from ._layout import CONFIG_MOUNT, PORT, REPO_MOUNT, SOCKET_MOUNT, SPOOL_MOUNT, pgdata
@@ -135,6 +136,11 @@ def _word(value: object) -> str:
     if isinstance(value, bool):
         return "y" if value else "n"
     return str(value)
+
+
+def keeper_json(topics: Mapping[str, object]) -> str:
+    """What the keeper shall do, a key for each topic; JSON, because nobody but the keeper reads it."""
+    return json.dumps(topics, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def pg_service_conf(instance: str, host: str, port: int, folder: str, clients: Iterable[Mapping[str, str]]) -> str:

@@ -51,6 +51,8 @@ _OWN_OPTIONS = re.compile(
     r"archive-push-queue-max|lock-path|log-level-.*|pg1-.*|repo1-(path|type|cipher-.*|retention-full.*)|spool-path"
 )
 
+_SECRET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*\Z")
+
 _PASSPHRASE = re.compile(r"^repo1-cipher-pass=(.*)$", re.MULTILINE)
 
 
@@ -75,6 +77,13 @@ def refuse_options(options: Mapping[str, Any]) -> None:
             "The options of pgBackRest for %s are refused" % name,
             "%s belong to the collection: the truth about backups depends on them" % ", ".join(tool),
             "remove them from postgres_server_pgbackrest_options",
+        )
+    strange = sorted(secret for secret in options["keeper_secrets"] if not _SECRET_NAME.match(secret))
+    if strange:
+        raise PgkeepError(
+            "The secrets of the keeper of %s are refused" % name,
+            "%s cannot be names of files" % ", ".join(strange),
+            "use lower-case letters, digits, dots, hyphens and underscores",
         )
     if not 1 <= options["port"] <= 65535:
         raise PgkeepError(

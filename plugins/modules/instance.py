@@ -18,6 +18,7 @@ description:
 extends_documentation_fragment:
   - pgkeep.postgres._attributes
   - pgkeep.postgres._instance
+  - pgkeep.postgres._keeper
 attributes:
   check_mode:
     support: full
@@ -34,9 +35,6 @@ options:
     default: present
   image:
     description: Image of the server, present on the host. Its id is pinned in the release.
-    type: str
-  keeper_image:
-    description: Image of the keeper, present on the host.
     type: str
   major:
     description: Major version of PostgreSQL; must be that of the image.
@@ -165,14 +163,6 @@ options:
     type: list
     elements: str
     default: []
-  keeper_memory:
-    description: Memory limit of the keeper.
-    type: str
-    default: 512MB
-  keeper_cpus:
-    description: Processors the keeper may use.
-    type: float
-    default: 1.0
   restart:
     description: Whether a setting that needs a restart may restart the server, or is only reported.
     type: str
@@ -370,6 +360,8 @@ SPEC = argument_spec(
     },
     on_empty={"type": "str", "choices": ["restore", "refuse"], "default": "restore"},
     initdb_args={"type": "list", "elements": "str", "default": []},
+    keeper={"type": "dict", "default": {}},
+    keeper_secrets={"type": "dict", "default": {}, "no_log": True},
     keeper_memory={"type": "str", "default": "512MB"},
     keeper_cpus={"type": "float", "default": 1.0},
     restart={"type": "str", "choices": ["allowed", "refuse"], "default": "allowed"},
@@ -381,10 +373,9 @@ def manage(run: Run, params: dict[str, Any], check_mode: bool) -> dict[str, Any]
         return remove(run, Layout(params["name"]), check_mode)
     sizes = {byte_name: parse_bytes(params[name], name) for name, byte_name in SIZES.items()}
     images = [image_id(run, params[name], check_mode) for name in ("image", "keeper_image")]
-    declared = declare({**params, **sizes}, *images)
     return ensure(
         run,
-        declared,
+        declare({**params, **sizes}, *images),
         restart_allowed=params["restart"] == "allowed",
         start_timeout_seconds=params["start_timeout_seconds"],
         check_mode=check_mode,

@@ -38,6 +38,8 @@ def options(**more: Any) -> dict[str, Any]:
         "backup": {"cipher_pass": "cipher-secret", "retention_days": 7, "options": {}, "secret_options": {}},
         "on_empty": "restore",
         "initdb_args": ["--locale=C.UTF-8"],
+        "keeper": {},
+        "keeper_secrets": {},
         "keeper_memory_bytes": 512 << 20,
         "keeper_cpus": 1.0,
         **more,

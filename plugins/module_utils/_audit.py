@@ -1,0 +1,159 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The audit trail: who did what to an instance, when, with which result. Private to the collection.
+
+One JSON object a line, appended and flushed to disk; a start record before the work, an end record after it, so that a
+start without an end is work that was killed. Each line carries the SHA-256 of the one before: a line that was changed
+or taken out breaks the chain. Lines cut off at the end are seen only by whoever kept the last hash elsewhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import socket
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import Any, Iterator, Mapping, Optional, TextIO
+
+from ._errors import PgkeepError
+from ._layout import GID, UID
+from ._times import rfc3339
+
+FILE = "audit.jsonl"
+
+_FIRST = "0" * 64
+
+
+@dataclass
+class Outcome:
+    """What the end record will say besides the result; the work fills it."""
+
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What verify() found. broken is the number of the first line whose chain or form is wrong, None when all is well.
+
+    unfinished: the start records without an end, oldest first. head: hash of the last line, to be kept elsewhere.
+    """
+
+    records: int
+    broken: Optional[int]
+    unfinished: tuple[Mapping[str, Any], ...]
+    head: str
+
+
+@contextlib.contextmanager
+def recorded(
+    state_dir: str, action: str, actor: str, parameters: Optional[Mapping[str, Any]] = None
+) -> Iterator[Outcome]:
+    """Record the block as action. parameters must hold no secret. An error of the block is its result and passes on."""
+    identity = uuid.uuid4().hex
+    began = time.monotonic()
+    common = {"id": identity, "action": action, "actor": actor}
+    append(state_dir, {**common, "phase": "start", "parameters": dict(parameters or {})})
+    outcome = Outcome()
+    result, error = "interrupted", None
+    try:
+        yield outcome
+        result = "ok"
+    except PgkeepError as failure:
+        result, error = "busy" if failure.busy else "failed", failure.to_result()
+        raise
+    except Exception as failure:
+        result, error = "failed", {"what": type(failure).__name__, "why": str(failure)}
+        raise
+    finally:
+        end = {**common, "phase": "end", "result": result, "duration_seconds": round(time.monotonic() - began, 3)}
+        append(state_dir, {**end, "details": outcome.details, "error": error})
+
+
+def append(state_dir: str, record: Mapping[str, Any]) -> None:
+    """Add one record; at, host and previous are filled in."""
+    path = os.path.join(state_dir, FILE)
+    with _opened(path) as handle:
+        line = {
+            "at": rfc3339(time.time()),
+            "host": socket.gethostname(),
+            **record,
+            "previous": _hash(_last_line(handle)),
+        }
+        handle.seek(0, os.SEEK_END)
+        handle.write(json.dumps(line, ensure_ascii=False, sort_keys=True) + "\n")
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[TextIO]:
+    """The file, locked against other writers. Root and the keeper both write it, so it belongs to the keeper's user."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    with os.fdopen(descriptor, "r+", encoding="utf-8") as handle:
+        if os.geteuid() == 0:
+            os.fchown(descriptor, UID, GID)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield handle
+
+
+def _last_line(handle: TextIO) -> str:
+    """The last complete line. What a crash left half written is ended, so that it breaks the chain visibly."""
+    size = handle.seek(0, os.SEEK_END)
+    if size == 0:
+        return ""
+    tail_bytes = 65536
+    handle.seek(max(size - tail_bytes, 0))
+    # A seek into the middle of a character gives a replacement at the start, far from the last line.
+    text = handle.buffer.read().decode(errors="replace") if hasattr(handle, "buffer") else handle.read()
+    if not text.endswith("\n"):
+        handle.seek(0, os.SEEK_END)
+        handle.write("\n")
+        text += "\n"
+    return text.splitlines()[-1]
+
+
+def _hash(line: str) -> str:
+    return hashlib.sha256(line.encode()).hexdigest() if line else _FIRST
+
+
+def records(state_dir: str) -> list[dict[str, Any]]:
+    """All records that can be read, oldest first."""
+    found = []
+    for line in _lines(state_dir):
+        with contextlib.suppress(ValueError):
+            found.append(dict(json.loads(line)))
+    return found
+
+
+def verify(state_dir: str) -> Verdict:
+    """Follow the chain from the first line to the last."""
+    previous, broken, open_ = "", None, {}
+    lines = _lines(state_dir)
+    for number, line in enumerate(lines, 1):
+        try:
+            record = json.loads(line)
+            intact = record["previous"] == _hash(previous)
+        except (ValueError, KeyError, TypeError):
+            record, intact = {}, False
+        if not intact and broken is None:
+            broken = number
+        if record.get("phase") == "start":
+            open_[record.get("id")] = record
+        elif record.get("phase") == "end":
+            open_.pop(record.get("id"), None)
+        previous = line
+    return Verdict(len(lines), broken, tuple(open_.values()), _hash(previous))
+
+
+def _lines(state_dir: str) -> list[str]:
+    try:
+        with open(os.path.join(state_dir, FILE), encoding="utf-8", errors="replace") as handle:
+            return handle.read().splitlines()
+    except FileNotFoundError:
+        return []

@@ -1,0 +1,98 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The keeper's commands about backups. Private to the collection."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import Any
+
+from . import _backup as backup
+from . import _backup_canary as canary
+from . import _backup_expire as expiry
+from . import _backup_info as backup_info
+from . import _backup_repository as repository
+from . import _evidence_files as evidence
+from . import _sql
+from ._backup_repository import REPOSITORY, Keeper
+from ._command import Add
+from ._counts_read import read as read_tables
+from ._errors import PgkeepError
+from ._evidence import judge
+
+_ANNOTATION = re.compile(r"([a-z0-9][a-z0-9-]*)=([^\x00-\x1f]*)\Z")
+
+
+def add_commands(add: Add) -> None:
+    take = add("backup", _backup, "Take a backup and believe it only by its evidence.", audited=True)
+    take.add_argument("--type", choices=("full", "diff", "incr"), default="incr", help="default: %(default)s")
+    take.add_argument("--max-age", type=float, metavar="SECONDS", help="take none while a clean one is younger")
+    take.add_argument("--check", action="store_true", help="only say what would be done")
+    add("info", _info, "Tell everything that is known about the backups.")
+    add("canary", _canary, "Write a row and wait until its WAL is in the repository.").add_argument(
+        "--timeout", type=float, default=60, metavar="SECONDS", help="default: %(default)s"
+    )
+    add("counters", _counters, "Read the write counters of every user table.").add_argument(
+        "--rows", action="store_true", help="count the rows too"
+    )
+    expire = add("expire", _expire, "Remove old backups, never the last two clean full ones.", audited=True)
+    expire.add_argument("--check", action="store_true", help="only say what would go")
+    annotate = add("annotate", _annotate, "Write a note to a backup in the repository.")
+    annotate.add_argument("--set", required=True, metavar="LABEL")
+    annotate.add_argument("annotation", metavar="KEY=VALUE")
+
+
+def _backup(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
+    return backup.take(keeper, options.type, max_age_seconds=options.max_age, check=options.check)
+
+
+def _info(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
+    return {"backup_info": backup_info.info(keeper)}
+
+
+def _canary(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
+    return {"canary": canary.release(keeper, options.timeout)}
+
+
+def _counters(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
+    try:
+        reading = read_tables(keeper.sockets, count=options.rows)
+    except _sql.driver().Error as error:
+        raise PgkeepError(
+            "The tables of %s cannot be read" % keeper.instance,
+            " ".join(str(error).split()),
+            "start the server, then repeat",
+        ) from error
+    return {
+        "counters": [table.to_dict() for table in reading.tables],
+        "skipped": dict(reading.skipped),
+        "damaged": list(reading.damaged),
+    }
+
+
+def _expire(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
+    with backup.locked(keeper, "expiry of %s" % keeper.instance):
+        snapshot = repository.snapshot(keeper)
+        problem = repository.problem(keeper, snapshot.info)
+        if problem is not None:
+            raise problem
+        backups = judge(keeper.instance, snapshot, evidence.notes(keeper))
+        result = expiry.expire(keeper, backups, check=options.check)
+        if not options.check:
+            kept = [each.label for each in backups if each.label not in result["removed"]]
+            evidence.keep_only(keeper, kept)
+        return {"expire": result, "changed": bool(result["removed"])}
+
+
+def _annotate(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
+    match = _ANNOTATION.match(options.annotation)
+    if match is None:
+        raise PgkeepError(
+            "The annotation %r cannot be written" % options.annotation, "it is not key=value", "correct it"
+        )
+    words = [REPOSITORY, "--set=" + options.set, "--annotation=" + options.annotation, "annotate"]
+    with backup.locked(keeper, "annotation of %s" % keeper.instance):
+        repository.checked(keeper, "The backup %s was not annotated" % options.set, words)
+    return {"annotation": {"label": options.set, "key": match.group(1), "value": match.group(2)}, "changed": True}

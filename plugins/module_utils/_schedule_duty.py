@@ -1,0 +1,101 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The schedule as a duty of the keeper: what is due runs, what was missed is caught up. Private to the collection.
+
+schedule.json in the state folder remembers for each job up to which moment it was seen to. A job moves on when it has
+ended, well or not; one that was busy or was killed with the keeper is still due.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from datetime import datetime, timezone
+from typing import Any, Callable, Mapping
+
+from . import _job as jobs
+from . import _schedule as schedule
+from ._backup_repository import Keeper
+from ._files import File, read, write
+from ._keeper_config import topic
+
+TOPIC = "schedule"
+# Who holds the repository now is asked again after this long.
+BUSY_SECONDS = 60.0
+
+
+def check(keeper: Keeper) -> None:
+    schedule.parse(keeper.instance, topic(keeper, TOPIC))
+
+
+def tick(keeper: Keeper, clock: Callable[[], float] = time.time) -> None:
+    """Run what is due, one after the other."""
+    wanted = schedule.parse(keeper.instance, topic(keeper, TOPIC))
+    if wanted.runner != "keeper":
+        return
+    seen = _load(keeper)
+    now = clock()
+    due = {}
+    for job in wanted.jobs:
+        entry = seen.setdefault(job.name, {"cron": job.cron, "since": now})
+        # A new expression counts from now; so does a moment that lies ahead, for the clock was set back.
+        if entry["cron"] != job.cron or entry["since"] > now:
+            entry.update(cron=job.cron, since=now)
+        if now < entry.get("again_at", 0) <= now + BUSY_SECONDS:
+            continue
+        moment = schedule.last_before(job, _utc(entry["since"]), _utc(now))
+        if moment is not None:
+            due[job.name] = moment
+    _save(keeper, seen)
+    for name in schedule.to_run(due):
+        result = jobs.run_job(keeper, name, "schedule")["result"]
+        if result == jobs.BUSY:
+            seen[name]["again_at"] = clock() + BUSY_SECONDS
+        else:
+            for served in schedule.BACKUPS if name in schedule.BACKUPS else (name,):
+                if served in due:
+                    seen[served] = {**seen[served], "since": due[served].timestamp(), "again_at": 0}
+        _save(keeper, seen)
+
+
+def upcoming(keeper: Keeper, now: float) -> dict[str, Any]:
+    """The schedule for people: runner, and for each job cron, next_at and the record of its last run."""
+    wanted = schedule.parse(keeper.instance, topic(keeper, TOPIC))
+    return {
+        "runner": wanted.runner,
+        "jobs": [
+            {
+                "name": job.name,
+                "cron": job.cron,
+                "next_at": None
+                if wanted.runner == "none"
+                else schedule.next_after(job, _utc(now)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "last": jobs.last(keeper, job.name),
+            }
+            for job in wanted.jobs
+        ],
+    }
+
+
+def _utc(epoch: float) -> datetime:
+    return datetime.fromtimestamp(epoch, timezone.utc)
+
+
+def _path(keeper: Keeper) -> str:
+    return keeper.state + "/schedule.json"
+
+
+def _load(keeper: Keeper) -> dict[str, dict[str, Any]]:
+    """Whatever cannot be read is as if it were not there: every job then counts from now."""
+    try:
+        return {name: dict(entry) for name, entry in json.loads(read(_path(keeper)) or "{}").items()}
+    except (ValueError, AttributeError, TypeError):
+        return {}
+
+
+def _save(keeper: Keeper, seen: Mapping[str, Mapping[str, Any]]) -> None:
+    content = json.dumps(seen, sort_keys=True) + "\n"
+    if read(_path(keeper)) != content:
+        write(File(_path(keeper), content, 0o640, os.getuid(), os.getgid()))
