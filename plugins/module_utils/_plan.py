@@ -15,6 +15,7 @@ from ._container import ContainerSpec, differences
 from ._declared import Declared
 from ._files import File, FileChange, Folder, changes, folder_changes, read
 from ._layout import Layout
+from ._release import read_current
 from ._rules import refuse_impossible, refuse_stranger
 from ._run import Run
 from ._server import accepts_writes
@@ -42,6 +43,7 @@ class Plan:
 
     folders: tuple[Folder, ...]
     files: tuple[FileChange, ...]
+    removals: tuple[str, ...]
     volumes: tuple[str, ...]
     network: Optional[str]
     server: Optional[ContainerChange]
@@ -62,6 +64,7 @@ class Plan:
         """The plan for people and for the result: action, target, reason, interruption_seconds."""
         steps = [_step("create", "folder " + folder.path, "absent or with other rights") for folder in self.folders]
         steps += [_step("write", "file " + change.file.path, change.reason) for change in self.files]
+        steps += [_step("remove", "file " + path, "no longer declared") for path in self.removals]
         steps += [_step("create", "volume " + name, "absent") for name in self.volumes]
         if self.network:
             steps.append(_step("create", "network " + self.network, "absent"))
@@ -116,6 +119,7 @@ def make_plan(run: Run, declared: Declared, restart_allowed: bool = True) -> Pla
     return Plan(
         folders=tuple(folder_changes(declared.folders)),
         files=files,
+        removals=_removals(declared),
         volumes=tuple(name for name in declared.volumes if docker.volume(run, name) is None),
         network=declared.server.network if docker.network(run, declared.server.network) is None else None,
         server=server,
@@ -124,6 +128,14 @@ def make_plan(run: Run, declared: Declared, restart_allowed: bool = True) -> Pla
         restart_settings=_needing_restart(layout, names) if serving and restart_allowed else (),
         reload=serving and _reload_due(declared, files),
     )
+
+
+def _removals(declared: Declared) -> tuple[str, ...]:
+    """Files that the last release wrote, that are still there and that nobody declares any more."""
+    release = read_current(declared.layout)
+    wanted = {file.path for file in declared.files}
+    before = release["files"] if release else {}
+    return tuple(path for path in sorted(before) if path not in wanted and os.path.exists(path))
 
 
 def _container_change(spec: ContainerSpec, existing: Optional[Mapping[str, Any]]) -> Optional[ContainerChange]:
