@@ -143,9 +143,12 @@ def _put(run: Run, change: ContainerChange, done: Done) -> None:
     if change.action == "replace":
         docker.stop(run, name)
         docker.rename(run, name, name + _OLD)
-    if change.action != "start":
+    if change.action in ("create", "replace"):
         create(run, change.spec)
-    docker.start(run, name)
+    if change.action == "restart":
+        docker.docker(run, ["restart", name], what="The container %s could not be restarted" % name)
+    else:
+        docker.start(run, name)
 
 
 def create(run: Run, spec: ContainerSpec) -> None:
@@ -193,7 +196,7 @@ def _withdraw(run: Run, change: ContainerChange, state: list[str]) -> None:
         # It goes, so that the next run starts clean; volumes stay, whatever is in them.
         docker.remove(run, name)
         state.append("the new container %s was removed, volumes were kept" % name)
-    elif docker.inspect(run, name + _OLD) is not None:
+    elif change.action == "replace" and docker.inspect(run, name + _OLD) is not None:
         docker.remove(run, name)
         docker.rename(run, name + _OLD, name)
 
