@@ -155,8 +155,8 @@ options:
         default: {}
   on_empty:
     description:
-      - What a start does that finds an empty data directory although repository or history know of one. V(require) restores
-        too, and does not even initialise a new one.
+      - What a start does that finds an empty data directory although repository or history know of one. V(require)
+        restores too, and does not even initialise a new one.
     type: str
     choices: [restore, refuse, require]
     default: restore
