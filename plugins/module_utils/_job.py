@@ -38,13 +38,21 @@ def run_job(keeper: Keeper, name: str, actor: str) -> dict[str, Any]:
     """Run the job and return its record: name, result, started_at, ended_at, duration_seconds, error.
 
     A failure raises no error: it is in the record, and queued as an alert. busy is no failure, somebody else works.
+    failing_since in the record lasts until the job succeeds, which is told too.
     """
     if name not in COMMANDS:
         raise PgkeepError(
             "There is no job %s" % name, "known are %s" % ", ".join(JOBS), "choose one of these, or run a command"
         )
     began = time.time()
-    record: dict[str, Any] = {"name": name, "actor": actor, "started_at": rfc3339(began), "result": RUNNING}
+    failing_since = (last(keeper, name) or {}).get("failing_since")
+    record: dict[str, Any] = {
+        "name": name,
+        "actor": actor,
+        "started_at": rfc3339(began),
+        "result": RUNNING,
+        "failing_since": failing_since,
+    }
     save(keeper, {**record, "pid": os.getpid()})
     argv = COMMANDS[name]
     try:
@@ -59,14 +67,34 @@ def run_job(keeper: Keeper, name: str, actor: str) -> dict[str, Any]:
         duration_seconds=round(ended - began, 3),
         error=error.to_result() if error else None,
     )
+    if result == OK:
+        record["failing_since"] = None
+    elif result == FAILED:
+        record["failing_since"] = failing_since or rfc3339(began)
     save(keeper, record)
     if error is not None and result == FAILED:
         _tell(keeper, name, error.what, error.why, error.next_step, ended)
+    elif result == OK and failing_since:
+        _tell_resolved(keeper, name, failing_since, ended)
     return record
 
 
 def _tell(keeper: Keeper, name: str, what: str, why: str, next_step: str, now: float) -> None:
     told = alert.Alert(keeper.instance, alert.CRITICAL, name, what, why, next_step, rfc3339(now))
+    alert.put(keeper.state, told, now)
+
+
+def _tell_resolved(keeper: Keeper, name: str, failing_since: str, now: float) -> None:
+    told = alert.Alert(
+        keeper.instance,
+        alert.INFO,
+        name,
+        "The job %s of %s works again" % (name, keeper.instance),
+        "it failed since %s and has now ended well" % failing_since,
+        "nothing",
+        rfc3339(now),
+        status=alert.RESOLVED,
+    )
     alert.put(keeper.state, told, now)
 
 
@@ -95,7 +123,9 @@ def note_interrupted(keeper: Keeper, now: float) -> list[str]:
         record = last(keeper, name)
         if record and record.get("result") == RUNNING:
             names.append(name)
-            save(keeper, {**record, "result": INTERRUPTED, "ended_at": rfc3339(now), "pid": None})
+            since = record.get("failing_since") or record["started_at"]
+            ended = {"result": INTERRUPTED, "ended_at": rfc3339(now), "pid": None, "failing_since": since}
+            save(keeper, {**record, **ended})
             _tell(
                 keeper,
                 name,
