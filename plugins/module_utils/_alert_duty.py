@@ -50,7 +50,7 @@ def tick(keeper: Keeper, clock: Callable[[], float] = time.time, deliver: Send =
             for known in memory.receivers.values():
                 known["next_at"] = 0.0
     queue.save(keeper.state, memory)
-    known_secrets = secrets(keeper.config, PGBACKREST_CONFIG_MOUNT + "/pgbackrest.conf")
+    known_secrets = secrets(keeper.config, PGBACKREST_CONFIG_MOUNT + "/pgbackrest.conf") if waiting else ()
     while True:
         waiting = _archive(keeper, memory, receivers, waiting)
         work = _work(waiting, memory, receivers, clock())

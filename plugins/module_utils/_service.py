@@ -31,8 +31,8 @@ DUTIES = (
     Duty("schedule", 5.0, _schedule_duty.tick, _schedule_duty.check),
     Duty("alerts", 2.0, _alert_duty.tick, _alert_duty.check),
     # How often these two really act is a matter of the inventory; this is how exact that is.
-    Duty("watch", 5.0, _watch_duty.tick, _watch_duty.check),
-    Duty("deadman", 5.0, _deadman.tick, _deadman.check),
+    Duty("watch", 2.0, _watch_duty.tick, _watch_duty.check),
+    Duty("deadman", 2.0, _deadman.tick, _deadman.check),
 )
 
 # The same trouble again is said again only after this long.
