@@ -16,7 +16,7 @@ from typing import Any, Mapping, Optional, Sequence
 
 from . import _alert as alerts
 from ._files import File, read, write
-from ._times import rfc3339
+from ._times import epoch_of, rfc3339
 
 MAXIMUM = 500
 SENT_MAXIMUM = 200
@@ -213,8 +213,7 @@ def stuck(state_dir: str, now: float, seconds: float) -> bool:
     memory = load(state_dir)
     if any(now - known["failing_since"] > seconds for known in memory.receivers.values() if known.get("failing_since")):
         return True
-    waiting = entries(state_dir)
-    return any(now - os.stat(entry.path).st_mtime > seconds for entry in waiting[:1] if os.path.exists(entry.path))
+    return any(now - (epoch_of(entry.alert.get("at")) or now) > seconds for entry in entries(state_dir)[:1])
 
 
 def give_up(state_dir: str, identity: str) -> None:

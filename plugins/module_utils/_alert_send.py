@@ -8,7 +8,9 @@ requests and the certificates of the system are in the keeper only, so it is imp
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import smtplib
 import socket
 import ssl
@@ -27,6 +29,9 @@ TOTAL_SECONDS = 10.0
 # The receiver understood and will never take this one; another one it may take.
 _HOPELESS_HTTP = (400, 413, 415, 422)
 _HOPELESS_SMTP = (552, 554)
+
+# What urllib3 writes before the words of the system: which of its objects failed.
+_CONNECTION = re.compile(r"^<?[\w.]*Connection(?: object at \w+>|\(.*?\)): (?:Failed to establish a new connection: )?")
 
 
 class Undelivered(Exception):
@@ -123,32 +128,27 @@ def request(
     """One request over HTTP; anything but 2xx raises Undelivered. No redirect is followed: it would carry the token."""
     import requests
 
-    session = requests.Session()
-    # Nothing of the environment: no proxy, no .netrc, no other certificates.
-    session.trust_env = False
-    try:
-        answer = session.request(
-            method,
-            url,
-            data=None if data is None else json.dumps(data, ensure_ascii=False).encode(),
-            headers={
-                "User-Agent": "pgkeep",
-                **({} if data is None else {"Content-Type": "application/json"}),
-                **(headers or {}),
-            },
-            timeout=(CONNECT_SECONDS, TOTAL_SECONDS),
-            verify=ca or True,
-            allow_redirects=False,
-            # What it says beyond the status is not read, so it cannot be endless.
-            stream=True,
-        )
-    except (requests.RequestException, OSError) as error:
-        raise Undelivered(_words(error)) from error
-    finally:
-        session.close()
-    code = answer.status_code
+    kinds = {} if data is None else {"Content-Type": "application/json"}
+    with requests.Session() as session:
+        # Nothing of the environment: no proxy, no .netrc, no other certificates.
+        session.trust_env = False
+        try:
+            with session.request(
+                method,
+                url,
+                data=None if data is None else json.dumps(data, ensure_ascii=False).encode(),
+                headers={"User-Agent": "pgkeep", **kinds, **(headers or {})},
+                timeout=(CONNECT_SECONDS, TOTAL_SECONDS),
+                verify=ca or True,
+                allow_redirects=False,
+                # What it says beyond the status is not read, so it cannot be endless.
+                stream=True,
+            ) as answer:
+                code, reason = answer.status_code, answer.reason or ""
+        except (requests.RequestException, OSError) as error:
+            raise Undelivered(_words(error)) from error
     if not 200 <= code < 300:
-        raise Undelivered("HTTP %d %s" % (code, answer.reason or ""), hopeless=code in _HOPELESS_HTTP)
+        raise Undelivered(("HTTP %d %s" % (code, reason)).strip(), hopeless=code in _HOPELESS_HTTP)
     return "HTTP %d" % code
 
 
@@ -165,9 +165,7 @@ def _words(error: BaseException) -> str:
         if inner is None:
             break
         innermost = inner
-    text = " ".join(str(innermost).split())
-    # urllib3 writes the connection's address in memory before the words.
-    return text.rpartition("object at 0x")[2].partition(": ")[2] or text if "object at 0x" in text else text
+    return _CONNECTION.sub("", " ".join(str(innermost).split()))
 
 
 def _email(receiver: Email, content: Mapping[str, Any]) -> str:
@@ -182,12 +180,18 @@ def _email(receiver: Email, content: Mapping[str, Any]) -> str:
     message.set_content(body(content))
     try:
         context = ssl.create_default_context(cafile=receiver.ca)
-        with _connected(receiver, context) as server:
+        server = _connected(receiver, context)
+        try:
             if receiver.tls == "starttls":
                 server.starttls(context=context)
             if receiver.username and receiver.password:
                 server.login(receiver.username, receiver.password)
             turned_away = server.send_message(message)
+            # It is accepted now: how the server takes the farewell does not matter any more.
+            with contextlib.suppress(smtplib.SMTPException, OSError):
+                server.quit()
+        finally:
+            server.close()
     except smtplib.SMTPRecipientsRefused as error:
         raise Undelivered("every recipient was refused: %s" % _said(*next(iter(error.recipients.values())))) from error
     except smtplib.SMTPResponseException as error:
