@@ -10,7 +10,8 @@ flickers is not told again and again.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
+from functools import lru_cache
 from typing import Any, Mapping, Optional
 
 from . import _schedule as schedule
@@ -22,6 +23,7 @@ from ._times import hours, rfc3339
 DISK_MARGIN_PERCENT = 3.0
 # So many moments are looked at to find the longest distance between two: a week of jobs that run every hour.
 _MOMENTS = 168
+_DAY_SECONDS = 86400
 
 
 @dataclass(frozen=True)
@@ -165,17 +167,24 @@ def _drills(instance: str, facts: Facts, limits: Thresholds) -> list[Trouble]:
 
 def allowed_age(wanted: schedule.Schedule, names: tuple[str, ...], now: float, factor: float) -> Optional[float]:
     """factor times the longest distance between two runs of any of the jobs; None where nobody runs them."""
-    jobs = [job for job in wanted.jobs if job.name in names]
+    jobs = tuple(job for job in wanted.jobs if job.name in names)
     if wanted.runner == "none" or not jobs:
         return None
-    # The last day is looked at too, or the distance would change with the hour.
-    moment = datetime.fromtimestamp(now, timezone.utc) - timedelta(days=1)
+    return _longest(jobs, int(now // _DAY_SECONDS)) * factor
+
+
+@lru_cache(maxsize=8)
+def _longest(jobs: tuple[schedule.Job, ...], day: int) -> float:
+    """The longest distance in seconds between two of the next runs; day counts from the epoch.
+
+    It begins the day before, or it would change with the hour, and is worked out once a day: the calendar is slow.
+    """
+    moment = datetime.fromtimestamp((day - 1) * _DAY_SECONDS, timezone.utc)
     moments = []
     for _number in range(_MOMENTS):
         moment = min(schedule.next_after(job, moment) for job in jobs)
         moments.append(moment)
-    longest = max(later - earlier for earlier, later in zip(moments, moments[1:]))
-    return longest.total_seconds() * factor
+    return max(later - earlier for earlier, later in zip(moments, moments[1:])).total_seconds()
 
 
 def _overdue(instance: str, facts: Facts, limits: Thresholds) -> list[Trouble]:

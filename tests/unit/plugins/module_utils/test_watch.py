@@ -232,7 +232,7 @@ def test_pings_only_while_all_is_well(world, monkeypatch):
     world.look(1)
     assert len(world.pings) == 2
     judged(world, monkeypatch, clean_at=MONDAY - 40 * HOUR)
-    for _look in range(30):
+    for _look in range(20):
         world.look()
     assert len(world.pings) == 2
     assert deadman.summary(world.keeper)["silent"] == "the watch found: backup-age"
