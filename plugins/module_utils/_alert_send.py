@@ -69,7 +69,7 @@ def body(content: Mapping[str, Any]) -> str:
         "Next: %s" % content["next_step"],
         "",
         "Instance: %s on %s" % (content["instance"], content["host"]),
-        "Since:    %s" % content["at"],
+        "Time:     %s" % content["at"],
         "Runbook:  %s (on that host)" % content["runbook"],
     ]
     if content["repeated"]:

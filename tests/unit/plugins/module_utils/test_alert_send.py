@@ -63,7 +63,7 @@ def test_the_body_tells_what_to_do_first():
         "Next: free some",
         "",
         "Instance: orders on db1",
-        "Since:    2026-11-24T02:00:05Z",
+        "Time:     2026-11-24T02:00:05Z",
         "Runbook:  /etc/pgkeep/orders/RUNBOOK.md (on that host)",
         "Repeated: 2 times more, not told one by one",
         "",
