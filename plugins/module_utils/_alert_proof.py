@@ -9,10 +9,9 @@ try_out() runs in the keeper, prove() on the host for the module alert_test.
 from __future__ import annotations
 
 import time
-import urllib.error
-import urllib.request
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any, Callable, Mapping, Optional
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from . import _alert as alerts
 from . import _alert_queue as queue
@@ -28,6 +27,8 @@ from ._times import rfc3339
 _POLL_SECONDS = 0.2
 # So much longer than the keeper waits, for its start and its answer.
 _PATIENCE_SECONDS = 30
+_PAGE_SECONDS = 5
+_PAGE_BYTES = 1_000_000
 
 # (url) -> text of the page, None when there is none.
 Fetch = Callable[[str], Optional[str]]
@@ -110,11 +111,24 @@ def _did_not_arrive(
 
 
 def fetch(url: str) -> Optional[str]:
+    """The page, None while there is none. Raises PgkeepError for what is no URL."""
+    split = urlsplit(url)
+    if split.scheme not in ("http", "https") or not split.hostname:
+        raise PgkeepError(
+            "The receiver cannot be asked what arrived",
+            "%s is no URL that begins with https:// or http://" % url,
+            "correct receiver_check",
+        )
+    kind = HTTPSConnection if split.scheme == "https" else HTTPConnection
+    connection = kind(split.hostname, split.port, timeout=_PAGE_SECONDS)
     try:
-        with urllib.request.urlopen(url, timeout=5) as page:
-            return str(page.read(1_000_000).decode(errors="replace"))
-    except (OSError, urllib.error.URLError, ValueError):
+        connection.request("GET", (split.path or "/") + ("?" + split.query if split.query else ""))
+        answer = connection.getresponse()
+        return answer.read(_PAGE_BYTES).decode(errors="replace") if answer.status == 200 else None
+    except (OSError, HTTPException):
         return None
+    finally:
+        connection.close()
 
 
 def prove(

@@ -101,7 +101,10 @@ class Lab:
         }
         (self.folder / "hosts.yml").write_text(yaml.safe_dump({"postgres": {"hosts": {NAME: host}}}))
         (self.folder / "play.yml").write_text(PLAY)
-        argv = ["ansible-playbook", "-i", str(self.folder / "hosts.yml"), str(self.folder / "play.yml"), "--diff"]
+        return self.play(str(self.folder / "play.yml"), "--diff")
+
+    def play(self, *words: str) -> subprocess.CompletedProcess[str]:
+        argv = ["ansible-playbook", "-i", str(self.folder / "hosts.yml"), *words]
         return subprocess.run(
             argv, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
         )
@@ -203,13 +206,11 @@ def test_the_keeper_is_on_the_network_and_its_secrets_in_files_of_its_own(lab: L
 
 
 def test_a_test_alert_is_proven_to_arrive(lab: Lab) -> None:
-    play = [
-        "ansible-playbook", "-i", str(lab.folder / "hosts.yml"), "playbooks/test_alerts.yml",
-        "-e", "receiver_check=" + lab.chat.url("/seen?id={id}"),
-    ]  # fmt: skip
-    done = subprocess.run(
-        play, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
+    done = lab.play("playbooks/test_alerts.yml", "--check")
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("delivered: false") == 3
+    assert lab.chat.received == []
+    done = lab.play("playbooks/test_alerts.yml", "-e", "receiver_check=" + lab.chat.url("/seen?id={id}"))
     assert done.returncode == 0, done.stdout
     assert done.stdout.count("answer: HTTP 200") == 2
     assert done.stdout.count("answer: 250 accepted") == 1
@@ -316,10 +317,11 @@ def test_a_receiver_that_is_away_gets_it_later_and_the_others_once(lab: Lab) -> 
 def test_a_wrong_token_is_said_and_disturbs_nobody_else(lab: Lab) -> None:
     lab.ops.token = "another"
     try:
-        error = pgkeep("alert-test", "--timeout", "3")["error"]
-        assert error["what"] == "The test alert of %s did not arrive everywhere" % NAME
-        assert "ops: HTTP 401" in error["why"]
-        assert "chat took it (HTTP 200); email took it (250 accepted)" in error["why"]
+        done = lab.play("playbooks/test_alerts.yml", "-e", "timeout=3")
+        assert done.returncode == 2
+        words = " ".join(done.stdout.split())
+        assert "The test alert of %s did not arrive everywhere. Why: ops: HTTP 401 Unauthorized; " % NAME in words
+        assert "chat took it (HTTP 200); email took it (250 accepted). Next: correct" in words
         assert receiver("ops")["error"].startswith("HTTP 401")
     finally:
         lab.ops.token = TOKEN

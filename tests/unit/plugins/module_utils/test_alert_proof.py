@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
@@ -145,3 +147,30 @@ def test_the_duty_judges_its_topic(world):
     world.wants({"webhooks": []})
     with pytest.raises(PgkeepError, match="it names no receiver"):
         duty.check(world.keeper)
+
+
+def test_a_page_is_read_and_what_is_none_is_said():
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200 if self.path == "/seen?q=8f0c" else 404)
+            self.send_header("Content-Length", "4")
+            self.end_headers()
+            self.wfile.write(b"8f0c")
+
+        def log_message(self, *words):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    url = "http://127.0.0.1:%d" % server.server_address[1]
+    try:
+        assert proof.fetch(url + "/seen?q=8f0c") == "8f0c"
+        assert proof.fetch(url) is None
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    assert proof.fetch(url) is None
+    with pytest.raises(PgkeepError, match="lists.example.org is no URL that begins with"):
+        proof.fetch("lists.example.org")
