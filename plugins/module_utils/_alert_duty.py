@@ -8,6 +8,7 @@ A receiver that fails delays nobody but itself: its next attempt waits 1, 2, 4 â
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -19,12 +20,16 @@ from ._alert_config import Config, Receiver, load
 from ._alert_queue import Entry, Memory
 from ._alert_send import Undelivered, payload, send
 from ._backup_repository import Keeper
+from ._errors import PgkeepError
 from ._layout import PGBACKREST_CONFIG_MOUNT
 from ._redact import redact, secrets
 
 LONGEST_WAIT_SECONDS = 300.0
 # A receiver that says of one alert that it will never take it, is believed after this many times.
 HOPELESS_TRIES = 3
+
+# What could not be written down, by state folder: a disk may be full, and what was forgotten would be sent every tick.
+_unsaved: dict[str, Memory] = {}
 
 Send = Callable[[Receiver, Mapping[str, Any]], str]
 
@@ -34,10 +39,13 @@ def check(keeper: Keeper) -> None:
 
 
 def tick(keeper: Keeper, clock: Callable[[], float] = time.time, deliver: Send = send) -> None:
-    """Look through the queue once and deliver all that can be delivered now."""
+    """Look through the queue once and deliver all that can be delivered now.
+
+    Raises PgkeepError, after its work, when that cannot be written down.
+    """
     config = load(keeper)
     receivers = config.receivers if config else ()
-    memory = queue.load(keeper.state)
+    memory = _unsaved.get(keeper.state) or queue.load(keeper.state)
     now = clock()
     waiting = queue.entries(keeper.state, memory)
     if config is not None:
@@ -49,7 +57,6 @@ def tick(keeper: Keeper, clock: Callable[[], float] = time.time, deliver: Send =
             memory.progress[entry.id] = {}
             for known in memory.receivers.values():
                 known["next_at"] = 0.0
-    queue.save(keeper.state, memory)
     known_secrets = secrets(keeper.config, PGBACKREST_CONFIG_MOUNT + "/pgbackrest.conf") if waiting else ()
     while True:
         waiting = _archive(keeper, memory, receivers, waiting)
@@ -57,8 +64,21 @@ def tick(keeper: Keeper, clock: Callable[[], float] = time.time, deliver: Send =
         if not work or config is None:
             break
         _round(config, memory, work, known_secrets, clock, deliver)
+        _save(keeper, memory)
+    error = _save(keeper, memory)
+    if error is not None:
+        raise error
+
+
+def _save(keeper: Keeper, memory: Memory) -> Optional[Exception]:
+    """Write memory down, or keep it here; returns why it could not be written."""
+    try:
         queue.save(keeper.state, memory)
-    queue.save(keeper.state, memory)
+    except (PgkeepError, OSError) as error:
+        _unsaved[keeper.state] = memory
+        return error
+    _unsaved.pop(keeper.state, None)
+    return None
 
 
 def _thin_out(waiting: list[Entry], memory: Memory, now: float, repeat_seconds: float) -> None:
@@ -69,6 +89,8 @@ def _thin_out(waiting: list[Entry], memory: Memory, now: float, repeat_seconds: 
         queue.remove(entry)
         waiting.remove(entry)
         memory.count("dropped")
+        # The next one like it is no repeat of something that was told.
+        memory.repeats = {key: told for key, told in memory.repeats.items() if told["id"] != entry.id}
 
 
 def _forget(memory: Memory, waiting: Sequence[Entry], receivers: Sequence[Receiver]) -> None:
@@ -87,7 +109,9 @@ def _archive(keeper: Keeper, memory: Memory, receivers: Sequence[Receiver], wait
     rest = []
     for entry in waiting:
         if names <= _finished(memory, entry):
-            queue.archive(keeper.state, entry, memory)
+            # Where it cannot be moved it stays, and everybody still has it.
+            with contextlib.suppress(PgkeepError, OSError):
+                queue.archive(keeper.state, entry, memory)
         elif os.path.exists(entry.path):
             rest.append(entry)
     return rest

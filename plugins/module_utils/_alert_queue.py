@@ -115,10 +115,11 @@ def remove(entry: Entry) -> None:
 def archive(state_dir: str, entry: Entry, memory: Memory) -> None:
     """Move a finished alert to the sent ones, with who took it when, and keep those bounded."""
     folder = sent_dir(state_dir)
-    delivered = memory.progress.pop(entry.id, {})
+    delivered = memory.progress.get(entry.id, {})
     content = json.dumps({**entry.alert, "delivered": delivered}, ensure_ascii=False) + "\n"
     _write(os.path.join(folder, os.path.basename(entry.path)), content)
     remove(entry)
+    memory.progress.pop(entry.id, None)
     memory.count("sent")
     for name in sorted(os.listdir(folder))[:-SENT_MAXIMUM]:
         os.unlink(os.path.join(folder, name))

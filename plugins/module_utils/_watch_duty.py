@@ -106,7 +106,7 @@ def _facts(keeper: Keeper, config: Config, memory: dict[str, Any], now: float) -
         archiver_error=archiver_error,
         disks={
             name: used
-            for name, path in (("repository", keeper.repository), ("data", keeper.data))
+            for name, path in (("repository", keeper.repository), ("data", keeper.data), ("state", keeper.state))
             for used in [used_percent(path)]
             if used is not None
         },

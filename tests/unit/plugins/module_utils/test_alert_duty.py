@@ -14,6 +14,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils import _alert_queu
 from ansible_collections.pgkeep.postgres.plugins.module_utils._alert_config import split
 from ansible_collections.pgkeep.postgres.plugins.module_utils._alert_send import Undelivered
 from ansible_collections.pgkeep.postgres.plugins.module_utils._backup_repository import Keeper
+from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 from ansible_collections.pgkeep.postgres.plugins.module_utils._times import rfc3339
 
 START = 1_800_000_000.0
@@ -267,3 +268,32 @@ def test_stuck_is_what_waits_or_fails_for_too_long(world):
     world.tick()
     assert not queue.stuck(world.state, world.now + 899, 900)
     assert queue.stuck(world.state, world.now + 901, 900)
+
+
+def test_what_cannot_be_written_down_is_not_sent_again_and_again(world, monkeypatch):
+    def full(*words):
+        raise PgkeepError("The file delivery.json could not be written", "No space left on device", "free space")
+
+    world.put("trouble")
+    with monkeypatch.context() as patched:
+        patched.setattr(queue, "write", full)
+        for _time in range(3):
+            with pytest.raises(PgkeepError, match="No space left"):
+                world.tick(2)
+        assert world.told("ops") == world.told("chat") == ["trouble"]
+    world.tick(2)
+    assert world.told("ops") == ["trouble"]
+    assert (world.summary()["queued"], world.summary()["sent"]) == (0, 1)
+
+
+def test_what_was_dropped_is_no_reason_to_hide_the_next_one(world, monkeypatch):
+    monkeypatch.setattr(queue, "overflow", lambda waiting: overflow(waiting, 1))
+    world.broken.update(ops=Undelivered("no"), chat=Undelivered("no"))
+    world.put("warning", alerts.WARNING)
+    world.put("critical")
+    world.tick()
+    world.broken.clear()
+    world.tick(60)
+    world.put("warning", alerts.WARNING)
+    world.tick(60)
+    assert world.told("ops") == ["critical", "warning"]
