@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import Callable
 
-from . import _job, _schedule_duty
+from . import _alert_duty, _deadman, _job, _schedule_duty, _watch_duty
 from ._backup_repository import Keeper
 from ._errors import PgkeepError
 
@@ -27,7 +27,13 @@ class Duty:
     check: Callable[[Keeper], object]
 
 
-DUTIES = (Duty("schedule", 5.0, _schedule_duty.tick, _schedule_duty.check),)
+DUTIES = (
+    Duty("schedule", 5.0, _schedule_duty.tick, _schedule_duty.check),
+    Duty("alerts", 2.0, _alert_duty.tick, _alert_duty.check),
+    # How often these two really act is a matter of the inventory; this is how exact that is.
+    Duty("watch", 2.0, _watch_duty.tick, _watch_duty.check),
+    Duty("deadman", 2.0, _deadman.tick, _deadman.check),
+)
 
 # The same trouble again is said again only after this long.
 _SAY_AGAIN_SECONDS = 600.0
