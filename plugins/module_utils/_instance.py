@@ -5,9 +5,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+import contextlib
+import os
+from typing import Any, ContextManager, Mapping, Optional
 
 from . import _docker as docker
+from ._actor import ANSIBLE, actor
+from ._audit import Outcome, recorded
 from ._declared import Declared
 from ._errors import PgkeepError
 from ._files import make
@@ -53,13 +57,36 @@ def ensure(
             make(folder)
     with hold(layout.lock_file, "deploy of %s" % layout.name), interruptible():
         finish_interrupted(run, layout)
-        plan = make_plan(run, declared, restart_allowed)
-        interruption = apply(run, declared, plan, start_timeout_seconds)
+        plan, interruption = _carry_out(run, declared, restart_allowed, start_timeout_seconds)
         release = read_current(layout)
-        if plan.changed or release is None:
-            record(layout, declared.major, declared.server, declared.keeper, declared.files)
-            release = read_current(layout)
     return _result(run, declared, plan, interruption, release)
+
+
+def _carry_out(run: Run, declared: Declared, restart_allowed: bool, start_timeout_seconds: float) -> tuple[Plan, float]:
+    """Plan, apply, remember; returns the plan and the seconds of interruption. The audit trail has every deploy that
+    changed something or failed."""
+    layout = declared.layout
+    try:
+        plan = make_plan(run, declared, restart_allowed)
+    except PgkeepError:
+        # A deploy that is refused before there is an instance has no trail to be in.
+        with _recorded(layout, "deploy", {}) if os.path.isdir(layout.state_dir) else contextlib.nullcontext():
+            raise
+    if not plan.changed and read_current(layout) is not None:
+        # Nothing to record, but a deploy that succeeds leaves a server that serves.
+        return plan, apply(run, declared, plan, start_timeout_seconds)
+    for folder in plan.folders:
+        if layout.state_dir.startswith(folder.path):
+            make(folder)
+    with _recorded(layout, "deploy", {"plan": plan.words()}) as outcome:
+        interruption = apply(run, declared, plan, start_timeout_seconds)
+        record(layout, declared.major, declared.server, declared.keeper, declared.files)
+        outcome.details["interruption_seconds"] = round(interruption, 3)
+    return plan, interruption
+
+
+def _recorded(layout: Layout, action: str, parameters: Mapping[str, Any]) -> ContextManager[Outcome]:
+    return recorded(layout.state_dir, action, actor(ANSIBLE), parameters)
 
 
 def remove(run: Run, layout: Layout, check_mode: bool) -> dict[str, Any]:
@@ -69,7 +96,7 @@ def remove(run: Run, layout: Layout, check_mode: bool) -> dict[str, Any]:
         refuse_stranger(layout, container)
     found = [name for name, container in containers.items() if container is not None]
     if not check_mode and found:
-        with hold(layout.lock_file, "removal of %s" % layout.name):
+        with hold(layout.lock_file, "removal of %s" % layout.name), _recorded(layout, "remove", {"containers": found}):
             for name in found:
                 docker.stop(run, name)
                 docker.remove(run, name)
