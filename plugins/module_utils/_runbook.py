@@ -57,8 +57,8 @@ _SECTIONS = (
         "First look",
         "What is wrong, and which section to go on with.",
         (_STATUS, _HEALTH, Step("pgkeep list", "every instance of this machine, `Up` for its server and its keeper")),
-        "`Reasons` says what is wrong, `Next` what to do about it. `pgkeep list` needs nothing but the Docker engine: if "
-        "it fails, start that first (`systemctl start docker`).",
+        "`Reasons` says what is wrong, `Next` what to do about it. `pgkeep list` needs nothing but the Docker "
+        "engine: if it fails, start that first (`systemctl start docker`).",
     ),
     Section(
         "The server will not start",
@@ -70,8 +70,9 @@ _SECTIONS = (
     ),
     Section(
         "The data are damaged",
-        "The log says `invalid page`, `could not read block` or `could not locate a valid checkpoint record`, or files "
-        "are gone. The newest state comes back, WAL that was not archived yet included. The damaged data stay beside it.",
+        "The log says `invalid page`, `could not read block` or `could not locate a valid checkpoint record`, or "
+        "files are gone. The newest state comes back, WAL that was not archived yet included. The damaged data stay "
+        "beside it.",
         (
             Step("pgkeep {name} backups", "at least one backup that is `clean` or `proven`"),
             _PLAN,
@@ -84,9 +85,10 @@ _SECTIONS = (
     ),
     Section(
         "The disk is full",
-        "`disk_data` or `disk_repository` is `critical`, the log says `No space left on device`. What is given back: data "
-        "that a restore replaced (with it goes the way back from that restore), copies of drills and restores that were "
-        "killed, backups older than the retention. Never the data, never WAL, never one of the last two clean full backups.",
+        "`disk_data` or `disk_repository` is `critical`, the log says `No space left on device`. What is given back: "
+        "data that a restore replaced (with it goes the way back from that restore), copies of drills and restores "
+        "that were killed, backups older than the retention. Never the data, never WAL, never one of the last two "
+        "clean full backups.",
         (
             _HEALTH,
             Step("pgkeep {name} free --confirm {name} --check", "what can be given back, and how much"),
@@ -106,8 +108,9 @@ _SECTIONS = (
     ),
     Section(
         "Restore to a moment",
-        "Rows were deleted by mistake, or an application wrote nonsense. Everything that was committed before the moment "
-        "comes back. Write the moment into the first line; `date` understands `2026-01-05 03:00 CET` and `20 minutes ago`.",
+        "Rows were deleted by mistake, or an application wrote nonsense. Everything that was committed before the "
+        "moment comes back. Write the moment into the first line; `date` understands `2026-01-05 03:00 CET` and `20 "
+        "minutes ago`.",
         (
             Step(_MOMENT, "no output"),
             Step(_AT + " --check", "the backup that will be taken, and every step"),
@@ -115,7 +118,8 @@ _SECTIONS = (
             _FULL,
             _STATUS,
         ),
-        "`pgkeep {name} backups` says which moments can be reached, `pgkeep {name} audit` when somebody changed something.",
+        "`pgkeep {name} backups` says which moments can be reached, `pgkeep {name} audit` when somebody changed "
+        "something.",
     ),
     Section(
         "Back up now",
@@ -128,9 +132,9 @@ _SECTIONS = (
     ),
     Section(
         "A bad deploy",
-        "A deploy that fails puts back what was there and says so. One that went through and was a mistake is taken back "
-        "on the control node: put the former inventory, or the former version of the collection, in place and deploy "
-        "again. Here is who deployed what, when, and the releases that were in force.",
+        "A deploy that fails puts back what was there and says so. One that went through and was a mistake is taken "
+        "back on the control node: put the former inventory, or the former version of the collection, in place and "
+        "deploy again. Here is who deployed what, when, and the releases that were in force.",
         (
             Step("pgkeep {name} audit --last 20", "a line for each operation, `ok` in the column RESULT"),
             Step("ls -l /var/lib/pgkeep/{name}/releases", "a file for each of the last ten releases"),
@@ -151,9 +155,12 @@ def render(layout: Layout, options: Mapping[str, Any], address: str) -> str:
     titles = [section.title for section in _SECTIONS] + ["Who to call"]
     parts = [
         "# Runbook of the PostgreSQL instance %s\n" % name,
-        "Written by the deploy; changes by hand are lost. Everything is done on this machine, as root, without a control "
-        "node. Commands end with 0 when done, 1 when failed or critical, 2 when called wrongly, 75 when another operation "
-        "is running and a repeat will do. An error says what, why and what to do next, and leaves things as they were.\n",
+        (
+            "Written by the deploy; changes by hand are lost. Everything is done on this machine, as root, without a "
+            "control node. Commands end with 0 when done, 1 when failed or critical, 2 when called wrongly, 75 when "
+            "another operation is running and a repeat will do. An error says what, why and what to do next, and "
+            "leaves things as they were.\n"
+        ),
         "\n".join("- [%s](#%s)" % (title, title.lower().replace(" ", "-")) for title in titles) + "\n",
         _names(layout, options, address),
         *(_section(section, name) for section in _SECTIONS),
