@@ -10,15 +10,16 @@ it. The same sources give the same bytes, so a second run changes nothing, and o
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import io
 import os
 import pkgutil
 import sys
 import zipfile
+import zipimport
 from typing import Any, Mapping, Optional
 
 from ._errors import PgkeepError
+from ._files import read
 from ._host import VERSION_FILE
 from ._run import Run
 
@@ -38,15 +39,17 @@ _PREFERRED = "/usr/bin/python3"
 
 
 def sources() -> dict[str, str]:
-    """File name -> text of the library that this very run came with."""
-    package = __package__ or ""
+    """File name -> text of the library that this very run came with: out of Ansible's archive on a managed host, out of
+    a folder in a checkout."""
     texts = {}
-    # On a managed host the library lies in an archive of Ansible's, in a checkout in a folder; a loader knows both.
-    for name in sorted(found.name for found in pkgutil.iter_modules(sys.modules[package].__path__)):
-        spec = importlib.util.find_spec("%s.%s" % (package, name)) if name not in _LEFT_OUT else None
-        text = getattr(spec.loader, "get_source")(spec.name) if spec else None  # noqa: B009 (a loader need not have it)
-        if text is not None:
-            texts[name + ".py"] = text
+    for found in pkgutil.iter_modules(sys.modules[__package__ or ""].__path__):
+        finder = found.module_finder
+        if isinstance(finder, zipimport.zipimporter):
+            text = finder.get_source(found.name)
+        else:
+            text = read("%s/%s.py" % (getattr(finder, "path", ""), found.name))
+        if text is not None and found.name not in _LEFT_OUT:
+            texts[found.name + ".py"] = text
     return texts
 
 
@@ -117,7 +120,7 @@ def _read(path: str) -> Optional[bytes]:
     try:
         with open(path, "rb") as handle:
             return handle.read()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 
