@@ -179,9 +179,16 @@ def _restore(context: Context, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _request(kind: Any, context: Context, options: argparse.Namespace, defaults: Mapping[str, Any]) -> Any:
-    """A Request of the library from what was given on the command line; what cannot be given there is None."""
+    """A Request of the library from what was given on the command line. What cannot be given there has the default of
+    the Request, or is None."""
     given = {"name": context.layout.name, **defaults, **vars(options)}
-    return kind(**{each.name: given.get(each.name) for each in dataclasses.fields(kind)})
+    return kind(
+        **{
+            each.name: given.get(each.name)
+            for each in dataclasses.fields(kind)
+            if each.name in given or each.default is each.default_factory is dataclasses.MISSING
+        }
+    )
 
 
 def _restart(context: Context, options: argparse.Namespace) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class Section:
 
 _STATUS = Step("pgkeep {name} status", "`status healthy` and `accepts work yes`")
 _HEALTH = Step("pgkeep {name} health", "a line for each check, `healthy` in its second column")
-_LOGS = Step("pgkeep {name} logs --tail 40", "`database system is ready to accept connections`")
+_LOGS = Step("pgkeep {name} logs --tail 40", "lines with `LOG` and `INFO`, none with `FATAL` or `PANIC`")
 _START = Step(
     "pgkeep {name} restart --confirm {name}",
     "`accepts work yes` and the seconds it took",
