@@ -203,6 +203,11 @@ def _free(context: Context, options: argparse.Namespace) -> dict[str, Any]:
     return free(context.run, context.layout, context.who, options.check)
 
 
+def _prune(context: Context, options: argparse.Namespace) -> dict[str, Any]:
+    argv = ["prune", "--keep", str(options.keep), *(["--check"] if options.check else [])]
+    return ask(context.run, context.layout, argv, who=context.who)
+
+
 def _audit(context: Context, options: argparse.Namespace) -> dict[str, Any]:
     from . import _audit as audit
 
@@ -286,6 +291,14 @@ _ALL = (
         "free",
         (_CHECK,),
         confirmed="removes the way back from the last restore",
+    ),
+    Command(
+        "prune",
+        "emergency: keep only the newest clean backups",
+        _prune,
+        "any",
+        (("--keep", {"type": int, "default": 3, "metavar": "N", "help": "default: %(default)s"}), _CHECK),
+        confirmed="removes backups",
     ),
     Command("logs", "the server's log; options are those of docker logs, and --keeper", _logs),
     Command("psql", "a shell as superuser; options are those of psql", _psql),

@@ -23,6 +23,7 @@ from ._release import read_current, record
 from ._rules import refuse_stranger
 from ._run import Run
 from ._server import accepts_writes, facts
+from ._timers import is_clock, remove_clocks
 from ._transaction import apply, finish_interrupted, pending_restart
 
 
@@ -69,8 +70,7 @@ def _carry_out(run: Run, declared: Declared, restart_allowed: bool, start_timeou
     try:
         plan = make_plan(run, declared, restart_allowed)
     except PgkeepError:
-        # A deploy that is refused before there is an instance has no trail to be in.
-        with _recorded(layout, "deploy", {}) if os.path.isdir(layout.state_dir) else contextlib.nullcontext():
+        with _recorded(layout, "deploy", {}):
             raise
     if not plan.changed and read_current(layout) is not None:
         # Nothing to record, but a deploy that succeeds leaves a server that serves.
@@ -86,6 +86,9 @@ def _carry_out(run: Run, declared: Declared, restart_allowed: bool, start_timeou
 
 
 def _recorded(layout: Layout, action: str, parameters: Mapping[str, Any]) -> ContextManager[Outcome]:
+    if not os.path.isdir(layout.state_dir):
+        # What is refused before there is an instance has no trail to be in.
+        return contextlib.nullcontext(Outcome())
     return recorded(layout.state_dir, action, actor(ANSIBLE), parameters)
 
 
@@ -95,16 +98,21 @@ def remove(run: Run, layout: Layout, check_mode: bool) -> dict[str, Any]:
     for container in containers.values():
         refuse_stranger(layout, container)
     found = [name for name, container in containers.items() if container is not None]
-    if not check_mode and found:
-        with hold(layout.lock_file, "removal of %s" % layout.name), _recorded(layout, "remove", {"containers": found}):
+    release = read_current(layout)
+    clocks = [path for path in (release["files"] if release else ()) if is_clock(path) and os.path.exists(path)]
+    if not check_mode and (found or clocks):
+        parameters = {"containers": found, "clocks": clocks}
+        with hold(layout.lock_file, "removal of %s" % layout.name), _recorded(layout, "remove", parameters):
+            # The clocks first: nothing shall be started in a container that goes.
+            remove_clocks(run, layout, clocks)
             for name in found:
                 docker.stop(run, name)
                 docker.remove(run, name)
     plan = [
-        {"action": "remove", "target": "container " + name, "reason": "state is absent", "interruption_seconds": 0}
-        for name in found
+        {"action": "remove", "target": target, "reason": "state is absent", "interruption_seconds": 0}
+        for target in [*("file " + path for path in clocks), *("container " + name for name in found)]
     ]
-    return {"changed": bool(found), "instance": {"name": layout.name, "running": False, "plan": plan}}
+    return {"changed": bool(plan), "instance": {"name": layout.name, "running": False, "plan": plan}}
 
 
 def _result(

@@ -96,6 +96,8 @@ _SECTIONS = (
             _START,
             _STATUS,
         ),
+        "If it is the repository that is too large, `pgkeep {name} prune --confirm {name} --keep 2` keeps only the two "
+        "newest clean backups and what they stand on. "
         "If that was not enough, the disk must grow, or something else on it must go; `docker system df` and "
         "`du -xh -d 2 /var | sort -h | tail` show what there is. Never delete a file in `pg_wal` or in the repository: "
         "the server would not start again, or no backup could be restored.",

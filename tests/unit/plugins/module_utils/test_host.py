@@ -116,6 +116,8 @@ def test_what_the_keeper_says_against_it(host, capsys, busy, rc):
         (["backup", "--type", "full", "--check"], ["backup", "--type", "full", "--check"]),
         (["dump", "--database", "app", "--", "--json"], ["dump", "--database", "app", "--json"]),
         (["dumps"], ["dumps"]),
+        (["prune", "--confirm", "app", "--keep", "2"], ["prune", "--keep", "2"]),
+        (["prune", "--check"], ["prune", "--keep", "3", "--check"]),
     ],
 )
 def test_what_the_keeper_is_asked(host, words, argv):

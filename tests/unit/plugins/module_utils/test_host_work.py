@@ -158,9 +158,18 @@ def test_nothing_goes_while_the_data_are_not_in_their_place(layout, disk):
 def plan(declared, changed=True):
     secret = secret_file("/etc/pgkeep/app/client/pgpass", "app-secret")
     change = ContainerChange(declared.server, "replace", {"memory_bytes": (1, 2)})
-    if not changed:
-        return Plan((), (), (), None, None, None, (), (), False)
-    return Plan((), (FileChange(secret, "old-secret", "content"),), (), None, change, None, ("work_mem",), (), False)
+    return Plan(
+        folders=(),
+        files=(FileChange(secret, "old-secret", "content"),) if changed else (),
+        removals=(),
+        volumes=(),
+        network=None,
+        server=change if changed else None,
+        keeper=None,
+        changed_settings=("work_mem",) if changed else (),
+        restart_settings=(),
+        reload=False,
+    )
 
 
 @pytest.fixture
