@@ -49,7 +49,7 @@ _RESTORE = Step(
     "the server is stopped until the restore has ended; the newest drill says how long that takes",
 )
 _FULL = Step("pgkeep {name} backup --type full", "its label and `clean yes`")
-_MOMENT = "MOMENT=\"$(date --utc --date '20 seconds ago' '+%Y-%m-%d %H:%M:%S+00')\""
+_MOMENT = "MOMENT=\"$(date --utc --date '10 seconds ago' '+%Y-%m-%d %H:%M:%S+00')\""
 _AT = 'pgkeep {name} restore --confirm {name} --time "$MOMENT"'
 
 _SECTIONS = (
