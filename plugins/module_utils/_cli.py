@@ -67,6 +67,11 @@ def _carry_out(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
     if not options.audited or getattr(options, "check", False):
         result = options.function(keeper, options)
         return result
+    if getattr(options, "max_age", None) is not None:
+        # Every deploy asks so. What is not due is no operation and leaves no record.
+        looked: dict[str, Any] = options.function(keeper, argparse.Namespace(**{**vars(options), "check": True}))
+        if not looked.get("changed"):
+            return looked
     parameters = {
         name: value
         for name, value in vars(options).items()

@@ -29,6 +29,8 @@ from ._layout import (
     pgdata,
 )
 from ._rules import refuse_options
+from ._runbook import FILE as RUNBOOK
+from ._runbook import render as runbook
 from ._timers import timer_files
 
 MONITOR = "pgkeep_monitor"
@@ -136,6 +138,7 @@ def _files(layout: Layout, options: Mapping[str, Any]) -> tuple[File, ...]:
             secret_file("%s/%s" % (layout.keeper_config_dir, secret), content)
             for secret, content in sorted(options["keeper_secrets"].items())
         ),
+        File("%s/%s" % (layout.config_dir, RUNBOOK), runbook(layout, options, address), 0o644, gid=0),
         *timer_files(layout, options["keeper"].get("schedule") or {}),
         File(client + "/ca.crt", tls["ca_certificate"], 0o644, gid=0),
         File(client + "/pg_service.conf", render.pg_service_conf(name, address, port, client, clients), 0o644, gid=0),

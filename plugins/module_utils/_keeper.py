@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, Mapping, Optional, Sequence
 
 from . import _docker as docker
+from ._actor import ANSIBLE, actor
 from ._container import ContainerSpec, create_argv
 from ._errors import PgkeepError
 from ._layout import DATA_MOUNT, SPOOL_MOUNT, Layout
@@ -25,9 +26,15 @@ _TOLD = re.compile(r"(.*?)\. Why: (.*?)\. Next: (.*)\.\Z", re.DOTALL)
 _NOT_THERE = ("No such container", "is not running", "is paused", "is restarting")
 
 
-def ask(run: Run, layout: Layout, argv: Sequence[str], timeout: Optional[float] = None) -> dict[str, Any]:
-    """Run ``pgkeep argv`` in the running keeper and return its object. Raises the keeper's own PgkeepError."""
-    result = docker.execute(run, layout.keeper, [COMMAND, *argv], timeout=timeout)
+def ask(
+    run: Run, layout: Layout, argv: Sequence[str], timeout: Optional[float] = None, who: Optional[str] = None
+) -> dict[str, Any]:
+    """Run ``pgkeep argv`` in the running keeper and return its object. Raises the keeper's own PgkeepError.
+
+    who stands in the keeper's audit trail; without it, it is Ansible and the user it logged in as.
+    """
+    words = [COMMAND, "--actor", who or actor(ANSIBLE), *argv]
+    result = docker.execute(run, layout.keeper, words, timeout=timeout)
     if result.rc != 0 and any(words in result.stderr for words in _NOT_THERE):
         raise PgkeepError(
             "The keeper of %s cannot be asked" % layout.name,

@@ -85,6 +85,10 @@ class Plan:
             steps.append(_step("reload", "server", "settings " + names if names else "files changed"))
         return steps
 
+    def words(self) -> list[str]:
+        """The plan as sentences without any content of a file, for the audit trail."""
+        return ["%(action)s %(target)s: %(reason)s" % step for step in self.steps()]
+
     def diff(self) -> list[dict[str, str]]:
         """For Ansible's diff mode: each file, and each container as its differing fields."""
         found = [change.diff() for change in self.files]

@@ -12,6 +12,8 @@ from typing import Any, Optional
 
 from . import _docker as docker
 from . import _history as history
+from ._actor import ANSIBLE, actor
+from ._audit import recorded
 from ._container import ContainerSpec, create_argv
 from ._copy import CopyFacts, archive_command, archive_once_argv, prove, require_complete, restored_spec
 from ._damage import with_files
@@ -40,6 +42,9 @@ from ._throwaway import (
 )
 
 ROLE = "restore"
+
+# What of the result the audit trail keeps: what came back, and what went.
+_RECORDED = ("target", "label", "timeline_before", "timeline_after", "reached_time", "previous_data")
 
 # A clean end of a copy takes seconds; it is not the place to wait for hours.
 _BACK_SECONDS = 120
@@ -83,17 +88,21 @@ class Progress:
             )
 
 
-def restore(run: Run, request: Request, check_mode: bool) -> dict[str, Any]:
-    """What the module returns: changed and restore."""
+def restore(run: Run, request: Request, check_mode: bool, who: Optional[str] = None) -> dict[str, Any]:
+    """What the module returns: changed and restore. who stands in the audit trail; without it, it is Ansible."""
     require_confirmed(request)
     layout = Layout(request.name)
     require_release(layout)
     if check_mode:
         plan = make_plan(run, request)
         return {"changed": True, "restore": _result(plan, plan.steps())}
+    parameters = {name: value for name, value in vars(request).items() if value is not None}
     with hold(layout.lock_file, "restore of %s" % layout.name), interruptible():
-        plan = make_plan(run, request)
-        return {"changed": True, "restore": apply(run, plan, request)}
+        with recorded(layout.state_dir, "restore", who or actor(ANSIBLE), parameters) as outcome:
+            plan = make_plan(run, request)
+            result = apply(run, plan, request)
+            outcome.details.update((name, result[name]) for name in _RECORDED)
+        return {"changed": True, "restore": result}
 
 
 def apply(run: Run, plan: Plan, request: Request) -> dict[str, Any]:

@@ -45,6 +45,12 @@ def accepts_writes(layout: Layout) -> bool:
         return False
 
 
+def checkpoint(layout: Layout) -> None:
+    """Write dirty pages while applications still work, so that the stop that follows is short."""
+    if accepts_writes(layout):
+        query(layout.socket_dir, "checkpoint")
+
+
 def wait_until_serving(
     run: Run,
     layout: Layout,

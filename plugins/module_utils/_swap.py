@@ -77,7 +77,7 @@ class Directories:
         return os.path.isdir(self.data) and bool(os.listdir(self.data))
 
     def named(self, kind: str) -> list[str]:
-        """Paths of everything of a kind (restore or previous), oldest first."""
+        """Paths of everything of a kind (restore, previous or undone), oldest first."""
         parent, base = os.path.split(self.data)
         if not os.path.isdir(parent):
             return []
@@ -123,7 +123,11 @@ class Directories:
 
     def remove_copies(self) -> list[str]:
         """Remove what this and interrupted restores left; never the data, never a previous directory."""
-        return _remove(self.named("restore"))
+        return self.remove("restore")
+
+    def remove(self, kind: str) -> list[str]:
+        """Remove everything of a kind and return its paths."""
+        return _remove(self.named(kind))
 
     def prune_previous(self, keep: int) -> list[str]:
         """Remove the oldest previous directories until keep are left."""
