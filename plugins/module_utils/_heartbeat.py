@@ -31,8 +31,8 @@ DATABASE = "postgres"
 SLOTS = 360
 # After an error that will not pass in seconds (a full disk), so that the server's log is not filled with it.
 PAUSE_SECONDS = 300.0
-# A beat knows its position before its own record and its commit are written; a page image and both fit in this.
-_SLACK = 16384
+# A position at the beginning of a segment is said to be behind its header (SizeOfXLogLongPHD in PostgreSQL).
+_HEADER = 40
 
 _READY = """SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off',
     to_regclass('pgkeep.heartbeat') IS NOT NULL"""
@@ -170,13 +170,14 @@ def beginning(socket_dir: str) -> Optional[Beginning]:
 def exposure(beats: Sequence[Beat], archived: int, began: Beginning) -> Optional[float]:
     """Seconds of work that would have been lost with the host when the drill began: the RPO.
 
-    beats: those of the copy, in their order. archived: the position up to which the repository held the WAL then.
-    What was written before the newest beat that was archived was safe, and nothing was written while the server was
-    seen quiet after it. None when no beat in the ring is that old: the archive lags by more than the ring holds.
+    beats: those of the copy, in their order. archived: the position up to which the repository held the WAL then. All
+    that was committed before a beat stands before its position, so where that was archived, all of it was safe. After
+    the last such beat nothing was written while the server was seen quiet. None when no beat in the ring is that old:
+    the archive lags by more than the ring holds.
     """
     known = [beat for beat in beats if beat.at <= began.at]
-    safe = [beat.at for beat in known if beat.position + _SLACK <= archived]
-    later = [beat for beat in known if beat.position + _SLACK > archived]
+    safe = [beat.at for beat in known if beat.position - _HEADER <= archived]
+    later = [beat for beat in known if beat.position - _HEADER > archived]
     if not safe:
         return None
     if later:

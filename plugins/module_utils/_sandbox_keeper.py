@@ -194,12 +194,15 @@ class KeeperSandbox:
     def start(self) -> None:
         assert self._recovery is not None
         words = settings(self.root, self.memory_bytes)
+        data = "%s/data/%s/data" % (self.root, os.environ.get("PG_MAJOR", "0"))
         environment = {
             **os.environ,
-            "PGDATA": "%s/data/%s/data" % (self.root, os.environ.get("PG_MAJOR", "0")),
+            "PGDATA": data,
             "PGKEEP_CONFIG": self.root + "/config",
             "PGKEEP_STATE": self.root + "/state",
             "PGKEEP_RESTORE_ARGS": self._recovery.words,
+            # archive-get refuses to work for another directory than this.
+            "PGBACKREST_PG1_PATH": data,
             # Its own, so that it meets neither the archiver's queue nor a backup's lock.
             "PGBACKREST_SPOOL_PATH": self.root + "/spool",
             "PGBACKREST_LOCK_PATH": self.root + "/lock",
