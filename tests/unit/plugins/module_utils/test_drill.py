@@ -107,9 +107,9 @@ def failing_canary(host):
 def test_what_is_not_archived_fails_before_anything_is_restored(host):
     with pytest.raises(records.DrillError) as caught:
         drill(failing_canary(host), check_mode=False)
-    drill = caught.value.drill.to_result()
-    assert [(check["id"], check["passed"]) for check in drill["checks"]] == [("archive", False)]
-    assert drill["error"]["next_step"] == "free space"
+    found = caught.value.drill.to_result()
+    assert [(check["id"], check["passed"]) for check in found["checks"]] == [("archive", False)]
+    assert found["error"]["next_step"] == "free space"
     assert not any(argv[1] == "run" for argv in host.commands)
     assert not any("annotate" in argv for argv in host.commands)
     assert len(records_of(host)) == 1
