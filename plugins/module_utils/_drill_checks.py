@@ -124,6 +124,8 @@ def _short(text: str) -> str:
 def _admit(socket_dir: str, database: str) -> None:
     """Let the role of the checks into database, in the copy."""
     with connection(socket_dir, database) as opened:
+        # The owner of a database may have put a schema of his before the catalogue.
+        rows(opened, "SET search_path = pg_catalog")
         if not rows(opened, "SELECT 1 FROM pg_roles WHERE rolname = %s", (CHECKER,)):
             for statement in _ROLE:
                 rows(opened, statement)
