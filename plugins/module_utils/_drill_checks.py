@@ -22,16 +22,13 @@ STATEMENT_SECONDS = 300
 _KEYS = ("name", "database", "sql", "expect")
 _ALL_DATA = 14
 
-_ROLE = (
-    "DROP ROLE IF EXISTS %s" % CHECKER,
-    "CREATE ROLE %s LOGIN BYPASSRLS" % CHECKER,
-)
+_ROLE = "CREATE ROLE %s LOGIN BYPASSRLS" % CHECKER
 _GRANT_ALL = "GRANT pg_read_all_data TO %s" % CHECKER
 # Before version 14 there is no such role; what each schema holds is granted by itself.
 _GRANT_EACH = """DO $$ DECLARE s text; BEGIN
-FOR s IN SELECT quote_ident(nspname) FROM pg_namespace WHERE nspname NOT LIKE 'pg\\_%%' LOOP
+FOR s IN SELECT quote_ident(nspname) FROM pg_namespace WHERE nspname !~ '^pg_' LOOP
 EXECUTE 'GRANT USAGE ON SCHEMA ' || s || ' TO {role}; GRANT SELECT ON ALL TABLES IN SCHEMA ' || s || ' TO {role}';
-END LOOP; END $$""".replace("{role}", CHECKER).replace("%%", "%")
+END LOOP; END $$""".replace("{role}", CHECKER)
 _GRANT_CONNECT = "SELECT format('GRANT CONNECT ON DATABASE %%I TO %s', current_database())" % CHECKER
 
 
@@ -127,7 +124,6 @@ def _admit(socket_dir: str, database: str) -> None:
         # The owner of a database may have put a schema of his before the catalogue.
         rows(opened, "SET search_path = pg_catalog")
         if not rows(opened, "SELECT 1 FROM pg_roles WHERE rolname = %s", (CHECKER,)):
-            for statement in _ROLE:
-                rows(opened, statement)
+            rows(opened, _ROLE)
         rows(opened, _GRANT_ALL if opened.server_version // 10000 >= _ALL_DATA else _GRANT_EACH)
         rows(opened, str(rows(opened, _GRANT_CONNECT)[0][0]))
