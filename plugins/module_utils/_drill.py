@@ -230,11 +230,12 @@ def _prove(sandbox: Sandbox, choice: Choice, request: Request, wanted: Wanted, d
     if not done.check("archive", write_canary):
         return
     way = fetching(choice.backup, choice.newest)
-    sandbox.prepare(Recovery(choice.label, production_timeline(sandbox.production), way))
+    recovery = Recovery(choice.label, production_timeline(sandbox.production), way)
+    sandbox.prepare()
 
     def recover() -> tuple[bool, str]:
         began = time.monotonic()
-        sandbox.start()
+        sandbox.start(recovery)
         try:
             sandbox.wait(deadline.seconds)
         except PgkeepError as error:

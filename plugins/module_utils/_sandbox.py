@@ -69,10 +69,10 @@ class Sandbox(Protocol):
     def require_space(self, needed_bytes: int) -> None:
         """Raises PgkeepError when the copy would not fit."""
 
-    def prepare(self, recovery: Recovery) -> None:
+    def prepare(self) -> None:
         """Make everything but the server: folders, volume, files."""
 
-    def start(self) -> None:
+    def start(self, recovery: Recovery) -> None:
         """Begin to restore and recover; returns at once."""
 
     def wait(self, timeout_seconds: float) -> None:

@@ -42,7 +42,6 @@ class HostSandbox:
     cpus: float
     where: str = "host"
     inside_socket_dir: str = SOCKET_MOUNT
-    _spec: Optional[ContainerSpec] = None
 
     @property
     def instance(self) -> str:
@@ -92,9 +91,14 @@ class HostSandbox:
         root = str(docker.engine(self.run)["DockerRootDir"])
         require_space(root, needed_bytes, "drill of %s" % self.layout.name)
 
-    def prepare(self, recovery: Recovery) -> None:
+    def prepare(self) -> None:
+        prepare(self.place)
+        write_access(self.place.state_dir, UID, GID)
+        docker.create_volume(self.run, self.name, self.layout.name, ROLE)
+
+    def start(self, recovery: Recovery) -> None:
         """The rehearsal of a lost data volume: an empty one, the real entrypoint and settings."""
-        self._spec = derive(
+        spec = derive(
             self.server,
             self.place,
             name=self.name,
@@ -109,13 +113,7 @@ class HostSandbox:
             memory_bytes=self.memory_bytes,
             cpus=self.cpus,
         )
-        prepare(self.place)
-        write_access(self.place.state_dir, UID, GID)
-        docker.create_volume(self.run, self.name, self.layout.name, ROLE)
-
-    def start(self) -> None:
-        assert self._spec is not None
-        start(self.run, self._spec)
+        start(self.run, spec)
 
     def wait(self, timeout_seconds: float) -> None:
         wait_until_open(self.run, self.name, self.socket_dir, timeout_seconds)

@@ -130,7 +130,6 @@ class KeeperSandbox:
     where: str = "keeper"
     jobs: int = 1
     _process: Optional[subprocess.Popen[bytes]] = None
-    _recovery: Optional[Recovery] = None
 
     @property
     def instance(self) -> str:
@@ -180,8 +179,7 @@ class KeeperSandbox:
     def require_space(self, needed_bytes: int) -> None:
         require_space(self.scratch, needed_bytes, "drill of %s" % self.instance)
 
-    def prepare(self, recovery: Recovery) -> None:
-        self._recovery = recovery
+    def prepare(self) -> None:
         for name in ("run", "state", "config", "spool", "lock", "data"):
             os.makedirs(os.path.join(self.root, name), 0o700)
         # The settings of the instance, but with our own word for an empty data directory.
@@ -191,8 +189,7 @@ class KeeperSandbox:
         write(File(self.root + "/config/on_empty", "restore\n", 0o640, os.getuid(), os.getgid()))
         write_access(self.root + "/state", os.getuid(), os.getgid())
 
-    def start(self) -> None:
-        assert self._recovery is not None
+    def start(self, recovery: Recovery) -> None:
         words = settings(self.root, self.memory_bytes)
         data = "%s/data/%s/data" % (self.root, os.environ.get("PG_MAJOR", "0"))
         environment = {
@@ -200,13 +197,13 @@ class KeeperSandbox:
             "PGDATA": data,
             "PGKEEP_CONFIG": self.root + "/config",
             "PGKEEP_STATE": self.root + "/state",
-            "PGKEEP_RESTORE_ARGS": self._recovery.words,
+            "PGKEEP_RESTORE_ARGS": recovery.words,
             # archive-get refuses to work for another directory than this.
             "PGBACKREST_PG1_PATH": data,
             # Its own, so that it meets neither the archiver's queue nor a backup's lock.
             "PGBACKREST_SPOOL_PATH": self.root + "/spool",
             "PGBACKREST_LOCK_PATH": self.root + "/lock",
-            **self._recovery.environment,
+            **recovery.environment,
         }
         with open(self._log, "wb") as log:
             try:
@@ -232,9 +229,10 @@ class KeeperSandbox:
                 ) from error
 
     def wait(self, timeout_seconds: float) -> None:
-        process = self._process
-        assert process is not None
-        wait_open(self.socket_dir, lambda: process.poll() is None, self._tail, timeout_seconds)
+        wait_open(self.socket_dir, self._is_alive, self._tail, timeout_seconds)
+
+    def _is_alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     def _tail(self) -> str:
         with open(self._log, "rb") as log:
