@@ -10,6 +10,7 @@ from typing import Any, Optional
 
 from . import _backup_repository as repository
 from . import _backup_server as server
+from . import _drill_record as drill_record
 from . import _evidence_files as evidence
 from . import _pgbackrest as pgbackrest
 from ._backup_repository import Keeper
@@ -44,6 +45,7 @@ def info(keeper: Keeper) -> dict[str, Any]:
         "repository_bytes": sum(entry.size for entry in files),
         "repository_free_bytes": repository.free_bytes(keeper),
         "running": snapshot.info.running,
+        "drills": drill_record.summary(keeper.state),
     }
 
 

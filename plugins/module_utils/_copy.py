@@ -10,7 +10,7 @@ from typing import Mapping, Optional, Sequence
 
 from ._container import ContainerSpec, create_argv
 from ._errors import PgkeepError
-from ._layout import DATA_MOUNT, pgdata
+from ._layout import DATA_MOUNT, SCRATCH_MOUNT, pgdata
 from ._pgfiles import Control, parse_timeline_history, position
 from ._sql import connection, driver, rows
 from ._swap import Directories
@@ -111,7 +111,7 @@ def archive_command(folder: str, names: Sequence[str]) -> list[str]:
 
 def archive_once_argv(keeper: ContainerSpec, server: ContainerSpec, names: Sequence[str], major: int) -> list[str]:
     """docker arguments of the same for files of the stopped server's pg_wal, its data read-only."""
-    mounts = [mount for mount in keeper.mounts if mount.split(":")[1] != DATA_MOUNT]
+    mounts = [mount for mount in keeper.mounts if mount.split(":")[1] not in (DATA_MOUNT, SCRATCH_MOUNT)]
     spec = replace(
         keeper,
         name=server.name + "-restore-archive",

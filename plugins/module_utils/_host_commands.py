@@ -43,10 +43,8 @@ _RESTORE: Options = (
 )
 _DRILL: Options = (
     ("--label", {"help": "prove this backup instead of the newest clean one"}),
-    ("--timeout-seconds", {"type": int, "default": 21600, "metavar": "N", "help": "default: %(default)s"}),
+    ("--timeout-seconds", {"type": int, "metavar": "N", "help": "default: what the inventory says"}),
 )
-# What the module drill says where nobody says anything.
-_DRILL_DEFAULTS = {"heapallindexed": True, "keep_on_failure": False}
 
 
 @dataclass(frozen=True)
@@ -160,9 +158,11 @@ def _backups(context: Context, options: argparse.Namespace) -> dict[str, Any]:
 def _drill(context: Context, options: argparse.Namespace) -> dict[str, Any]:
     from ._drill import Request, drill
     from ._drill_record import DrillError
+    from ._sandbox_host import on_host
 
+    request = Request(label=options.label, timeout_seconds=options.timeout_seconds)
     try:
-        return drill(context.run, _request(Request, context, options, _DRILL_DEFAULTS), False, who=context.who)
+        return drill(on_host(context.run, context.layout.name), request, False, who=context.who)
     except DrillError as error:
         if options.json:
             return {"changed": True, "drill": error.drill.to_result(), "error": error.to_result(), "failed": True}
@@ -175,13 +175,13 @@ def _restore(context: Context, options: argparse.Namespace) -> dict[str, Any]:
 
     # Asked for the plan, nobody needs to be sure already.
     options.confirm = context.layout.name if options.check else options.confirm
-    return restore(context.run, _request(Request, context, options, {}), options.check, who=context.who)
+    return restore(context.run, _request(Request, context, options), options.check, who=context.who)
 
 
-def _request(kind: Any, context: Context, options: argparse.Namespace, defaults: Mapping[str, Any]) -> Any:
+def _request(kind: Any, context: Context, options: argparse.Namespace) -> Any:
     """A Request of the library from what was given on the command line. What cannot be given there has the default of
     the Request, or is None."""
-    given = {"name": context.layout.name, **defaults, **vars(options)}
+    given = {"name": context.layout.name, **vars(options)}
     return kind(
         **{
             each.name: given.get(each.name)

@@ -14,7 +14,7 @@ from . import _docker as docker
 from ._actor import ANSIBLE, actor
 from ._container import ContainerSpec, create_argv
 from ._errors import PgkeepError
-from ._layout import DATA_MOUNT, SPOOL_MOUNT, Layout
+from ._layout import DATA_MOUNT, SCRATCH_MOUNT, SPOOL_MOUNT, Layout
 from ._run import Result, Run
 
 COMMAND = "pgkeep"
@@ -47,13 +47,13 @@ def ask(
 def once(run: Run, keeper: ContainerSpec, argv: Sequence[str], timeout: Optional[float] = None) -> Result:
     """Run any command in a container made for it, for a host whose keeper is gone or broken.
 
-    keeper is the spec from the release. The data volume is left out, because Docker would make one where it is
-    missing, and what remains is read-only.
+    keeper is the spec from the release. The data volume and the keeper's scratch are left out,
+    because Docker would make one where it is missing, and what remains is read-only.
     """
     mounts = []
     for mount in keeper.mounts:
         source, inside = mount.split(":")[:2]
-        if inside not in (DATA_MOUNT, SPOOL_MOUNT):
+        if inside not in (DATA_MOUNT, SPOOL_MOUNT, SCRATCH_MOUNT):
             mounts.append("%s:%s:ro" % (source, inside))
     spec = replace(
         keeper, name=keeper.name + "-once", command=tuple(argv), mounts=tuple(mounts), restart="no", network="none"

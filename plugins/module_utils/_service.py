@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import Callable
 
-from . import _alert_duty, _deadman, _job, _schedule_duty, _watch_duty
+from . import _alert_duty, _deadman, _drill_duty, _heartbeat, _job, _schedule_duty, _watch_duty
 from ._backup_repository import Keeper
 from ._errors import PgkeepError
 
@@ -33,6 +33,8 @@ DUTIES = (
     # How often these two really act is a matter of the inventory; this is how exact that is.
     Duty("watch", 2.0, _watch_duty.tick, _watch_duty.check),
     Duty("deadman", 2.0, _deadman.tick, _deadman.check),
+    Duty("drill", 300.0, _drill_duty.tick, _drill_duty.check),
+    Duty("heartbeat", _heartbeat.LOOK_SECONDS, _heartbeat.Heart().tick, _heartbeat.check),
 )
 
 # The same trouble again is said again only after this long.

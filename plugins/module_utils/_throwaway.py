@@ -29,7 +29,7 @@ from ._units import MB, postgres_size
 MINIMUM_MEMORY = 256 * MB
 
 # What a copy never does, whatever the settings of the instance say.
-_ALONE = {
+ALONE = {
     "listen_addresses": "",
     "logging_collector": "off",
     "log_destination": "stderr",
@@ -41,7 +41,7 @@ _ALONE = {
 
 _FEW_SEGMENTS = 32
 # Between the words that tell why may stand many answers to our own logins.
-_LOG_LINES = 1000
+LOG_LINES = 1000
 
 # What the entrypoint prints before it ends: what, why, next.
 _REFUSAL = re.compile(r"pgkeep: (.*)\. Why: (.*)\. Next: (.*)\.\Z")
@@ -113,7 +113,7 @@ def derive(
         else:
             mounts.append("%s:%s:ro" % (source, inside))
     mounts.append("%s:%s/on_empty:ro" % (place.on_empty, CONFIG_MOUNT))
-    words = {**_ALONE, "shared_buffers": postgres_size(memory_bytes // 4), **settings}
+    words = {**ALONE, "shared_buffers": postgres_size(memory_bytes // 4), **settings}
     return replace(
         server,
         name=name,
@@ -193,7 +193,23 @@ def wait_until_open(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Wait until the server accepts writes. Raises PgkeepError with the log's own words when its container ends.
+    """wait_open() for a server in the container name."""
+
+    def log() -> str:
+        return docker.logs_tail(run, name, LOG_LINES)
+
+    wait_open(socket_dir, lambda: docker.running(docker.inspect(run, name)), log, timeout_seconds, clock, sleep)
+
+
+def wait_open(
+    socket_dir: str,
+    alive: Callable[[], bool],
+    log: Callable[[], str],
+    timeout_seconds: float,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Wait until the server accepts writes. Raises PgkeepError with the log's own words when it is not alive any more.
 
     Every refused login is a line of the log, so after some seconds they become rarer.
     """
@@ -203,13 +219,12 @@ def wait_until_open(
         # A question to the engine costs ten times a login.
         if now - asked >= 0.5:
             asked = now
-            if not docker.running(docker.inspect(run, name)):
-                raise failure(docker.logs_tail(run, name, _LOG_LINES))
+            if not alive():
+                raise failure(log())
         if now - began > timeout_seconds:
             raise PgkeepError(
                 "The copy was not ready in time",
-                "it did not accept writes within %d s; %s"
-                % (timeout_seconds, failure(docker.logs_tail(run, name, _LOG_LINES)).why),
+                "it did not accept writes within %d s; %s" % (timeout_seconds, failure(log()).why),
                 "repeat with a greater timeout_seconds",
             )
         sleep(min(0.05 + (now - began) / 200, 0.5))

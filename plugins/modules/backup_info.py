@@ -276,6 +276,31 @@ backup_info:
       type: bool
       returned: always
       sample: false
+    drills:
+      description: What the drills of this instance found lately, on the host and in the keeper.
+      type: dict
+      returned: always
+      contains:
+        last_passed_at:
+          description: When the last drill that passed began, in RFC 3339 format, UTC. None when none did.
+          type: str
+          returned: always
+          sample: "2026-11-22T03:00:04Z"
+        last_failed_at:
+          description: When the last drill that failed began, in RFC 3339 format, UTC. None when none did.
+          type: str
+          returned: always
+          sample: null
+        last_rto_seconds:
+          description: The RTO that the last drill that passed measured, in seconds.
+          type: float
+          returned: always
+          sample: 3.417
+        last_rpo_seconds:
+          description: The RPO that the last drill that passed measured, in seconds. None where it had no heartbeat.
+          type: float
+          returned: always
+          sample: 41.25
 error:
   description: What did not work, with the keys C(what), C(why), C(next_step) and C(busy).
   returned: failure

@@ -68,6 +68,7 @@ def test_the_object_is_the_documented_one(keep: Any) -> None:
     found = backup_info.info(keep("info-ok.json", "repo-ls-ok.json"))
     assert list(found) == list(documented)
     assert list(found["wal"]) == list(documented["wal"]["contains"])
+    assert list(found["drills"]) == list(documented["drills"]["contains"])
     assert list(found["recovery_window"]) == list(documented["recovery_window"]["contains"])
 
 

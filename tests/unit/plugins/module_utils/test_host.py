@@ -12,7 +12,7 @@ import os
 import pytest
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _actor as actors
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _audit as audit
-from ansible_collections.pgkeep.postgres.plugins.module_utils import _drill, _host, _restart, _restore
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _drill, _host, _restart, _restore, _sandbox_host
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _free as freeing
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _host_commands as commands
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _host_text as texts
@@ -157,11 +157,12 @@ def test_restore_and_drill_reach_the_library_with_the_options_of_their_modules(h
         seen.append((request, check_mode, who))
         return {"changed": True, "restore": RESTORED}
 
-    def drill(run, request, check_mode, who=None):
+    def drill(sandbox, request, check_mode, who=None):
         seen.append((request, check_mode, who))
         return {"changed": True, "drill": DRILLED.to_result()}
 
     monkeypatch.setattr(_restore, "restore", restore)
+    monkeypatch.setattr(_sandbox_host, "on_host", lambda run, name: name)
     monkeypatch.setattr(_drill, "drill", drill)
     assert _host.main(["app", "restore", "--confirm", "app", "--time", "2026-01-05 02:00:00+00"]) == 0
     assert _host.main(["app", "restore", "--check", "--label", "L"]) == 0
@@ -173,7 +174,7 @@ def test_restore_and_drill_reach_the_library_with_the_options_of_their_modules(h
     assert (third.label, third.heapallindexed, third.timeout_seconds, third.max_age_seconds) == (
         None,
         True,
-        21600,
+        None,
         None,
     )
     out, _err = said(capsys)
@@ -185,9 +186,10 @@ def test_restore_and_drill_reach_the_library_with_the_options_of_their_modules(h
 def test_a_failed_drill_is_an_error_or_with_json_an_object(host, monkeypatch, capsys):
     done = Drill("app", "L", passed=False, started_at="2026-11-21T22:55:00Z")
 
-    def drill(run, request, check_mode, who=None):
+    def drill(sandbox, request, check_mode, who=None):
         raise DrillError(done, "rows: three are missing", "look")
 
+    monkeypatch.setattr(_sandbox_host, "on_host", lambda run, name: name)
     monkeypatch.setattr(_drill, "drill", drill)
     assert _host.main(["app", "drill"]) == 1
     assert said(capsys)[1][1] == "why:   rows: three are missing"
