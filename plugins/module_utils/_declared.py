@@ -16,6 +16,7 @@ from ._keeper_config import FILE as KEEPER_FILE
 from ._layout import (
     CONFIG_MOUNT,
     DATA_MOUNT,
+    DUMPS_MOUNT,
     GID,
     KEEPER_CONFIG_MOUNT,
     PGBACKREST_CONFIG_MOUNT,
@@ -55,7 +56,12 @@ class Declared:
     def volumes(self) -> dict[str, str]:
         """Volume name -> label of its role."""
         layout = self.layout
-        return {layout.data_volume: "data", layout.repo_volume: "repo", layout.spool_volume: "spool"}
+        return {
+            layout.data_volume: "data",
+            layout.repo_volume: "repo",
+            layout.spool_volume: "spool",
+            layout.dumps_volume: "dumps",
+        }
 
     def settings_files(self) -> tuple[File, ...]:
         return tuple(file for file in self.files if "/conf.d/" in file.path)
@@ -199,7 +205,11 @@ def _keeper(layout: Layout, options: Mapping[str, Any], image: str) -> Container
         command=("keeper",),
         environment=_environment(layout, options["major"]),
         # Read-only data: whatever goes wrong in the keeper, it cannot touch the database's files.
-        mounts=(*_mounts(layout, ":ro"), "%s:%s:ro" % (layout.keeper_config_dir, KEEPER_CONFIG_MOUNT)),
+        mounts=(
+            *_mounts(layout, ":ro"),
+            "%s:%s:ro" % (layout.keeper_config_dir, KEEPER_CONFIG_MOUNT),
+            "%s:%s" % (layout.dumps_volume, DUMPS_MOUNT),
+        ),
         network=options["network"] if _needs_network(options) else "none",
         memory_bytes=options["keeper_memory_bytes"],
         cpus=options["keeper_cpus"],

@@ -27,6 +27,8 @@ PGBACKREST_CONFIG_MOUNT = "/etc/pgbackrest"
 KEEPER_CONFIG_MOUNT = "/etc/pgkeep-keeper"
 SOCKET_MOUNT = "/var/run/postgresql"
 STATE_MOUNT = "/var/lib/pgkeep"
+# Of the keeper only.
+DUMPS_MOUNT = "/var/lib/pgkeep-dumps"
 
 # The socket's port inside every container; only the published port differs.
 PORT = 5432
@@ -67,6 +69,10 @@ class Layout:
     @property
     def spool_volume(self) -> str:
         return self.name + "-spool"
+
+    @property
+    def dumps_volume(self) -> str:
+        return self.name + "-dumps"
 
     @property
     def config_dir(self) -> str:

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import Callable
 
-from . import _job, _schedule_duty
+from . import _dump_settings, _job, _schedule_duty
 from ._backup_repository import Keeper
 from ._errors import PgkeepError
 
@@ -28,6 +28,8 @@ class Duty:
 
 
 DUTIES = (Duty("schedule", 5.0, _schedule_duty.tick, _schedule_duty.check),)
+# Of topics that no duty works on, but jobs and people.
+_OTHER_CHECKS = (_dump_settings.check,)
 
 # The same trouble again is said again only after this long.
 _SAY_AGAIN_SECONDS = 600.0
@@ -35,8 +37,8 @@ _SAY_AGAIN_SECONDS = 600.0
 
 def check(keeper: Keeper) -> None:
     """Raises PgkeepError for the first topic that cannot be used."""
-    for duty in DUTIES:
-        duty.check(keeper)
+    for its_check in (*(duty.check for duty in DUTIES), *_OTHER_CHECKS):
+        its_check(keeper)
 
 
 def serve(keeper: Keeper) -> int:
