@@ -11,7 +11,7 @@ import os
 import shutil
 import time
 from dataclasses import asdict, dataclass
-from typing import Any, Iterator, Mapping, Optional, Sequence
+from typing import Any, BinaryIO, Iterator, Mapping, Optional, Sequence
 
 from . import _dump_manifest as manifests
 from . import _dump_names as names
@@ -152,8 +152,8 @@ def _take(
             databases=dumps,
             verified_at=rfc3339(ended),
         )
-        with open(folder + "/" + manifests.MANIFEST, "x", encoding="utf-8") as handle:
-            handle.write(manifests.to_text(run))
+        with _new(folder + "/" + manifests.MANIFEST) as handle:
+            handle.write(manifests.to_text(run).encode())
             handle.flush()
             os.fsync(handle.fileno())
         _sync(folder)
@@ -183,6 +183,10 @@ def _sync(folder: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _new(path: str) -> BinaryIO:
+    return open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600))
 
 
 def _globals(keeper: Keeper, settings: Settings, folder: str, run: str, deadline: Deadline) -> Stored:
@@ -240,7 +244,7 @@ def _store(
     path = "%s/%s" % (folder, file)
     commands = [argv, settings_of.encryption(keeper)] if settings.encrypt else [argv]
     digest, size = hashlib.sha256(), 0
-    with open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as handle:
+    with _new(path) as handle:
 
         def write(chunk: bytes) -> None:
             nonlocal size
