@@ -70,7 +70,7 @@ def flow(
         watch.daemon = True
         watch.start()
         stack.callback(watch.cancel)
-        for chunk in iter(lambda: processes[-1].stdout.read(_CHUNK), b""):
+        for chunk in iter(lambda: processes[-1].stdout.read1(_CHUNK), b""):
             take(chunk)
         codes = [process.wait() for process in processes]
         if late.is_set():
