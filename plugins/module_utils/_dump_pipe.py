@@ -113,17 +113,17 @@ def _end(processes: Sequence[Any]) -> None:
 def _judge(
     what: str, commands: Sequence[Sequence[str]], codes: Sequence[int], errors: Sequence[Any], partly: bool
 ) -> None:
-    """The first that failed by itself is the cause; who only lost its reader (SIGPIPE) is not."""
-    ended = list(zip(commands, codes, errors))[-1 if partly else 0 :]
-    failed = [each for each in ended if each[1] != 0]
-    if not failed:
-        return
-    command, code, error = next((each for each in failed if each[1] != -signal.SIGPIPE), failed[0])
-    error.seek(0)
-    said = [line for line in error.read().decode(errors="replace").splitlines() if line.strip()][-_LINES:]
-    end = "was killed by signal %d" % -code if code < 0 else "ended with exit code %d" % code
-    raise PgkeepError(
-        what,
-        "; ".join(["%s %s" % (command[0], end), *said]),
-        "correct what it names (docker logs of the server), repeat",
-    )
+    """The first that failed by itself is the cause; who only lost its reader, and says so or dies of it, is not."""
+    failed = []
+    for command, code, error in list(zip(commands, codes, errors))[-1 if partly else 0 :]:
+        if code == 0:
+            continue
+        error.seek(0)
+        said = [line for line in error.read().decode(errors="replace").splitlines() if line.strip()]
+        lost = code == -signal.SIGPIPE or any("Broken pipe" in line for line in said)
+        end = "was killed by signal %d" % -code if code < 0 else "ended with exit code %d" % code
+        failed.append((lost, "; ".join(["%s %s" % (command[0], end), *said[-_LINES:]])))
+    if failed:
+        # False sorts first, and the order of the rest stays.
+        why = min(failed, key=lambda each: each[0])[1]
+        raise PgkeepError(what, why, "correct what it names (docker logs of the server), then repeat")

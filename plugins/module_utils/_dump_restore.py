@@ -186,7 +186,14 @@ def _refuse_damaged(keeper: Keeper, what: str, run: Run, dump: Dump, deadline: D
         raise PgkeepError(what, wrong, "restore an older dump (pgkeep dumps lists them), and replace the disk")
     if run.encrypted:
         settings_of.require_passphrase(keeper)
-    read_through(keeper, what, "%s/%s" % (folder, dump.file), deadline, encrypted=run.encrypted, whole=True)
+    try:
+        read_through(keeper, what, "%s/%s" % (folder, dump.file), deadline, encrypted=run.encrypted, whole=True)
+    except PgkeepError as error:
+        if not run.encrypted or deadline.left == 0:
+            raise
+        # The disk gives back what was written, so what cannot be read was written with another key.
+        help_ = "put the passphrase back with which it was encrypted (dumps.passphrase), then repeat"
+        raise PgkeepError(error.what, error.why, help_) from error
 
 
 def _restore(

@@ -45,6 +45,10 @@ def test_who_only_lost_its_reader_is_not_the_cause() -> None:
     assert failure(MANY, shell("echo no key >&2; exit 1")).why == "sh ended with exit code 1; no key"
 
 
+def test_who_complains_about_its_reader_is_not_the_cause() -> None:
+    assert failure(shell("echo Broken pipe >&2; exit 1"), shell("echo syntax >&2; exit 3")).why.endswith("; syntax")
+
+
 def test_a_killed_program() -> None:
     assert failure(shell("kill -9 $$"), ["cat"]).why == "sh was killed by signal 9"
 
