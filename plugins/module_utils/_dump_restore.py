@@ -86,11 +86,8 @@ def restore(keeper: Keeper, request: Request, *, check: bool = False) -> dict[st
                     connections = there[plan.database][1]["connection_limit"]
                     database_of.exchange(opened, plan.database, plan.replaced, plan.into, connections)
         except _sql.driver().Error as error:
-            raise PgkeepError(
-                what,
-                " ".join(str(error).split()),
-                "correct what it names (docker logs %s), then repeat; the old database is as it was" % keeper.instance,
-            ) from error
+            why = " ".join(str(error).split())
+            raise _with_help(PgkeepError(what, why, "correct what it names, then repeat"), run) from error
     return {"dump_restore": result, "changed": True, "plan": asdict(plan)}
 
 

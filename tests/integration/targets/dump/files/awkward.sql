@@ -1,5 +1,5 @@
 -- Everything whose name or kind some dump tool has lost before.
-CREATE ROLE "Käufer ""A"" %" LOGIN PASSWORD NULL;
+CREATE ROLE "Käufer ""A"" %" LOGIN PASSWORD 'awkward-secret-1';
 CREATE DATABASE "Sales/2026 ""ü"" 'x' 100 % = y" OWNER "Käufer ""A"" %" CONNECTION LIMIT 7;
 REVOKE ALL ON DATABASE "Sales/2026 ""ü"" 'x' 100 % = y" FROM PUBLIC;
 GRANT CONNECT ON DATABASE "Sales/2026 ""ü"" 'x' 100 % = y" TO pg_monitor WITH GRANT OPTION;
