@@ -79,12 +79,15 @@ def locked(keeper: Keeper, what: str) -> contextlib.AbstractContextManager[None]
 
 @contextlib.contextmanager
 def _server(keeper: Keeper) -> Iterator[Any]:
-    """A connection to postgres; an error of the server on any connection in the block becomes a PgkeepError."""
+    """A connection to postgres; an error of the server on any connection in the block becomes a PgkeepError.
+
+    So does a name that is not UTF-8, which a database of encoding SQL_ASCII may have.
+    """
     try:
         with _sql.connection(keeper.sockets) as opened:
             opened.set_client_encoding("UTF8")
             yield opened
-    except _sql.driver().Error as error:
+    except (_sql.driver().Error, UnicodeError) as error:
         raise PgkeepError(
             "The dump of %s failed" % keeper.instance,
             " ".join(str(error).split()),
