@@ -61,7 +61,7 @@ def flow(
     processes: list[Any] = []
     with contextlib.ExitStack() as stack:
         stack.callback(_end, processes)
-        errors = [stack.enter_context(tempfile.TemporaryFile()) for _ in commands]
+        errors = [stack.enter_context(tempfile.TemporaryFile()) for _command in commands]
         stdin: Any = stack.enter_context(open(source, "rb")) if source else subprocess.DEVNULL
         for command, error in zip(commands, errors):
             stdin = _start(what, command, stdin, error, processes)

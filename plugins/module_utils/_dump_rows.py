@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from typing import Any, Iterable, Iterator, Optional, Sequence
+from typing import Any, Iterable, Iterator
 
 from . import _sql
 from ._counts import Check, Reading, Table, compare
@@ -31,18 +31,16 @@ _PATIENT_17 = ("SET transaction_timeout = 0",)
 _GONE = ("42P01", "3F000")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Counting:
     """snapshot is for pg_dump. tables() may be asked when the block of counted() has ended."""
 
     snapshot: str
-    listed: Sequence[tuple[Table, str]]
     unlogged: tuple[tuple[str, str], ...]
-    future: Optional[Future[tuple[Table, ...]]] = None
+    future: Future[tuple[Table, ...]]
 
     def tables(self) -> tuple[Table, ...]:
         """Every table with its rows, None for one that could not be counted; raises psycopg2.Error."""
-        assert self.future is not None
         return self.future.result()
 
 
@@ -58,22 +56,19 @@ def counted(opened: Any, database: str) -> Iterator[Counting]:
     for setting in _PATIENT + (_PATIENT_17 if opened.server_version >= 170000 else ()):
         _sql.rows(opened, setting)
     _sql.rows(opened, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-    counting = Counting(
-        str(_sql.rows(opened, "SELECT pg_export_snapshot()")[0][0]),
-        [(table, name) for table, name in listed if table.key[1:] not in foreign],
-        unlogged,
-    )
+    snapshot = str(_sql.rows(opened, "SELECT pg_export_snapshot()")[0][0])
+    own = [(table, name) for table, name in listed if table.key[1:] not in foreign]
     limit = Limit()
     limit.watch(opened)
     seconds = 0.0
     with ThreadPoolExecutor(max_workers=1) as pool:
-        counting.future = pool.submit(_count, opened, counting.listed, limit)
+        future = pool.submit(_count, opened, own, limit)
         try:
-            yield counting
+            yield Counting(snapshot, unlogged, future)
             seconds = COUNTING_SECONDS
         finally:
             limit.end_after(seconds)
-            while not wait([counting.future], timeout=seconds).done:
+            while not wait([future], timeout=seconds).done:
                 # Once is not enough: it may fall between two statements.
                 limit.cancel()
                 seconds = 0.2
