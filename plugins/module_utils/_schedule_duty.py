@@ -20,6 +20,7 @@ from . import _schedule as schedule
 from ._backup_repository import Keeper
 from ._files import File, read, write
 from ._keeper_config import topic
+from ._lock import hold
 
 TOPIC = "schedule"
 # Who holds the repository now is asked again after this long.
@@ -32,11 +33,19 @@ def check(keeper: Keeper) -> None:
     schedule.parse(keeper.instance, topic(keeper, TOPIC))
 
 
-def tick(keeper: Keeper, clock: Callable[[], float] = time.time) -> None:
-    """Run what is due, one after the other."""
+def tick(keeper: Keeper, clock: Callable[[], float] = time.time, runner: str = "keeper") -> list[dict[str, Any]]:
+    """Run what is due, one after the other, and return their records; nothing when somebody else keeps the time.
+
+    Raises PgkeepError with busy set when a call before has not ended: cron does not wait.
+    """
     wanted = schedule.parse(keeper.instance, topic(keeper, TOPIC))
-    if wanted.runner != "keeper":
-        return
+    if wanted.runner != runner:
+        return []
+    with hold(keeper.state + "/schedule.lock", "schedule of %s" % keeper.instance):
+        return _run_due(keeper, wanted, clock)
+
+
+def _run_due(keeper: Keeper, wanted: schedule.Schedule, clock: Callable[[], float]) -> list[dict[str, Any]]:
     seen = _load(keeper)
     now = clock()
     due = {}
@@ -51,8 +60,10 @@ def tick(keeper: Keeper, clock: Callable[[], float] = time.time) -> None:
         if moment is not None:
             due[job.name] = moment
     _save(keeper, seen)
+    records = []
     for name in schedule.to_run(due):
-        result = jobs.run_job(keeper, name, "schedule")["result"]
+        records.append(jobs.run_job(keeper, name, "schedule"))
+        result = records[-1]["result"]
         entry, tries = seen[name], int(seen[name].get("tries", 0))
         if result == jobs.BUSY:
             entry["again_at"] = clock() + BUSY_SECONDS
@@ -63,6 +74,7 @@ def tick(keeper: Keeper, clock: Callable[[], float] = time.time) -> None:
                 if served in due:
                     seen[served] = {"cron": seen[served]["cron"], "since": due[served].timestamp()}
         _save(keeper, seen)
+    return records
 
 
 def upcoming(keeper: Keeper, now: float) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils import _job as job
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _schedule_duty as duty
 from ansible_collections.pgkeep.postgres.plugins.module_utils._backup_repository import Keeper
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
+from ansible_collections.pgkeep.postgres.plugins.module_utils._lock import hold
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
 
 ERROR = {"what": "The backup of orders failed", "why": "no space", "next_step": "free some", "busy": False}
@@ -27,7 +28,7 @@ class World:
         self.now = MONDAY
         self.ran = []
         self.answers = {}
-        (tmp_path / "state").mkdir()
+        (tmp_path / "state/jobs").mkdir(parents=True)
         (tmp_path / "config").mkdir()
         self.keeper = Keeper("orders", self, "/data", state=str(tmp_path / "state"), config=str(tmp_path / "config"))
         self.wants(full="0 2 * * 0", diff="0 2 * * *", drill="0 3 * * *")
@@ -123,6 +124,26 @@ def test_a_failure_that_a_while_cures(world):
     world.answers.clear()
     assert world.until(24) == ["diff", "drill"]
     assert world.until(48) == ["diff", "drill"]
+
+
+def test_a_clock_that_only_wakes_the_keeper(world):
+    world.wants("cron", diff="0 2 * * *")
+    assert duty.tick(world.keeper, lambda: MONDAY, runner="cron") == []
+    (record,) = duty.tick(world.keeper, lambda: MONDAY + 3 * HOUR, runner="cron")
+    assert (record["name"], record["result"]) == ("diff", "ok")
+
+
+def test_a_second_call_while_the_first_works(world):
+    busy = "schedule of orders cannot start"
+    with hold(world.keeper.state + "/schedule.lock", "schedule of orders"), pytest.raises(PgkeepError, match=busy):
+        duty.tick(world.keeper, lambda: world.now)
+
+
+def test_the_same_job_twice(world):
+    world.until(3)
+    with hold(world.keeper.state + "/jobs/diff.lock", "job"), pytest.raises(PgkeepError, match="job diff of orders"):
+        jobs.run_job(world.keeper, "diff", "shell")
+    assert jobs.last(world.keeper, "diff")["result"] == "ok"
 
 
 @pytest.mark.parametrize("runner", ["systemd", "cron", "none"])
