@@ -14,7 +14,7 @@ from typing import Optional
 
 from . import _pgbackrest as pgbackrest
 from ._errors import PgkeepError
-from ._layout import KEEPER_CONFIG_MOUNT, REPO_MOUNT, SOCKET_MOUNT, SPOOL_MOUNT, STATE_MOUNT
+from ._layout import DUMPS_MOUNT, KEEPER_CONFIG_MOUNT, REPO_MOUNT, SOCKET_MOUNT, SPOOL_MOUNT, STATE_MOUNT
 from ._pgbackrest_errors import Circumstances, failure
 from ._pgfiles import read_control
 from ._run import Result, Run
@@ -40,6 +40,7 @@ class Keeper:
     state: str = STATE_MOUNT
     sockets: str = SOCKET_MOUNT
     config: str = KEEPER_CONFIG_MOUNT
+    dumps: str = DUMPS_MOUNT
 
     @property
     def lock_file(self) -> str:

@@ -16,7 +16,7 @@ import sys
 from typing import Any, Optional, Sequence
 
 from . import _audit as audit
-from . import _cli_alert, _cli_backup, _cli_drill, _cli_job, _service
+from . import _cli_alert, _cli_backup, _cli_drill, _cli_dump, _cli_job, _service
 from ._backup_repository import Keeper
 from ._command import Command
 from ._errors import PgkeepError
@@ -26,7 +26,7 @@ EXIT_FAILED = 1
 EXIT_BUSY = 75
 
 # Each file of commands has a function add_commands().
-_FILES = (_cli_backup, _cli_drill, _cli_job, _cli_alert)
+_FILES = (_cli_backup, _cli_drill, _cli_dump, _cli_job, _cli_alert)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -16,6 +16,7 @@ from ._keeper_config import FILE as KEEPER_FILE
 from ._layout import (
     CONFIG_MOUNT,
     DATA_MOUNT,
+    DUMPS_MOUNT,
     GID,
     KEEPER_CONFIG_MOUNT,
     PGBACKREST_CONFIG_MOUNT,
@@ -64,6 +65,7 @@ class Declared:
             layout.repo_volume: "repo",
             layout.spool_volume: "spool",
             layout.scratch_volume: "scratch",
+            layout.dumps_volume: "dumps",
         }
 
     def settings_files(self) -> tuple[File, ...]:
@@ -214,6 +216,7 @@ def _keeper(layout: Layout, options: Mapping[str, Any], image: str) -> Container
             *_mounts(layout, ":ro"),
             "%s:%s:ro" % (layout.keeper_config_dir, KEEPER_CONFIG_MOUNT),
             "%s:%s" % (layout.scratch_volume, SCRATCH_MOUNT),
+            "%s:%s" % (layout.dumps_volume, DUMPS_MOUNT),
         ),
         network=options["network"] if _needs_network(options) else "none",
         memory_bytes=options["keeper_memory_bytes"],

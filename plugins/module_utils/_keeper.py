@@ -14,7 +14,7 @@ from . import _docker as docker
 from ._actor import ANSIBLE, actor
 from ._container import ContainerSpec, create_argv
 from ._errors import PgkeepError
-from ._layout import DATA_MOUNT, SCRATCH_MOUNT, SPOOL_MOUNT, Layout
+from ._layout import DATA_MOUNT, DUMPS_MOUNT, SCRATCH_MOUNT, SPOOL_MOUNT, Layout
 from ._run import Result, Run
 
 COMMAND = "pgkeep"
@@ -53,7 +53,7 @@ def once(run: Run, keeper: ContainerSpec, argv: Sequence[str], timeout: Optional
     mounts = []
     for mount in keeper.mounts:
         source, inside = mount.split(":")[:2]
-        if inside not in (DATA_MOUNT, SPOOL_MOUNT, SCRATCH_MOUNT):
+        if inside not in (DATA_MOUNT, SPOOL_MOUNT, SCRATCH_MOUNT, DUMPS_MOUNT):
             mounts.append("%s:%s:ro" % (source, inside))
     spec = replace(
         keeper, name=keeper.name + "-once", command=tuple(argv), mounts=tuple(mounts), restart="no", network="none"

@@ -27,8 +27,9 @@ PGBACKREST_CONFIG_MOUNT = "/etc/pgbackrest"
 KEEPER_CONFIG_MOUNT = "/etc/pgkeep-keeper"
 SOCKET_MOUNT = "/var/run/postgresql"
 STATE_MOUNT = "/var/lib/pgkeep"
-# In the keeper only: where it restores backups to prove them.
+# In the keeper only: where it restores backups to prove them, and where its dumps are.
 SCRATCH_MOUNT = "/var/lib/pgkeep-scratch"
+DUMPS_MOUNT = "/var/lib/pgkeep-dumps"
 
 # Name of the lock in the state folder.
 DRILL_LOCK = "drill.lock"
@@ -77,6 +78,10 @@ class Layout:
     def scratch_volume(self) -> str:
         """For the drills that run in the keeper; holds nothing between them."""
         return self.name + "-scratch"
+
+    @property
+    def dumps_volume(self) -> str:
+        return self.name + "-dumps"
 
     @property
     def config_dir(self) -> str:

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import Callable
 
-from . import _alert_duty, _deadman, _drill_duty, _heartbeat, _job, _schedule_duty, _watch_duty
+from . import _alert_duty, _deadman, _drill_duty, _dump_settings, _heartbeat, _job, _schedule_duty, _watch_duty
 from ._backup_repository import Keeper
 from ._errors import PgkeepError
 
@@ -36,6 +36,8 @@ DUTIES = (
     Duty("drill", 300.0, _drill_duty.tick, _drill_duty.check),
     Duty("heartbeat", _heartbeat.LOOK_SECONDS, _heartbeat.Heart().tick, _heartbeat.check),
 )
+# Of topics that no duty works on, but jobs and people.
+_OTHER_CHECKS = (_dump_settings.check,)
 
 # The same trouble again is said again only after this long.
 _SAY_AGAIN_SECONDS = 600.0
@@ -43,8 +45,8 @@ _SAY_AGAIN_SECONDS = 600.0
 
 def check(keeper: Keeper) -> None:
     """Raises PgkeepError for the first topic that cannot be used."""
-    for duty in DUTIES:
-        duty.check(keeper)
+    for its_check in (*(duty.check for duty in DUTIES), *_OTHER_CHECKS):
+        its_check(keeper)
 
 
 def serve(keeper: Keeper) -> int:
