@@ -10,7 +10,7 @@ from typing import Mapping, Optional, Sequence
 
 from ._container import ContainerSpec, create_argv
 from ._errors import PgkeepError
-from ._layout import DATA_MOUNT, pgdata
+from ._layout import ARCHIVE_CONFIG, DATA_MOUNT, PGBACKREST_CONFIG_MOUNT, pgdata
 from ._pgfiles import Control, parse_timeline_history, position
 from ._sql import connection, driver, rows
 from ._swap import Directories
@@ -33,11 +33,14 @@ _ARCHIVE = """
 folder=$1
 shift
 status=0
+# An instance that was deployed before there were several repositories has one file for all.
+config=%(archive)s
+[[ -e $config ]] || config=%(all)s
 for file; do
-  pgbackrest --stanza="$PGKEEP_INSTANCE" --no-archive-async archive-push "$folder/$file" || status=$?
+  pgbackrest --config="$config" --stanza="$PGKEEP_INSTANCE" --no-archive-async archive-push "$folder/$file" || status=$?
 done
 exit "$status"
-"""
+""" % {"archive": ARCHIVE_CONFIG, "all": PGBACKREST_CONFIG_MOUNT + "/pgbackrest.conf"}
 
 _FACTS = """
 select (select system_identifier::text from pg_control_system()),
