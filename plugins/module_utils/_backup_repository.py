@@ -137,7 +137,9 @@ def _answer(keeper: Keeper, what: str, words: list[str]) -> str:
 
 def information(keeper: Keeper) -> pgbackrest.Info:
     """What info says. Raises PgkeepError when pgBackRest does not even run; problem() judges what it says."""
-    return pgbackrest.parse_info(_answer(keeper, keeper.repository_name + " gives no information", ["info", "--output=json"]))
+    return pgbackrest.parse_info(
+        _answer(keeper, keeper.repository_name + " gives no information", ["info", "--output=json"])
+    )
 
 
 def listing(keeper: Keeper, folder: str, *, recurse: bool = False) -> dict[str, pgbackrest.Entry]:
@@ -234,4 +236,6 @@ def problem(keeper: Keeper, info: pgbackrest.Info) -> Optional[PgkeepError]:
     """Why this repository cannot take a backup; None when it can, also when it has no stanza yet."""
     if info.code in (pgbackrest.OK, pgbackrest.NO_BACKUP, pgbackrest.MISSING_PATH):
         return None
-    return failure("%s of %s cannot be used" % (keeper.repository_name, keeper.instance), info.message, 0, circumstances(keeper))
+    return failure(
+        "%s of %s cannot be used" % (keeper.repository_name, keeper.instance), info.message, 0, circumstances(keeper)
+    )

@@ -30,6 +30,29 @@ _OTHERS = re.compile(r"repo(?!1-)\d+-.*")
 # pgBackRest asks for these without a default of its own.
 _NEEDED: Mapping[str, Mapping[str, object]] = {SFTP: {"sftp-host-key-hash-type": "sha256"}}
 
+# Suboptions of the option backup of the module instance.
+SPEC: Mapping[str, Mapping[str, Any]] = {
+    "cipher_pass": {"type": "str", "required": True, "no_log": True},
+    "retention_days": {"type": "int", "default": 7},
+    "options": {"type": "dict", "default": {}},
+    "secret_options": {"type": "dict", "default": {}, "no_log": True},
+    "repositories": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "number": {"type": "int", "required": True},
+            "type": {"type": "str", "required": True, "choices": list(TYPES)},
+            "path": {"type": "str", "required": True},
+            "cipher_pass": {"type": "str", "required": True, "no_log": True},
+            "retention_days": {"type": "int", "default": 14},
+            "options": {"type": "dict", "default": {}},
+            "secret_options": {"type": "dict", "default": {}, "no_log": True},
+            "files": {"type": "dict", "default": {}, "no_log": True},
+        },
+    },
+}
+
 
 @dataclass(frozen=True)
 class Repository:

@@ -59,9 +59,7 @@ def to_ship(here: Archive, there: Collection[str], begin: Optional[str]) -> list
         return []
     first = _position(begin)
     # Histories sort before the first segment of their timeline.
-    return sorted(
-        name for name in here if name not in there and (not _is_segment(name) or _position(name) >= first)
-    )
+    return sorted(name for name in here if name not in there and (not _is_segment(name) or _position(name) >= first))
 
 
 def behind(here: Archive, last: Optional[str]) -> list[float]:
@@ -175,7 +173,7 @@ def _look(keeper: Keeper) -> tuple[set[str], Optional[str]]:
     return {name for name in found if name}, begin
 
 
-def replace_error(keeper: Keeper) -> Keeper:
+def _without_memory(keeper: Keeper) -> Keeper:
     """The same keeper without memory: an error that is noted already must not explain the next one."""
     return replace(keeper, state="/nonexistent")
 
@@ -210,4 +208,3 @@ def _bring(keeper: Keeper, name: str) -> None:
 def _checked(what: str, result: Result) -> None:
     if result.rc != 0:
         raise failure(what, result.stdout + result.stderr, result.rc)
-

@@ -44,7 +44,6 @@ class Shipping:
                 thread = threading.Thread(target=self._ship, args=(each,), name="ship-%d" % each.repo, daemon=True)
                 self._threads[each.repo] = thread
                 thread.start()
-            tell(each, self._clock())
         for error in list(self._errors.values()):
             raise error
 
@@ -57,6 +56,9 @@ class Shipping:
             told = error if isinstance(error, PgkeepError) else _from_system(number, error)
             self._errors[number] = told
             self._not_before[number] = time.monotonic() + _AGAIN_SECONDS
+        with contextlib.suppress(PgkeepError, OSError):
+            # On a full disk there is no queue to put it into; health says the same.
+            tell(keeper, self._clock())
 
 
 def check(keeper: Keeper) -> None:

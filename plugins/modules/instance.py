@@ -287,7 +287,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._declared import d
 from ansible_collections.pgkeep.postgres.plugins.module_utils._instance import ensure, image_id, remove
 from ansible_collections.pgkeep.postgres.plugins.module_utils._layout import Layout
 from ansible_collections.pgkeep.postgres.plugins.module_utils._module import argument_spec, run_module
-from ansible_collections.pgkeep.postgres.plugins.module_utils._repositories import TYPES
+from ansible_collections.pgkeep.postgres.plugins.module_utils._repositories import SPEC as REPOSITORIES
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Run
 from ansible_collections.pgkeep.postgres.plugins.module_utils._units import parse_bytes
 
@@ -331,30 +331,7 @@ SPEC = argument_spec(
             "ca_certificate": {"type": "str", "required": True},
         },
     },
-    backup={
-        "type": "dict",
-        "options": {
-            "cipher_pass": {"type": "str", "required": True, "no_log": True},
-            "retention_days": {"type": "int", "default": 7},
-            "options": {"type": "dict", "default": {}},
-            "secret_options": {"type": "dict", "default": {}, "no_log": True},
-            "repositories": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "number": {"type": "int", "required": True},
-                    "type": {"type": "str", "required": True, "choices": list(TYPES)},
-                    "path": {"type": "str", "required": True},
-                    "cipher_pass": {"type": "str", "required": True, "no_log": True},
-                    "retention_days": {"type": "int", "default": 14},
-                    "options": {"type": "dict", "default": {}},
-                    "secret_options": {"type": "dict", "default": {}, "no_log": True},
-                    "files": {"type": "dict", "default": {}, "no_log": True},
-                },
-            },
-        },
-    },
+    backup={"type": "dict", "options": REPOSITORIES},
     on_empty={"type": "str", "choices": ["restore", "refuse"], "default": "restore"},
     initdb_args={"type": "list", "elements": "str", "default": []},
     keeper={"type": "dict", "default": {}},

@@ -48,7 +48,8 @@ def test_options_reach_the_library(called: list[Any], capsys: pytest.CaptureFixt
         ("orders", "/data", "full", {"max_age_seconds": 60.0, "check": True}),
         ("orders", "/data", "incr", {"max_age_seconds": None, "check": False}),
     ]
-    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [{"changed": False}] * 2
+    one = {"changed": False, "repositories": [{"repository": 1, "changed": False, "error": None}]}
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [one] * 2
 
 
 @pytest.mark.parametrize("busy, rc", [(False, 1), (True, 75)])
