@@ -31,7 +31,7 @@ from ._run import Result, Run
 from ._ship_state import load as load_shipped
 
 # How long another machine may take: for an answer; for what only writes a few files; for a backup.
-ANSWER_SECONDS = 40.0
+ANSWER_SECONDS = 30.0
 CHANGE_SECONDS = 600.0
 BACKUP_SECONDS = 86400.0
 

@@ -73,6 +73,7 @@ def restored_spec(
     fetching: Mapping[str, str],
     rescue: Optional[str],
     beside_server: bool,
+    repository: int = 1,
 ) -> ContainerSpec:
     """The container that restores into directories.inside_beside through the image's entrypoint and starts the result.
 
@@ -103,6 +104,7 @@ def restored_spec(
         settings={"archive_command": ""},
         memory_bytes=min(memory, server.memory_bytes),
         cpus=server.cpus,
+        repository=repository,
     )
 
 
@@ -110,6 +112,11 @@ def archive_command(folder: str, names: Sequence[str]) -> list[str]:
     """For a container of the instance: archive files of folder, in their order, and go on after one that fails."""
     # The first argument after the script is its name.
     return ["bash", "-euc", _ARCHIVE, "archive", folder, *names]
+
+
+def prepare_argv(instance: str) -> list[str]:
+    """For the server's container: prepare a new first repository, so that the server can archive to it."""
+    return ["pgbackrest", "--config=" + ARCHIVE_CONFIG, "--stanza=" + instance, "stanza-create"]
 
 
 def archive_once_argv(keeper: ContainerSpec, server: ContainerSpec, names: Sequence[str], major: int) -> list[str]:

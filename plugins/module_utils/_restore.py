@@ -13,7 +13,15 @@ from typing import Any, Optional
 from . import _docker as docker
 from . import _history as history
 from ._container import ContainerSpec, create_argv
-from ._copy import CopyFacts, archive_command, archive_once_argv, prove, require_complete, restored_spec
+from ._copy import (
+    CopyFacts,
+    archive_command,
+    archive_once_argv,
+    prepare_argv,
+    prove,
+    require_complete,
+    restored_spec,
+)
 from ._damage import with_files
 from ._errors import PgkeepError
 from ._interrupt import finish_what_began, interruptible
@@ -157,6 +165,7 @@ def _copy(run: Run, plan: Plan, request: Request, progress: Progress) -> CopyFac
         fetching=plan.fetching,
         rescue=directories.lay_aside(found.names),
         beside_server=beside_server,
+        repository=plan.repository,
     )
     start(run, spec)
     wait_until_open(run, spec.name, place.socket_dir, request.timeout_seconds)
@@ -167,8 +176,8 @@ def _copy(run: Run, plan: Plan, request: Request, progress: Progress) -> CopyFac
     docker.remove(run, spec.name)
     discard(place)
     progress.steps.append(
-        "Restored backup %s beside the old data, recovered it to %s and read its %d databases"
-        % (plan.choice.label, plan.choice.target, facts.databases)
+        "Restored backup %s of repository %d beside the old data, recovered it to %s and read its %d databases"
+        % (plan.choice.label, plan.repository, plan.choice.target, facts.databases)
     )
     return facts
 
@@ -195,6 +204,17 @@ def _rescue_again(run: Run, plan: Plan, progress: Progress) -> None:
         folder = progress.directories.inside_previous + "/pg_wal"
         archived = docker.execute(run, plan.layout.server, archive_command(folder, progress.waiting))
         progress.note_archived(progress.waiting, archived, last=True)
+
+
+def _prepare_first(run: Run, plan: Plan, progress: Progress) -> None:
+    """The volume of the first repository was lost: without this the server could not archive to the new one."""
+    if "repo" in plan.missing_volumes.values():
+        docker.docker(
+            run,
+            ["exec", plan.layout.server, *prepare_argv(plan.layout.name)],
+            what="The new first repository was not prepared",
+        )
+        progress.steps.append("Prepared the new first repository")
 
 
 def _serve(run: Run, plan: Plan, request: Request, progress: Progress) -> None:
@@ -259,6 +279,7 @@ def _finish(run: Run, plan: Plan, request: Request, progress: Progress, facts: C
     """What may fail without taking the restore back: the server serves already."""
     try:
         history.append(plan.layout, facts.system_id, plan.timeline_before, facts.timeline)
+        _prepare_first(run, plan, progress)
         _rescue_again(run, plan, progress)
         _ensure_started(run, plan, plan.keeper, progress)
         removed = progress.directories.prune_previous(request.keep_previous)
@@ -289,6 +310,7 @@ def _result(
         "instance": plan.layout.name,
         "target": str(plan.choice.target),
         "label": plan.choice.label,
+        "repository": plan.repository,
         "timeline_before": plan.timeline_before,
         "timeline_after": facts.timeline if facts else None,
         "reached_time": (facts.reached_time or plan.choice.backup["stopped_at"]) if facts else None,

@@ -98,7 +98,7 @@ def test_for_a_label_it_stops_after_the_copy_is_proven(host):
 
 def test_for_a_time_a_row_is_archived_first(host):
     restored(host, time="2026-11-21T22:54:30Z")
-    asked = [argv[-1] for argv in host.commands if "pgkeep" in argv]
+    asked = [argv[argv.index("pgkeep") + 1] for argv in host.commands if "pgkeep" in argv]
     assert asked == ["info", "canary"]
 
 
