@@ -178,7 +178,9 @@ def excerpt(text: str) -> str:
     printable = "".join(
         character if character.isascii() and character.isprintable() else " " for character in " ".join(kept)
     )
-    return " ".join(printable.split())[:_EXCERPT_CHARACTERS]
+    # Behind the first words of a failed HTTP request come its headers.
+    words = printable.partition(" *** ")[0].rstrip(": ") if "HTTP request failed" in printable else printable
+    return " ".join(words.split())[:_EXCERPT_CHARACTERS]
 
 
 def archiver_words(text: str) -> str:

@@ -22,7 +22,7 @@ from ._times import hours, rfc3339
 # A backup that waits for its WAL is not to wait for the duty's interval too.
 _EAGER_SECONDS = 0.5
 # After an error, so that a repository that is away is not asked without a pause.
-_AGAIN_SECONDS = 15.0
+_AGAIN_SECONDS = 5.0
 # Shorter trouble is nobody's business; then somebody has to hear of it.
 ALERT_SECONDS = 900.0
 
