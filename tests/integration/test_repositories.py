@@ -1,8 +1,11 @@
 # Copyright (c) 2026, the pgkeep maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Several repositories of one instance, two of them off-site on real servers. The tests follow each other as a life does:
-deployed, an off-site server lost and found, credentials wrong, a key rotated, the machine lost, a repository lost."""
+"""Several repositories of one instance, two of them off-site on real servers.
+
+The tests follow each other as a life does: deployed, an off-site server lost and found, credentials wrong, a key
+rotated, the machine lost, a repository lost.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,10 @@ from typing import Any, Callable, Iterator, Sequence
 import pytest
 
 from .off_site import S3_SECRET, OffSite, docker
-from .test_targets import LOCK
 
 NAME = "pgkeep-it-repos"
+# The names are the same for every checkout on this machine.
+LOCK = Path("/run/pgkeep-it-repos.lock")
 PORT = 16290
 SERVER_IMAGE = os.environ.get("PGKEEP_SERVER_IMAGE", "pgkeep/postgres:dev")
 KEEPER_IMAGE = os.environ.get("PGKEEP_KEEPER_IMAGE", "pgkeep/keeper:dev")
@@ -106,6 +110,8 @@ class Life:
 
     def wait_for_wal(self, number: int, seconds: float = 30) -> None:
         """Until everything written so far has reached the repository."""
+        # A segment without anything new in it is not switched away from.
+        self.sql("select pg_logical_emit_message(true, 'test', 'wal')")
         last = self.sql("select pg_walfile_name(pg_switch_wal())")
         state = Path("/var/lib/pgkeep", NAME, "state/repositories/%d.json" % number)
         deadline = time.monotonic() + seconds
@@ -173,7 +179,8 @@ def test_a_black_hole_off_site_does_not_slow_archiving_and_is_told(life: Life) -
     found = life.repositories()
     assert (found[1]["status"], found[2]["status"], found[3]["status"]) == ("ok", "error", "ok")
     assert found[2]["wal_lag_segments"] > 0
-    assert found[1]["newest_clean"].endswith("I") and found[3]["newest_clean"].endswith("I")
+    assert found[1]["newest_clean"].endswith("I")
+    assert found[3]["newest_clean"].endswith("I")
 
 
 def test_it_catches_up(life: Life) -> None:
