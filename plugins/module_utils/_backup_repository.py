@@ -30,6 +30,9 @@ from ._repositories import parse
 from ._run import Result, Run
 from ._ship_state import load as load_shipped
 
+# For questions to another machine: pgBackRest asks three times, and its reason shall be known before ours is.
+_IMPATIENT = ["--io-timeout=5"]
+
 # How long another machine may take: for an answer; for what only writes a few files; for a backup.
 ANSWER_SECONDS = 30.0
 CHANGE_SECONDS = 600.0
@@ -128,7 +131,8 @@ def _bounded(keeper: Keeper, what: str, argv: list[str], timeout: Optional[float
 
 
 def _answer(keeper: Keeper, what: str, words: list[str]) -> str:
-    argv = ["pgbackrest", "--stanza=" + keeper.instance, keeper.repository_option, *_QUIET, *words]
+    patience = [] if keeper.repo == 1 else _IMPATIENT
+    argv = ["pgbackrest", "--stanza=" + keeper.instance, keeper.repository_option, *_QUIET, *patience, *words]
     result = _bounded(keeper, what, argv, keeper.within(ANSWER_SECONDS))
     if result.rc != 0:
         raise failure(what, result.stderr, result.rc, circumstances(keeper))
