@@ -98,7 +98,7 @@ def drill(run: Run, request: Request, check_mode: bool) -> dict[str, Any]:
 
 
 def _choose(run: Run, layout: Layout, request: Request) -> Choice:
-    info = ask(run, layout, ["info"])["backup_info"]
+    info = ask(run, layout, ["info", "--repo", "1"])["backup_info"]
     require_readable(info)
     label = request.label or info["newest_clean"]
     found = [backup for backup in info["backups"] if backup["label"] == label]
