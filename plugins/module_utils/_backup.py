@@ -39,6 +39,9 @@ _WORKERS_END = (0.5,) * 40
 # How much longer than the backup the counting of rows may take.
 COUNTING_SECONDS = 60.0
 
+# How long a backup elsewhere waits for its WAL, which may stand behind much other WAL on the same line.
+_WAL_ELSEWHERE = ("--archive-timeout=600",)
+
 # Room for the growth since the last backup of the kind.
 _MARGIN = 1.2
 # The share of the databases that a first full backup takes; typical data compress to less.
@@ -221,6 +224,8 @@ def _run_and_count(keeper: Keeper, plan: Plan, known: Sequence[Table]) -> tuple[
         counting = pool.submit(read_tables, keeper.sockets, count=True, known=known, limit=limit)
         try:
             words = ["--type=" + plan.type, "--no-expire-auto", "--annotation=pgkeep=1", "backup"]
+            if keeper.repo != 1:
+                words = [*_WAL_ELSEWHERE, *words]
             with meanwhile(keeper):
                 result = repository.command(keeper, [keeper.repository_option, *words], keeper.within(BACKUP_SECONDS))
             seconds = COUNTING_SECONDS if result.rc == 0 else 0.0
