@@ -48,3 +48,9 @@ def backup_info(run: Run, params: Mapping[str, Any], check_mode: bool) -> dict[s
     """What is known about the backups; reads only, so check mode is the same."""
     answer = ask(run, Layout(params["name"]), ["info"], timeout=INFO_SECONDS)
     return {"changed": False, "backup_info": answer["backup_info"]}
+
+
+def backup_prune(run: Run, params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Keep only the newest clean backups; returns what the keeper says: prune and changed."""
+    argv = ["prune", "--keep", str(params["keep"])]
+    return ask(run, Layout(params["name"]), [*argv, "--check"] if check_mode else argv, timeout=INFO_SECONDS * 10)

@@ -52,7 +52,7 @@ def expire(keeper: Keeper, backups: Sequence[Backup], *, check: bool) -> dict[st
         )
     log = checked(keeper, _WHAT, [keeper.repository_option, "--dry-run", "expire"])
     keep = fulls_to_keep(backups, expired_labels(log))
-    words = [] if keep is None else _count(keeper, keep)
+    words = [] if keep is None else count_words(keeper, keep)
     if keep is not None and check:
         log = checked(keeper, _WHAT, [keeper.repository_option, *words, "--dry-run", "expire"])
     # Most runs remove nothing; then the dry run was the whole work.
@@ -64,9 +64,10 @@ def expire(keeper: Keeper, backups: Sequence[Backup], *, check: bool) -> dict[st
 def remove_leftovers(keeper: Keeper) -> None:
     """Remove what an interrupted backup left in the repository, and nothing else. The space may be needed for WAL."""
     diffs = "--repo%d-retention-diff=%d" % (keeper.repo, _ALL)
-    checked(keeper, _WHAT, [keeper.repository_option, *_count(keeper, _ALL), diffs, "expire"])
+    checked(keeper, _WHAT, [keeper.repository_option, *count_words(keeper, _ALL), diffs, "expire"])
 
 
-def _count(keeper: Keeper, fulls: int) -> list[str]:
+def count_words(keeper: Keeper, fulls: int) -> list[str]:
+    """Options of expire that keep this many of the newest full backups, whatever the retention says."""
     prefix = "--repo%d-retention-full" % keeper.repo
     return [prefix + "-type=count", "%s=%d" % (prefix, fulls)]

@@ -13,6 +13,7 @@ from . import _backup as backup
 from . import _backup_canary as canary
 from . import _backup_expire as expiry
 from . import _backup_info as backup_info
+from . import _backup_prune as pruning
 from . import _backup_repository as repository
 from . import _evidence_files as evidence
 from . import _sql
@@ -42,6 +43,10 @@ def add_commands(add: Add) -> None:
     expire = add("expire", _expire, "Remove old backups, never the last two clean full ones.", audited=True)
     expire.add_argument("--check", action="store_true", help="only say what would go")
     _with_repository(expire, ALL)
+    prune = add("prune", _prune, "Emergency: keep only the newest clean backups.", audited=True)
+    prune.add_argument("--keep", type=int, default=3, metavar="NUMBER", help="default: %(default)s")
+    prune.add_argument("--check", action="store_true", help="only say what would go")
+    _with_repository(prune, "1")
     annotate = add("annotate", _annotate, "Write a note to a backup in the repository.")
     annotate.add_argument("--set", required=True, metavar="LABEL")
     annotate.add_argument("annotation", metavar="KEY=VALUE")
@@ -105,6 +110,12 @@ def _expire_one(keeper: Keeper, check: bool) -> dict[str, Any]:
             kept = [one.label for one in backups if one.label not in result["removed"]]
             evidence.keep_only(keeper, kept)
         return {"expire": result, "changed": bool(result["removed"])}
+
+
+def _prune(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
+    keeper = chosen(keeper, options.repo)[0]
+    with backup.locked(keeper, "pruning of %s" % keeper.instance):
+        return pruning.prune(keeper, options.keep, check=options.check)
 
 
 def _annotate(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
