@@ -29,7 +29,7 @@ class Duty:
 
 DUTIES = (
     Duty("schedule", 5.0, _schedule_duty.tick, _schedule_duty.check),
-    Duty("ship", 2.0, _ship_duty.Shipping().act, _ship_duty.check),
+    Duty("ship", 3.0, _ship_duty.Shipping().act, _ship_duty.check),
 )
 
 # The same trouble again is said again only after this long.

@@ -23,6 +23,8 @@ from ._times import hours, rfc3339
 _EAGER_SECONDS = 0.5
 # After an error, so that a repository that is away is not asked without a pause.
 _AGAIN_SECONDS = 5.0
+# Looking through ten thousand segments takes 30 ms.
+_TELL_SECONDS = 30.0
 # Shorter trouble is nobody's business; then somebody has to hear of it.
 ALERT_SECONDS = 900.0
 
@@ -36,6 +38,7 @@ class Shipping:
         self._threads: dict[int, threading.Thread] = {}
         self._errors: dict[int, PgkeepError] = {}
         self._not_before: dict[int, float] = {}
+        self._tell_at: dict[int, float] = {}
 
     def act(self, keeper: Keeper) -> None:
         for each in repository.all_keepers(keeper)[1:]:
@@ -56,9 +59,11 @@ class Shipping:
             told = error if isinstance(error, PgkeepError) else _from_system(number, error)
             self._errors[number] = told
             self._not_before[number] = time.monotonic() + _AGAIN_SECONDS
-        with contextlib.suppress(PgkeepError, OSError):
-            # On a full disk there is no queue to put it into; health says the same.
-            tell(keeper, self._clock())
+        if time.monotonic() >= self._tell_at.get(number, 0):
+            self._tell_at[number] = time.monotonic() + _TELL_SECONDS
+            with contextlib.suppress(PgkeepError, OSError):
+                # On a full disk there is no queue to put it into; health says the same.
+                tell(keeper, self._clock())
 
 
 def check(keeper: Keeper) -> None:
