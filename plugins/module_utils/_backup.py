@@ -174,7 +174,8 @@ def _refuse_failing_archiver(keeper: Keeper, *, check: bool) -> None:
 
 
 def _create_stanza(keeper: Keeper) -> None:
-    create_stanza(keeper)
+    # An archiver that fails because there is no stanza holds the lock for moments.
+    retry(lambda: create_stanza(keeper), waits=_WORKERS_END, can_retry=_is_busy)
     if keeper.repo == 1:
         server.wake_archiver(keeper)
 

@@ -114,20 +114,26 @@ def archive_command(folder: str, names: Sequence[str]) -> list[str]:
     return ["bash", "-euc", _ARCHIVE, "archive", folder, *names]
 
 
-def prepare_argv(instance: str) -> list[str]:
-    """For the server's container: prepare a new first repository, so that the server can archive to it."""
-    return ["pgbackrest", "--config=" + ARCHIVE_CONFIG, "--stanza=" + instance, "stanza-create"]
-
-
 def archive_once_argv(keeper: ContainerSpec, server: ContainerSpec, names: Sequence[str], major: int) -> list[str]:
     """docker arguments of the same for files of the stopped server's pg_wal, its data read-only."""
+    return _once_argv(keeper, server, archive_command(pgdata(major) + "/pg_wal", names))
+
+
+def prepare_once_argv(keeper: ContainerSpec, server: ContainerSpec) -> list[str]:
+    """docker arguments: prepare a new first repository for the data of the stopped server. Once it runs, its archiver
+    fails and holds the lock that this needs."""
+    words = ["--config=" + ARCHIVE_CONFIG, "--stanza=" + server.instance, "--no-online", "stanza-create"]
+    return _once_argv(keeper, server, ["pgbackrest", *words])
+
+
+def _once_argv(keeper: ContainerSpec, server: ContainerSpec, command: Sequence[str]) -> list[str]:
     mounts = [mount for mount in keeper.mounts if mount.split(":")[1] != DATA_MOUNT]
     spec = replace(
         keeper,
         name=server.name + "-restore-archive",
         role="restore",
         mounts=(*mounts, "%s:%s:ro" % (source_of(server, DATA_MOUNT), DATA_MOUNT)),
-        command=tuple(archive_command(pgdata(major) + "/pg_wal", names)),
+        command=tuple(command),
         restart="no",
     )
     return create_argv(spec, "run --rm")

@@ -17,7 +17,7 @@ from ._copy import (
     CopyFacts,
     archive_command,
     archive_once_argv,
-    prepare_argv,
+    prepare_once_argv,
     prove,
     require_complete,
     restored_spec,
@@ -122,6 +122,7 @@ def apply(run: Run, plan: Plan, request: Request) -> dict[str, Any]:
         progress.kept = directories.swap()
         progress.swapped = True
         progress.steps.append("Exchanged the data directories")
+        _prepare_first(run, plan, progress)
         _serve(run, plan, request, progress)
     except (PgkeepError, OSError) as error:
         raise _roll_back(run, plan, progress, error) from error
@@ -207,14 +208,17 @@ def _rescue_again(run: Run, plan: Plan, progress: Progress) -> None:
 
 
 def _prepare_first(run: Run, plan: Plan, progress: Progress) -> None:
-    """The volume of the first repository was lost: without this the server could not archive to the new one."""
-    if "repo" in plan.missing_volumes.values():
-        docker.docker(
-            run,
-            ["exec", plan.layout.server, *prepare_argv(plan.layout.name)],
-            what="The new first repository was not prepared",
-        )
-        progress.steps.append("Prepared the new first repository")
+    """Where the first repository is new, the server could not archive to it. A failure is told and nothing more: a
+    server that serves is worth more, it keeps its WAL, and the next backup prepares the repository too."""
+    if plan.repository == 1:
+        return
+    done = docker.attempt(run, prepare_once_argv(plan.keeper, plan.server))
+    errors = [line.split("ERROR: ")[1] for line in done.stdout.splitlines() if "ERROR: " in line]
+    progress.steps.append(
+        "Prepared the first repository for the server's WAL"
+        if done.rc == 0
+        else "The first repository takes no WAL: %s" % (errors or [done.stderr.strip() or "no message"])[-1].strip()
+    )
 
 
 def _serve(run: Run, plan: Plan, request: Request, progress: Progress) -> None:
@@ -279,7 +283,6 @@ def _finish(run: Run, plan: Plan, request: Request, progress: Progress, facts: C
     """What may fail without taking the restore back: the server serves already."""
     try:
         history.append(plan.layout, facts.system_id, plan.timeline_before, facts.timeline)
-        _prepare_first(run, plan, progress)
         _rescue_again(run, plan, progress)
         _ensure_started(run, plan, plan.keeper, progress)
         removed = progress.directories.prune_previous(request.keep_previous)

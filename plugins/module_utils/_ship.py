@@ -15,7 +15,7 @@ import os
 import re
 import time
 from dataclasses import replace
-from typing import Callable, Collection, Iterator, Mapping, Optional
+from typing import Callable, Collection, Mapping, Optional
 
 from . import _backup_repository as repository
 from . import _pgbackrest as pgbackrest
@@ -78,28 +78,56 @@ def _position(name: str) -> str:
     return name[8:24]
 
 
-def archived_here(keeper: Keeper) -> tuple[Optional[str], dict[str, float]]:
-    """Id and files of the first repository's archive. It is a folder of this machine, so no program is asked."""
+# Folder -> its time of change in nanoseconds and its files, for folders that did not change lately.
+Seen = dict[str, tuple[int, dict[str, float]]]
+# A file may come in the same tick of the file system's clock in which the folder was read.
+_SETTLED_NS = 2 * 10**9
+
+
+def archived_here(keeper: Keeper, seen: Optional[Seen] = None) -> tuple[Optional[str], dict[str, float]]:
+    """Id and files of the first repository's archive. It is a folder of this machine, so no program is asked.
+
+    seen spares reading folders again that did not change; a week of WAL is ten thousand files.
+    """
     top = "%s/archive/%s" % (keeper.repository, keeper.instance)
+    seen = {} if seen is None else seen
     with contextlib.suppress(FileNotFoundError):
         ids = [name for name in os.listdir(top) if name.partition("-")[2].isdigit()]
         if ids:
             newest = max(ids, key=lambda name: int(name.partition("-")[2]))
-            return newest, dict(_files("%s/%s" % (top, newest)))
+            files = _files("%s/%s" % (top, newest))
+            for name in os.listdir("%s/%s" % (top, newest)):
+                if shipped_name(name) is None:
+                    files.update(_folder("%s/%s/%s" % (top, newest, name), seen))
+            return newest, files
     return None, {}
 
 
-def _files(folder: str) -> Iterator[tuple[str, float]]:
-    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+def _folder(folder: str, seen: Seen) -> dict[str, float]:
+    """The files of a folder of segments; none for anything else."""
+    try:
+        changed = os.stat(folder).st_mtime_ns
+        if seen.get(folder, (0, {}))[0] == changed:
+            return seen[folder][1]
+        files = _files(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        # Expired in this moment.
+        return {}
+    if time.time_ns() - changed > _SETTLED_NS:
+        seen[folder] = changed, files
+    return files
+
+
+def _files(folder: str) -> dict[str, float]:
+    files = {}
+    with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.is_dir():
-                yield from _files(entry.path)
-                continue
             name = shipped_name(entry.name)
             if name:
                 # Expiry may remove it in this moment.
                 with contextlib.suppress(FileNotFoundError):
-                    yield name, entry.stat().st_mtime
+                    files[name] = entry.stat().st_mtime
+    return files
 
 
 class Shipper:
@@ -110,6 +138,7 @@ class Shipper:
         self._there: Optional[set[str]] = None
         self._begin: Optional[str] = None
         self._listed_at = 0.0
+        self._seen: Seen = {}
 
     def step(self, keeper: Keeper) -> int:
         """Bring everything that is missing there and return the number of files.
@@ -130,7 +159,7 @@ class Shipper:
         return count
 
     def _ship(self, keeper: Keeper) -> int:
-        archive_id, here = archived_here(keeper)
+        archive_id, here = archived_here(keeper, self._seen)
         if archive_id is None:
             # The server has archived nothing yet, or the volume is new.
             return 0

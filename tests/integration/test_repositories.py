@@ -240,12 +240,8 @@ def test_restore_passes_over_a_first_repository_that_is_gone(life: Life) -> None
     remove_containers()
     docker("volume", "rm", NAME + "-data", NAME + "-repo")
     playbook = Path(__file__).parents[2] / "playbooks/restore.yml"
-    words = ["confirm=" + NAME, "postgres_restore_backup=false"]
-    life.playbook(
-        playbook,
-        [life.off_site.sftp_repository(4, "/off-site/new")],
-        *(word for each in words for word in ("-e", each)),
-    )
+    words = json.dumps({"confirm": NAME, "postgres_restore_backup": False})
+    life.playbook(playbook, [life.off_site.sftp_repository(4, "/off-site/new")], "-e", words)
     assert life.rows() == before
     # The server archives to the new first repository, and its WAL goes on from there.
     life.wait_for_wal(4)

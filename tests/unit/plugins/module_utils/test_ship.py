@@ -195,6 +195,22 @@ def test_before_the_first_segment_there_is_nothing_to_do(keeper: Keeper, tmp_pat
     assert other(keeper).calls == []
 
 
+def test_folders_that_did_not_change_are_not_read_again(keeper: Keeper, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = keeper.repository + "/archive/orders/17-1/0000000100000000"
+    os.utime(folder, (1795301700, 1795301700))
+    (Path(folder).parent / "00000002.history").write_text("")
+    seen: ship.Seen = {}
+    first = ship.archived_here(keeper, seen)
+    assert set(first[1]) == {segment(1), segment(2), segment(3), "00000002.history"}
+    read = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: (read.append(path), scandir(path))[1])
+    assert ship.archived_here(keeper, seen) == first
+    assert read == [os.path.dirname(folder)]
+    (Path(folder) / segment(4)).write_text("")
+    assert set(ship.archived_here(keeper, seen)[1]) == {*first[1], segment(4)}
+
+
 def alerts(keeper: Keeper) -> list[dict[str, Any]]:
     folder = Path(queue_dir(keeper.state))
     return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
