@@ -118,7 +118,7 @@ def _keeper_of(sandbox: Sandbox) -> Keeper:
 
 
 def _choose(sandbox: Sandbox, request: Request) -> Choice:
-    info = sandbox.ask(["info"])["backup_info"]
+    info = sandbox.ask(["info", "--repo", "1"])["backup_info"]
     require_readable(info)
     label = request.label or info["newest_clean"]
     found = [backup for backup in info["backups"] if backup["label"] == label]

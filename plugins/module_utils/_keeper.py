@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from typing import Any, Mapping, Optional, Sequence
+from typing import Any, Collection, Mapping, Optional, Sequence
 
 from . import _docker as docker
 from ._actor import ANSIBLE, actor
@@ -44,19 +44,27 @@ def ask(
     return answer(result, argv)
 
 
-def once(run: Run, keeper: ContainerSpec, argv: Sequence[str], timeout: Optional[float] = None) -> Result:
+def once(
+    run: Run,
+    keeper: ContainerSpec,
+    argv: Sequence[str],
+    timeout: Optional[float] = None,
+    *,
+    missing: Collection[str] = (),
+    network: str = "none",
+) -> Result:
     """Run any command in a container made for it, for a host whose keeper is gone or broken.
 
-    keeper is the spec from the release. The data volume and the keeper's scratch are left out,
-    because Docker would make one where it is missing, and what remains is read-only.
+    keeper is the spec from the release. The data volume, what is the keeper's own and volumes that are missing are left
+    out, because Docker would make them, and what remains is read-only.
     """
     mounts = []
     for mount in keeper.mounts:
         source, inside = mount.split(":")[:2]
-        if inside not in (DATA_MOUNT, SPOOL_MOUNT, SCRATCH_MOUNT, DUMPS_MOUNT):
+        if inside not in (DATA_MOUNT, SPOOL_MOUNT, SCRATCH_MOUNT, DUMPS_MOUNT) and source not in missing:
             mounts.append("%s:%s:ro" % (source, inside))
     spec = replace(
-        keeper, name=keeper.name + "-once", command=tuple(argv), mounts=tuple(mounts), restart="no", network="none"
+        keeper, name=keeper.name + "-once", command=tuple(argv), mounts=tuple(mounts), restart="no", network=network
     )
     docker.remove(run, spec.name)
     try:

@@ -24,6 +24,8 @@ REPO_MOUNT = "/var/lib/pgbackrest"
 SPOOL_MOUNT = "/var/spool/pgbackrest"
 CONFIG_MOUNT = "/etc/pgkeep"
 PGBACKREST_CONFIG_MOUNT = "/etc/pgbackrest"
+# The settings of pgBackRest that archive_command uses: the first repository alone.
+ARCHIVE_CONFIG = PGBACKREST_CONFIG_MOUNT + "/archive.conf"
 KEEPER_CONFIG_MOUNT = "/etc/pgkeep-keeper"
 SOCKET_MOUNT = "/var/run/postgresql"
 STATE_MOUNT = "/var/lib/pgkeep"

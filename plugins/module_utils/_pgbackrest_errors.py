@@ -75,6 +75,28 @@ _CAUSES = (
     ),
     _FULL,
     _Cause(
+        r"unable to verify certificate|certificate verify failed|unable to find hostname .* in certificate",
+        "the certificate of the repository's host is not trusted",
+        "give the authority that signed it as storage-ca-file below files of the repository, and look whether the"
+        " endpoint has the name in the certificate",
+    ),
+    _Cause(
+        r"HTTP request failed with (?:401|403)|AccessDenied|SignatureDoesNotMatch|InvalidAccessKeyId"
+        r"|authentication failed|libssh2 error \[-18\]",
+        "the repository's host refuses the credentials",
+        "correct key, secret, user or private key in postgres_backup_repositories, or their rights there, and deploy",
+    ),
+    _Cause(
+        r"host key|host fingerprint|known host",
+        "the SFTP server is not the one that is expected",
+        "compare its host key with the fingerprint in postgres_backup_repositories before trusting it",
+    ),
+    _Cause(
+        r"NoSuchBucket|HTTP request failed with 404",
+        "the bucket is not there",
+        "create it, or correct its name in postgres_backup_repositories",
+    ),
+    _Cause(
         r"key/value found outside of section at line 1|\[CryptoError\]|\[095\]|cipher header invalid|unable to flush",
         "the repository cannot be decrypted with the configured passphrase",
         "put the passphrase back with which the repository was created. Never create the stanza anew:"
@@ -129,7 +151,8 @@ _CAUSES = (
         "give the repository, the spool and pgbackrest.conf to uid 999, then repeat",
     ),
     _Cause(
-        r"\[049\]|\[HostConnectError\]|Connection refused|unable to get address",
+        r"\[049\]|\[HostConnectError\]|Connection refused|unable to get address|timeout during|timeout after"
+        r"|HTTP request failed with 5|unable to connect to",
         "the host of the repository does not answer",
         "repair the connection, then repeat",
     ),
@@ -155,7 +178,9 @@ def excerpt(text: str) -> str:
     printable = "".join(
         character if character.isascii() and character.isprintable() else " " for character in " ".join(kept)
     )
-    return " ".join(printable.split())[:_EXCERPT_CHARACTERS]
+    # Behind the first words of a failed HTTP request come its headers.
+    words = printable.partition(" *** ")[0].rstrip(": ") if "HTTP request failed" in printable else printable
+    return " ".join(words.split())[:_EXCERPT_CHARACTERS]
 
 
 def archiver_words(text: str) -> str:

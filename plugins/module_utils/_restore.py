@@ -15,7 +15,15 @@ from . import _history as history
 from ._actor import ANSIBLE, actor
 from ._audit import recorded
 from ._container import ContainerSpec, create_argv
-from ._copy import CopyFacts, archive_command, archive_once_argv, prove, require_complete, restored_spec
+from ._copy import (
+    CopyFacts,
+    archive_command,
+    archive_once_argv,
+    prepare_once_argv,
+    prove,
+    require_complete,
+    restored_spec,
+)
 from ._damage import with_files
 from ._errors import PgkeepError
 from ._interrupt import finish_what_began, interruptible
@@ -123,6 +131,7 @@ def apply(run: Run, plan: Plan, request: Request) -> dict[str, Any]:
         progress.kept = directories.swap()
         progress.swapped = True
         progress.steps.append("Exchanged the data directories")
+        _prepare_first(run, plan, progress)
         _serve(run, plan, request, progress)
     except (PgkeepError, OSError) as error:
         raise _roll_back(run, plan, progress, error) from error
@@ -166,6 +175,7 @@ def _copy(run: Run, plan: Plan, request: Request, progress: Progress) -> CopyFac
         fetching=plan.fetching,
         rescue=directories.lay_aside(found.names),
         beside_server=beside_server,
+        repository=plan.repository,
     )
     start(run, spec)
     wait_until_open(run, spec.name, place.socket_dir, request.timeout_seconds)
@@ -176,8 +186,8 @@ def _copy(run: Run, plan: Plan, request: Request, progress: Progress) -> CopyFac
     docker.remove(run, spec.name)
     discard(place)
     progress.steps.append(
-        "Restored backup %s beside the old data, recovered it to %s and read its %d databases"
-        % (plan.choice.label, plan.choice.target, facts.databases)
+        "Restored backup %s of repository %d beside the old data, recovered it to %s and read its %d databases"
+        % (plan.choice.label, plan.repository, plan.choice.target, facts.databases)
     )
     return facts
 
@@ -204,6 +214,20 @@ def _rescue_again(run: Run, plan: Plan, progress: Progress) -> None:
         folder = progress.directories.inside_previous + "/pg_wal"
         archived = docker.execute(run, plan.layout.server, archive_command(folder, progress.waiting))
         progress.note_archived(progress.waiting, archived, last=True)
+
+
+def _prepare_first(run: Run, plan: Plan, progress: Progress) -> None:
+    """Where the first repository is new, the server could not archive to it. A failure is told and nothing more: a
+    server that serves is worth more, it keeps its WAL, and the next backup prepares the repository too."""
+    if plan.repository == 1:
+        return
+    done = docker.attempt(run, prepare_once_argv(plan.keeper, plan.server))
+    errors = [line.split("ERROR: ")[1] for line in done.stdout.splitlines() if "ERROR: " in line]
+    progress.steps.append(
+        "Prepared the first repository for the server's WAL"
+        if done.rc == 0
+        else "The first repository takes no WAL: %s" % (errors or [done.stderr.strip() or "no message"])[-1].strip()
+    )
 
 
 def _serve(run: Run, plan: Plan, request: Request, progress: Progress) -> None:
@@ -298,6 +322,7 @@ def _result(
         "instance": plan.layout.name,
         "target": str(plan.choice.target),
         "label": plan.choice.label,
+        "repository": plan.repository,
         "timeline_before": plan.timeline_before,
         "timeline_after": facts.timeline if facts else None,
         "reached_time": (facts.reached_time or plan.choice.backup["stopped_at"]) if facts else None,

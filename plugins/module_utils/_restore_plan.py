@@ -9,7 +9,7 @@ import os
 import posixpath
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any, Callable, Mapping, Optional, Sequence
+from typing import Any, Callable, Collection, Mapping, Optional, Sequence
 
 from . import _docker as docker
 from . import _history as history
@@ -20,6 +20,7 @@ from ._keeper import COMMAND, answer, once, require_readable
 from ._layout import DATA_MOUNT, REPO_MOUNT, SPOOL_MOUNT, Layout
 from ._pgfiles import Control, control_from_wal, parse_timeline_history, read_control, timeline_of, unarchived
 from ._release import read_current, utc_stamp
+from ._repositories import parse
 from ._run import Result, Run
 from ._server import accepts_writes
 from ._swap import Directories
@@ -44,6 +45,7 @@ class Request:
     time: Optional[str]
     keep_previous: int
     timeout_seconds: int
+    repository: Optional[int] = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Plan:
     serving: bool
     timeline_before: int
     control: Optional[Control]
+    repository: int = 1
 
     @property
     def stop_first(self) -> bool:
@@ -88,8 +91,8 @@ class Plan:
         if self.rescue:
             steps.append("Archive or copy the WAL that only the old data directory has")
         steps.append(
-            "Restore backup %s of %s beside the old data, to %s"
-            % (self.choice.label, backup["stopped_at"], self.choice.target)
+            "Restore backup %s of %s from repository %d beside the old data, to %s"
+            % (self.choice.label, backup["stopped_at"], self.repository, self.choice.target)
         )
         steps.append("Start the copy without network, wait for the end of recovery and read every database")
         if not self.stop_first and self.running:
@@ -107,14 +110,15 @@ def make_plan(run: Run, request: Request, now: Optional[datetime] = None) -> Pla
     _require_files(layout)
     _require_images(run, server, keeper)
     missing = _missing_volumes(run, server)
+    repositories = _repositories(layout, request.repository, server, missing)
     container = docker.inspect(run, layout.server)
     serving = docker.running(container) and accepts_writes(layout)
     directories = _directories(run, server, int(release["major"]), missing)
     control = _own_control(layout, directories)
-    tool = make_tool(run, layout, keeper)
-    info = read_info(tool, layout)
+    tool = make_tool(run, layout, keeper, missing=missing, network="none" if repositories == [1] else keeper.network)
+    repository, info = find_info(tool, layout, repositories)
     choice, timeline = _choose(
-        tool, layout, target, info, control, directories, serving, now or datetime.now(timezone.utc)
+        tool, layout, target, info, control, directories, serving, now or datetime.now(timezone.utc), repository
     )
     path = directories.root if directories else str(docker.engine(run)["DockerRootDir"])
     require_space(path, int(choice.backup["size_bytes"] * 1.1) + _WAL_BYTES, "restore of %s" % layout.name)
@@ -134,6 +138,7 @@ def make_plan(run: Run, request: Request, now: Optional[datetime] = None) -> Pla
         serving=serving,
         timeline_before=timeline,
         control=control,
+        repository=repository,
     )
 
 
@@ -179,20 +184,37 @@ def _require_images(run: Run, *specs: ContainerSpec) -> None:
 
 
 def _missing_volumes(run: Run, server: ContainerSpec) -> dict[str, str]:
-    """Volume -> label of its role, for those that the restore makes. The repository is what it restores from."""
+    """Volume -> label of its role, for those that the restore makes."""
     missing = {}
     for inside, role in ((DATA_MOUNT, "data"), (SPOOL_MOUNT, "spool"), (REPO_MOUNT, "repo")):
         source = source_of(server, inside)
-        if source.startswith("/") or docker.volume(run, source) is not None:
-            continue
-        if role == "repo":
-            raise PgkeepError(
-                "The instance %s cannot be restored" % server.instance,
-                "its repository, the volume %s, is gone" % source,
-                "bring the volume back from a copy of the host, or restore from another repository",
-            )
-        missing[source] = role
+        if not source.startswith("/") and docker.volume(run, source) is None:
+            missing[source] = role
     return missing
+
+
+def _repositories(
+    layout: Layout, wanted: Optional[int], server: ContainerSpec, missing: Mapping[str, str]
+) -> list[int]:
+    """The repositories that may be restored from, in the order in which they are asked."""
+    known = sorted(parse(read(layout.pgbackrest_config_dir + "/pgbackrest.conf") or ""))
+    if wanted is not None and wanted not in known:
+        raise PgkeepError(
+            "The instance %s cannot be restored from repository %d" % (layout.name, wanted),
+            "its repositories are %s" % ", ".join(map(str, known)),
+            "name one of these, or declare it in postgres_backup_repositories and deploy",
+        )
+    found = known if wanted is None else [wanted]
+    if "repo" not in missing.values():
+        return found
+    # It is made anew, empty, for the WAL to come.
+    if found == [1]:
+        raise PgkeepError(
+            "The instance %s cannot be restored" % layout.name,
+            "its repository, the volume %s, is gone" % source_of(server, REPO_MOUNT),
+            "bring the volume back from a copy of the host, or restore from another repository",
+        )
+    return [number for number in found if number != 1]
 
 
 def _directories(run: Run, server: ContainerSpec, major: int, missing: Mapping[str, str]) -> Optional[Directories]:
@@ -214,17 +236,43 @@ def _own_control(layout: Layout, directories: Optional[Directories]) -> Optional
     return None if ids and ids[-1] != control.system_id else control
 
 
-def make_tool(run: Run, layout: Layout, keeper: ContainerSpec) -> Tool:
+def make_tool(
+    run: Run, layout: Layout, keeper: ContainerSpec, *, missing: Collection[str] = (), network: str = "none"
+) -> Tool:
     if docker.running(docker.inspect(run, layout.keeper)):
         return lambda argv: docker.execute(run, layout.keeper, argv)
-    return lambda argv: once(run, keeper, argv)
+    return lambda argv: once(run, keeper, argv, missing=missing, network=network)
 
 
-def read_info(tool: Tool, layout: Layout) -> dict[str, Any]:
-    argv = [COMMAND, "info"]
+def read_info(tool: Tool, layout: Layout, repository: int = 1) -> dict[str, Any]:
+    argv = [COMMAND, "info", "--repo", str(repository)]
     info: dict[str, Any] = answer(tool(argv), argv[1:])["backup_info"]
     require_readable(info)
     return info
+
+
+def find_info(tool: Tool, layout: Layout, repositories: Sequence[int]) -> tuple[int, dict[str, Any]]:
+    """The first repository that has a backup, and what is known about it.
+
+    One that cannot be read ends the search where it is the first of the instance: it has what no other has. Of the
+    others the next one is tried, and the first error is raised when none serves.
+    """
+    trouble: Optional[PgkeepError] = None
+    nothing: Optional[tuple[int, dict[str, Any]]] = None
+    for number in repositories:
+        try:
+            info = read_info(tool, layout, number)
+        except PgkeepError as error:
+            if number == 1:
+                raise
+            trouble = trouble or error
+            continue
+        if info["backups"]:
+            return number, info
+        nothing = nothing or (number, info)
+    if nothing is None:
+        raise trouble or PgkeepError("The instance %s has no repository" % layout.name, "none is declared")
+    return nothing
 
 
 def _choose(
@@ -236,6 +284,7 @@ def _choose(
     directories: Optional[Directories],
     serving: bool,
     now: datetime,
+    repository: int,
 ) -> tuple[Choice, int]:
     """The backup to start from, and the timeline in production now."""
     current = _current_timeline(layout, info, control)
@@ -247,7 +296,7 @@ def _choose(
     at_hand = unarchived(directories.data, control, lost).complete if directories and control else ()
     window = info["recovery_window"] or {}
     reach = moment_of(window["to"]) if window else None
-    parents = _parents(tool, layout, timeline, directories) if timeline > 1 and target.kind != LABEL else {}
+    parents = _parents(tool, layout, timeline, directories, repository) if timeline > 1 and target.kind != LABEL else {}
     choice = choose(
         target,
         info["backups"],
@@ -272,18 +321,21 @@ def _current_timeline(layout: Layout, info: Mapping[str, Any], control: Optional
     return entered[-1] if entered else timeline_of(newest) if newest else 1
 
 
-def _parents(tool: Tool, layout: Layout, timeline: int, directories: Optional[Directories]) -> dict[int, int]:
+def _parents(
+    tool: Tool, layout: Layout, timeline: int, directories: Optional[Directories], repository: int
+) -> dict[int, int]:
     """The history of timeline, from the old data directory or from the repository."""
     name = "%08X.history" % timeline
     text = read(os.path.join(directories.data, "pg_wal", name)) if directories else None
     if text is None:
-        text = _from_archive(tool, layout, name)
+        text = _from_archive(tool, layout, name, repository)
     return parse_timeline_history(text)
 
 
-def _from_archive(tool: Tool, layout: Layout, name: str) -> str:
+def _from_archive(tool: Tool, layout: Layout, name: str, repository: int) -> str:
     archive = posixpath.join("archive", layout.name)
-    tool_argv = ["pgbackrest", "--stanza=" + layout.name, "--log-level-console=off", "--log-level-stderr=error"]
+    quiet = ["--log-level-console=off", "--log-level-stderr=error"]
+    tool_argv = ["pgbackrest", "--stanza=" + layout.name, "--repo=%d" % repository, *quiet]
     listed = tool([*tool_argv, "repo-ls", archive])
     # Folders are called 17-1, 18-2 …: version and number of the stanza's upgrade.
     names = [word for word in listed.stdout.split() if word.partition("-")[2].isdigit()]

@@ -12,6 +12,7 @@ import socket
 from typing import TYPE_CHECKING, Any, Mapping, Optional
 
 from . import _docker as docker
+from . import _repositories as repositories
 from ._container import published_ports
 from ._errors import PgkeepError
 from ._files import read
@@ -54,7 +55,8 @@ _OWN_OPTIONS = re.compile(
 
 _SECRET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*\Z")
 
-_PASSPHRASE = re.compile(r"^repo1-cipher-pass=(.*)$", re.MULTILINE)
+_PASSPHRASE = re.compile(r"^repo(\d+)-cipher-pass=(.*)$", re.MULTILINE)
+_PATH = re.compile(r"^repo(\d+)-path=(.*)$", re.MULTILINE)
 
 
 def refuse_options(options: Mapping[str, Any]) -> None:
@@ -79,6 +81,11 @@ def refuse_options(options: Mapping[str, Any]) -> None:
             "%s belong to the collection: the truth about backups depends on them" % ", ".join(tool),
             "remove them from postgres_server_pgbackrest_options",
         )
+    repositories.refuse(
+        name,
+        repositories.declared(options["backup"]["repositories"]),
+        (*options["backup"]["options"], *options["backup"]["secret_options"]),
+    )
     strange = sorted(secret for secret in options["keeper_secrets"] if not _SECRET_NAME.match(secret))
     if strange:
         raise PgkeepError(
@@ -161,17 +168,22 @@ def _refuse_other_passphrase(run: Run, declared: Declared) -> None:
     """A repository has one passphrase for life. With another one no backup could be read and nothing archived; it
     happens to whoever deploys from a checkout without the secrets of the first deploy."""
     path = declared.layout.pgbackrest_config_dir + "/pgbackrest.conf"
-    before = _PASSPHRASE.findall(read(path) or "")
-    if not before or before == _PASSPHRASE.findall(_wanted(declared, path)):
+    before, wanted = read(path) or "", _wanted(declared, path)
+    had, has = dict(_PASSPHRASE.findall(before)), dict(_PASSPHRASE.findall(wanted))
+    places = dict(_PATH.findall(before)), dict(_PATH.findall(wanted))
+    changed = [number for number in has if number in had and had[number] != has[number]]
+    # At another place it is another repository.
+    changed = [number for number in changed if places[0].get(number) == places[1].get(number)]
+    if "1" in changed and docker.volume(run, declared.layout.repo_volume) is None:
+        changed.remove("1")
+    if not changed:
         return
-    if docker.volume(run, declared.layout.repo_volume) is None:
-        return
+    name = "repository.passphrase" if changed[0] == "1" else "repository%s.passphrase" % changed[0]
     raise PgkeepError(
-        "The passphrase of the repository of %s cannot be changed" % declared.layout.name,
-        "%s holds another one, and the backups in the volume %s were made with it"
-        % (path, declared.layout.repo_volume),
-        "put that passphrase into the file repository.passphrase of the instance's secrets on the control node;"
-        " a new passphrase needs a new repository",
+        "The passphrase of repository %s of %s cannot be changed" % (changed[0], declared.layout.name),
+        "%s holds another one, and the backups in it were made with that" % path,
+        "put that passphrase into the file %s of the instance's secrets on the control node;"
+        " a new passphrase needs a new repository" % name,
     )
 
 

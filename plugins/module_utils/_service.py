@@ -12,7 +12,17 @@ import time
 from dataclasses import dataclass
 from typing import Callable
 
-from . import _alert_duty, _deadman, _drill_duty, _dump_settings, _heartbeat, _job, _schedule_duty, _watch_duty
+from . import (
+    _alert_duty,
+    _deadman,
+    _drill_duty,
+    _dump_settings,
+    _heartbeat,
+    _job,
+    _schedule_duty,
+    _ship_duty,
+    _watch_duty,
+)
 from ._backup_repository import Keeper
 from ._errors import PgkeepError
 
@@ -29,6 +39,7 @@ class Duty:
 
 DUTIES = (
     Duty("schedule", 5.0, _schedule_duty.tick, _schedule_duty.check),
+    Duty("ship", 3.0, _ship_duty.Shipping().act, _ship_duty.check),
     Duty("alerts", 2.0, _alert_duty.tick, _alert_duty.check),
     # How often these two really act is a matter of the inventory; this is how exact that is.
     Duty("watch", 2.0, _watch_duty.tick, _watch_duty.check),

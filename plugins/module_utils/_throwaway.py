@@ -93,11 +93,13 @@ def derive(
     settings: Mapping[str, str],
     memory_bytes: int,
     cpus: float,
+    repository: int = 1,
 ) -> ContainerSpec:
     """The throw-away container, from the spec of the real one: same image, entrypoint and settings.
 
     data is the volume or host path for DATA_MOUNT. The repository is read-only and spool, state and sockets are its
-    own, so nothing it does can reach the instance; settings are added on the command line and win.
+    own, so nothing it does can reach the instance; settings are added on the command line and win. Only where its
+    repository is not the first one has it the server's network, to reach that.
     """
     sources = {
         DATA_MOUNT: data,
@@ -119,12 +121,12 @@ def derive(
         name=name,
         role=role,
         command=("server", *(word for item in words.items() for word in ("-c", "%s=%s" % item))),
-        environment={**server.environment, **environment},
+        environment={**server.environment, "PGKEEP_REPOSITORY": str(repository), **environment},
         mounts=tuple(mounts),
         memory_bytes=memory_bytes,
         cpus=cpus,
         shm_bytes=min(server.shm_bytes, memory_bytes),
-        network="none",
+        network="none" if repository == 1 else server.network,
         ports=(),
         restart="no",
         health=None,

@@ -301,6 +301,77 @@ backup_info:
           type: float
           returned: always
           sample: 41.25
+    repositories:
+      description:
+        - Each repository of the instance, by number. All are asked at once and have 30 seconds to answer. Everything
+          beside this list is about the first one.
+      type: list
+      elements: dict
+      returned: always
+      contains:
+        number:
+          description: Its number. The server archives to V(1), and the keeper brings WAL to the others.
+          type: int
+          returned: always
+          sample: 2
+        type:
+          description: V(posix), V(s3), V(sftp), V(azure) or V(gcs).
+          type: str
+          returned: always
+          sample: s3
+        status:
+          description: As RV(backup_info.status). One that does not answer is in V(error).
+          type: str
+          returned: always
+          sample: ok
+        status_text:
+          description: As RV(backup_info.status_text).
+          type: str
+          returned: always
+          sample: ok
+        newest_clean:
+          description: As RV(backup_info.newest_clean).
+          type: str
+          returned: always
+          sample: 20261121-020009F
+        newest_full_age_seconds:
+          description: Seconds since the end of its newest clean full backup. None when there is none or none is known.
+          type: int
+          returned: always
+          sample: 38466
+        wal_missing:
+          description: As C(missing) of RV(backup_info.wal).
+          type: list
+          elements: str
+          returned: always
+          sample: []
+        wal_lag_segments:
+          description:
+            - WAL segments that are not there yet. For V(1) those that the server has to archive, for the others those
+              that V(1) has already. None before the first one was brought.
+          type: int
+          returned: always
+          sample: 0
+        wal_lag_seconds:
+          description: Since when the oldest of these waits.
+          type: int
+          returned: always
+          sample: 0
+        last_shipped_at:
+          description: When the last WAL was brought there, in RFC 3339 format, UTC.
+          type: str
+          returned: always
+          sample: "2026-11-21T12:41:12Z"
+        failing_since:
+          description: Since when WAL cannot be brought there, in RFC 3339 format, UTC. None while it can.
+          type: str
+          returned: always
+          sample: null
+        error:
+          description: Why it cannot.
+          type: str
+          returned: always
+          sample: null
 error:
   description: What did not work, with the keys C(what), C(why), C(next_step) and C(busy).
   returned: failure

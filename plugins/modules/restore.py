@@ -44,6 +44,12 @@ options:
       - Restore the state at this moment, such as V(2026-11-21T20:12:31Z) or V(2026-11-21 21:12:31.5+01:00). What was
         committed later is not there. The timezone is required.
     type: str
+  repository:
+    description:
+      - Number of the repository to restore from.
+      - Without it, the first one that has a backup is taken. The one on the instance's own volume comes first, and is
+        passed over only when it has no backup or its volume is gone.
+    type: int
   keep_previous:
     description:
       - How many old data directories stay on the volume after a success, the one that this restore replaces included.
@@ -85,6 +91,12 @@ EXAMPLES = r"""
     confirm: orders
     label: 20261121-020004F
 
+- name: Bring everything back from the off-site repository, the local one notwithstanding
+  pgkeep.postgres.restore:
+    name: orders
+    confirm: orders
+    repository: 2
+
 - name: Read why a restore failed
   block:
     - name: Restore
@@ -119,6 +131,11 @@ restore:
       type: str
       returned: always
       sample: 20261121-020004F
+    repository:
+      description: Number of the repository that the backup and its WAL came from.
+      type: int
+      returned: always
+      sample: 1
     timeline_before:
       description: Timeline that was in production.
       type: int
@@ -197,6 +214,7 @@ SPEC = argument_spec(
     confirm={"type": "str"},
     label={"type": "str"},
     time={"type": "str"},
+    repository={"type": "int"},
     keep_previous={"type": "int", "default": 1},
     timeout_seconds={"type": "int", "default": 21600},
 )

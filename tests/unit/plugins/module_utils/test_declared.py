@@ -55,8 +55,8 @@ def test_what_no_machine_could_make_good_is_refused(wish, words):
         declared(**wish)
 
 
-def test_other_repositories_and_options_may_be_declared():
-    more = {"repo2-type": "s3", "process-max": 4, "repo1-bundle": "n"}
+def test_options_may_be_declared():
+    more = {"process-max": 4, "repo1-bundle": "n"}
     assert declared(backup={**options()["backup"], "options": more}).files
 
 

@@ -12,11 +12,12 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _module
+from ansible_collections.pgkeep.postgres.plugins.module_utils._actor import ANSIBLE, actor
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
 from ansible_collections.pgkeep.postgres.plugins.modules import dump, dump_info, dump_restore
 
-EXEC = ["docker", "exec", "--user", "999:999", "orders-keeper", "pgkeep"]
+EXEC = ["docker", "exec", "--user", "999:999", "orders-keeper", "pgkeep", "--actor", actor(ANSIBLE)]
 TAKEN = {"dump": {"run": "2026-11-21_020005"}, "changed": True, "plan": {"databases": ["shop"]}, "removed": []}
 RESTORED = {"dump_restore": {"database": "shop"}, "changed": True, "plan": {"into": "shop"}}
 BUSY = {"what": "The dump of orders cannot start", "why": "held", "next_step": "repeat", "busy": True}
