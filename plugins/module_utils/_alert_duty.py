@@ -57,6 +57,8 @@ def tick(keeper: Keeper, clock: Callable[[], float] = time.time, deliver: Send =
             memory.progress[entry.id] = {}
             for known in memory.receivers.values():
                 known["next_at"] = 0.0
+    # Before anybody is asked, who may take ten seconds to answer: whoever waits for a test sees that it is looked at.
+    _save(keeper, memory)
     known_secrets = secrets(keeper.config, PGBACKREST_CONFIG_MOUNT + "/pgbackrest.conf") if waiting else ()
     while True:
         waiting = _archive(keeper, memory, receivers, waiting)

@@ -49,7 +49,7 @@ def docker(*argv: str, check: bool = True) -> str:
     return done.stdout.strip()
 
 
-def until(predicate: Callable[[], Any], seconds: float = 15) -> Any:
+def until(predicate: Callable[[], Any], seconds: float = 40) -> Any:
     """What predicate gives as soon as it gives something."""
     end = time.monotonic() + seconds
     while not (found := predicate()):
@@ -339,7 +339,7 @@ def test_a_receiver_that_is_away_gets_it_later_and_the_others_once(lab: Lab) -> 
 def test_a_wrong_token_is_said_and_disturbs_nobody_else(lab: Lab) -> None:
     lab.ops.token = "another"
     try:
-        done = lab.play("playbooks/test_alerts.yml", "-e", "timeout=3")
+        done = lab.play("playbooks/test_alerts.yml", "-e", "timeout=8")
         assert done.returncode == 2
         words = " ".join(done.stdout.split())
         assert "The test alert of %s did not arrive everywhere. Why: ops: HTTP 401 Unauthorized; " % NAME in words
@@ -360,7 +360,7 @@ def test_certificates_of_a_stranger_are_refused(lab: Lab) -> None:
         each.context = lab.stranger.context(each.address)
         each.start()
     try:
-        why = pgkeep("alert-test", "--timeout", "3")["error"]["why"]
+        why = pgkeep("alert-test", "--timeout", "8")["error"]["why"]
         ops, chat, mail = why.split("; ")
         for said in (ops, mail):
             assert "certificate verify failed" in said
@@ -371,7 +371,7 @@ def test_certificates_of_a_stranger_are_refused(lab: Lab) -> None:
             each.stop()
             each.context = context
             each.start()
-    assert all(each["delivered"] for each in pgkeep("alert-test", "--timeout", "10")["alert_test"]["receivers"])
+    assert all(each["delivered"] for each in pgkeep("alert-test", "--timeout", "30")["alert_test"]["receivers"])
 
 
 def test_what_cannot_be_meant_is_refused_before_it_is_in_force(lab: Lab) -> None:
