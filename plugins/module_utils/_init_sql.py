@@ -44,11 +44,11 @@ def run_once(layout: Layout, database: str, script: str, content: str, check_mod
                 rows(opened, "set local lc_messages = 'C'")
                 rows(opened, _TABLE)
                 # Before the script, which may go on as another role.
-                applied = rows(opened, _RECORD, (script, digest))[0]
+                sha256, applied_at = rows(opened, _RECORD, (script, digest))[0]
                 rows(opened, _GUARDED % {"tag": "pgkeep_" + digest, "script": content})
                 opened.commit()
             else:
-                applied = known
+                sha256, applied_at = known or (digest, None)
     except error as failure:
         raise _failed(script, database, failure) from failure
     if known is not None and known[0] != digest:
@@ -63,8 +63,8 @@ def run_once(layout: Layout, database: str, script: str, content: str, check_mod
         "init_sql": {
             "database": database,
             "script": script,
-            "sha256": digest,
-            "applied_at": applied[1] if applied else None,
+            "sha256": sha256,
+            "applied_at": applied_at,
         },
     }
 

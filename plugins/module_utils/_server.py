@@ -98,7 +98,9 @@ def _end(run: Run, layout: Layout) -> PgkeepError:
     for line in reversed(lines):
         refusal = _REFUSAL.search(line)
         if refusal:
-            return PgkeepError("The server of %s does not start: %s" % (layout.name, refusal[1]), refusal[2], refusal[3])
+            return PgkeepError(
+                "The server of %s does not start: %s" % (layout.name, refusal[1]), refusal[2], refusal[3]
+            )
     return PgkeepError("The server of %s does not start" % layout.name, last_words(lines))
 
 

@@ -155,8 +155,8 @@ options:
         default: {}
   on_empty:
     description:
-      - What a start does that finds an empty data directory although repository or history know of one. V(require) restores
-        too, and does not even initialise a new one.
+      - What a start does that finds an empty data directory although repository or history know of one. V(require)
+        restores too, and does not even initialise a new one.
     type: str
     choices: [restore, refuse, require]
     default: restore
@@ -168,7 +168,7 @@ options:
   restart:
     description:
       - Whether the server may be interrupted. With V(refuse) a setting that needs a restart is written and reported as
-        waiting for it, and what needs a new container, such as another limit or image, is refused while the server runs.
+        waiting for it. What needs a new container, such as another limit or image, is refused while the server runs.
     type: str
     choices: [allowed, refuse]
     default: allowed
