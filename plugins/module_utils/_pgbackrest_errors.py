@@ -68,7 +68,7 @@ _CRASHED = _Cause(
 _WITHOUT_INFO = (
     "bring backup.info and archive.info back from a copy of the repository. Without a copy move the instance's folders"
     " below backup/ and archive/ of the repository aside, run pgbackrest --stanza=<instance> stanza-create in the"
-    " keeper and take a new full backup; until their information files are back, the backups moved aside cannot be restored"
+    " keeper and take a new full backup; the backups moved aside cannot be restored without their information files"
 )
 
 # The first that matches tells the cause.
