@@ -96,6 +96,9 @@ def _end(run: Run, layout: Layout) -> PgkeepError:
     """Why the container of the server ended: the entrypoint tells it with what, why and next itself."""
     lines = _log(run, layout.server)
     for line in reversed(lines):
+        if _FATAL.search(line):
+            # PostgreSQL was started after whatever was refused before.
+            break
         refusal = _REFUSAL.search(line)
         if refusal:
             return PgkeepError(

@@ -46,6 +46,11 @@ def test_the_entrypoints_three_parts_are_passed_on_and_not_nested() -> None:
     assert str(error).count("Why:") == str(error).count("Next:") == 1
 
 
+def test_a_refusal_of_an_earlier_start_is_not_the_reason() -> None:
+    error = failure(REFUSAL + "\n2026-11-24 06:00:00.000 UTC [1] FATAL:  out of memory\n", running=False)
+    assert (error.what, error.why) == ("The server of orders does not start", "out of memory")
+
+
 def test_postgresqls_last_words_come_without_time_and_level() -> None:
     log = "2026-11-24 06:00:00.000 UTC [1] FATAL:  could not map anonymous shared memory: Cannot allocate memory\n"
     error = failure(log, running=False)
