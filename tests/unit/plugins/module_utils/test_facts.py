@@ -93,6 +93,13 @@ def test_engine() -> None:
     ]
 
 
+def test_a_container_that_goes_while_all_are_looked_at_is_no_failure_of_the_engine() -> None:
+    gone = Result(1, json.dumps([INSPECTED]), "Error: No such object: %s" % UNHARDENED["Id"])
+    assert [entry["published"] for entry in engine(Engine(inspect=gone))["containers"]] == [[15420]]
+    with pytest.raises(PgkeepError, match="cannot be inspected.*permission denied"):
+        engine(Engine(inspect=Result(1, "[]", "permission denied")))
+
+
 def test_an_engine_without_containers_is_asked_for_none() -> None:
     run = Engine(ps=Result(0, ""))
     assert engine(run)["containers"] == []
