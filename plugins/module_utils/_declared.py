@@ -10,7 +10,7 @@ from typing import Any, Iterator, Mapping
 
 from . import _render as render
 from . import _repositories as repositories
-from ._container import ContainerSpec, HealthCheck, reachable
+from ._container import ContainerSpec, HealthCheck, plain_address, reachable
 from ._files import File, Folder, secret_file
 from ._keeper_config import FILE as KEEPER_FILE
 from ._layout import (
@@ -74,6 +74,7 @@ def declare(options: Mapping[str, Any], server_image: str, keeper_image: str) ->
     is a visible change and a release can be returned to."""
     layout = Layout(options["name"])
     refuse_options(options)
+    options = {**options, "bind_address": plain_address(options["bind_address"])}
     return Declared(
         layout=layout,
         major=options["major"],

@@ -64,6 +64,13 @@ _CRASHED = _Cause(
     " SELECT count(*) of every table or pg_amcheck names the damaged one",
 )
 
+# Run on a real repository: with one of the two folders left, stanza-create refuses.
+_WITHOUT_INFO = (
+    "bring backup.info and archive.info back from a copy of the repository. Without a copy move the instance's folders"
+    " below backup/ and archive/ of the repository aside, run pgbackrest --stanza=<instance> stanza-create in the"
+    " keeper and take a new full backup; the backups moved aside cannot be restored without their information files"
+)
+
 # The first that matches tells the cause.
 _CAUSES = (
     _Cause(
@@ -117,8 +124,7 @@ _CAUSES = (
     _Cause(
         r"\[040\]|directory not empty|missing stanza data",
         "the repository holds files of the instance but not the information file that describes them",
-        "bring backup.info and archive.info back from a copy of the repository, or move its content aside"
-        " and take a new full backup",
+        _WITHOUT_INFO,
     ),
     _Cause(
         r"\[055\].*info|unable to load info file.*FileMissingError",
@@ -134,6 +140,11 @@ _CAUSES = (
         r"\[062\]|stop file exists",
         "pgbackrest stop was called for this instance",
         "run pgbackrest start in the keeper when its reason is gone, then repeat",
+    ),
+    _Cause(
+        r"unable to load info file.*(ChecksumError|FormatError)",
+        "the information file that describes the repository is damaged, and so is its copy",
+        _WITHOUT_INFO,
     ),
     _Cause(
         r"\[026\]|\[ChecksumError\]|\[029\]|\[FormatError\]",

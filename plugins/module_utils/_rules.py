@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import errno
-import ipaddress
 import re
 import socket
 from typing import TYPE_CHECKING, Any, Mapping, Optional
@@ -93,26 +92,20 @@ def refuse_options(options: Mapping[str, Any]) -> None:
             "%s cannot be names of files" % ", ".join(strange),
             "use lower-case letters, digits, dots, hyphens and underscores",
         )
-    if not 1 <= options["port"] <= 65535:
-        raise PgkeepError(
-            "The port %d cannot be used for %s" % (options["port"], name),
-            "ports are 1 to 65535",
-            "correct postgres_server_port",
-        )
+    refuse_port(options["port"], name)
     if options["backup"]["retention_days"] < 1:
         raise PgkeepError(
             "Backups of %s cannot be kept for %d days" % (name, options["backup"]["retention_days"]),
             "a backup that is not kept for a day is none",
             "set postgres_server_retention_days to 1 or more",
         )
-    try:
-        ipaddress.ip_address(options["bind_address"].strip("[]"))
-    except ValueError as error:
+
+
+def refuse_port(port: int, name: str) -> None:
+    if not 1 <= port <= 65535:
         raise PgkeepError(
-            "The address %s cannot be used for %s" % (options["bind_address"], name),
-            str(error),
-            "set postgres_server_bind_address to an address of the machine",
-        ) from error
+            "The port %d cannot be used for %s" % (port, name), "ports are 1 to 65535", "correct postgres_server_port"
+        )
 
 
 def refuse_impossible(run: Run, declared: Declared, existing: Optional[Mapping[str, Any]]) -> None:
@@ -148,7 +141,7 @@ def _refuse_taken_port(declared: Declared, existing: Optional[Mapping[str, Any]]
         # As the engine's proxy does: a connection still in TIME_WAIT does not make a port taken.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((address.strip("[]"), 0 if port in held else int(port)))
+            probe.bind((address, 0 if port in held else int(port)))
         except OSError as error:
             foreign = error.errno == errno.EADDRNOTAVAIL
             raise PgkeepError(

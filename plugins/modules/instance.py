@@ -147,7 +147,9 @@ options:
     elements: str
     default: []
   restart:
-    description: Whether a setting that needs a restart may restart the server, or is only reported.
+    description:
+      - Whether the server may be interrupted. With V(refuse) a setting that needs a restart is written and reported as
+        waiting for it. What needs a new container, such as another limit or image, is refused while the server runs.
     type: str
     choices: [allowed, refuse]
     default: allowed

@@ -119,7 +119,7 @@ def test_after_a_restore_to_an_earlier_moment(keep: Any) -> None:
         ("info-missing-stanza.json", "missing", "missing stanza path"),
         ("info-missing-data.json", "error", "but not the information file"),
         ("info-wrong-passphrase.bin", "error", "cannot be decrypted with the configured passphrase. Next: put"),
-        ("info-damaged.bin", "error", "a file of the repository is damaged"),
+        ("info-damaged.bin", "error", "describes the repository is damaged, and so is its copy"),
     ],
 )
 def test_other_states(keep: Any, info: str, status: str, words: str) -> None:
