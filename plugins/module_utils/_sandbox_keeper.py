@@ -238,6 +238,10 @@ class KeeperSandbox:
         with open(self._log, "rb") as log:
             log.seek(max(os.path.getsize(self._log) - _LOG_BYTES, 0))
             lines = log.read().decode(errors="replace").splitlines()
+        ended = self._process.poll() if self._process is not None else None
+        if ended is not None:
+            # Whoever is killed says nothing; a negative code is the signal.
+            lines.append("its process ended with code %d" % ended)
         return "\n".join(lines[-LOG_LINES:])
 
     def execute(self, argv: Sequence[str], timeout: float) -> Result:
