@@ -269,7 +269,9 @@ def read_through(keeper: Keeper, what: str, path: str, deadline: Deadline, *, en
     """Let pg_restore read a dump: its table of contents, or with whole everything in it."""
     argv = ["pg_restore", "--file=/dev/null"] if whole else ["pg_restore", "--list"]
     if encrypted:
-        flow(what, [settings_of.encryption(keeper, decrypt=True), argv], nothing, deadline, source=path, partly=True)
+        flow(
+            what, [settings_of.encryption(keeper, decrypt=True), argv], nothing, deadline, source=path, partly=not whole
+        )
     else:
         flow(what, [argv], nothing, deadline, source=path)
 
