@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+
 from . import _sandbox_keeper as sandbox
 from ._backup_repository import Keeper
 from ._drill_checks import TOPIC, parse
@@ -20,6 +22,9 @@ def check(keeper: Keeper) -> None:
 
 def tick(keeper: Keeper, scratch: str = SCRATCH_MOUNT) -> None:
     """Remove what no drill uses: the lock is free, so nobody works there."""
+    if not os.path.isdir(scratch):
+        # Outside of a keeper, or in one of an earlier release: nothing to clean, and no lock file to leave.
+        return
     try:
         with hold("%s/%s" % (keeper.state, DRILL_LOCK), "cleaning up after a drill of %s" % keeper.instance):
             sandbox.clear(scratch)

@@ -21,6 +21,8 @@ from ._times import hours
 _CHUNK = 1024 * 1024
 # How many of a program's last lines of errors are told.
 _LINES = 3
+# What programs say that ignore SIGPIPE; the second is openssl's.
+_LOST = ("Broken pipe", "error writing output file")
 
 
 @dataclass(frozen=True)
@@ -114,13 +116,15 @@ def _judge(
     what: str, commands: Sequence[Sequence[str]], codes: Sequence[int], errors: Sequence[Any], partly: bool
 ) -> None:
     """The first that failed by itself is the cause; who only lost its reader, and says so or dies of it, is not."""
+    if partly and codes[-1] == 0:
+        return
     failed = []
-    for command, code, error in list(zip(commands, codes, errors))[-1 if partly else 0 :]:
+    for command, code, error in zip(commands, codes, errors):
         if code == 0:
             continue
         error.seek(0)
         said = [line for line in error.read().decode(errors="replace").splitlines() if line.strip()]
-        lost = code == -signal.SIGPIPE or any("Broken pipe" in line for line in said)
+        lost = code == -signal.SIGPIPE or any(words in line for line in said for words in _LOST)
         end = "was killed by signal %d" % -code if code < 0 else "ended with exit code %d" % code
         failed.append((lost, "; ".join(["%s %s" % (command[0], end), *said[-_LINES:]])))
     if failed:

@@ -249,7 +249,8 @@ def _fill(keeper: Keeper, what: str, request: Request, run: Run, dump: Dump, int
     decrypt = [settings_of.encryption(keeper, decrypt=True)] if run.encrypted else []
     for argv in passes:
         try:
-            flow(what, [*decrypt, argv], nothing, deadline, source=source)
+            # It ends when it has what it wants, which need not be at the end of the dump.
+            flow(what, [*decrypt, argv], nothing, deadline, source=source, partly=True)
         except PgkeepError as error:
             raise _with_help(error, run) from error
 

@@ -49,6 +49,12 @@ def test_who_complains_about_its_reader_is_not_the_cause() -> None:
     assert failure(shell("echo Broken pipe >&2; exit 1"), shell("echo syntax >&2; exit 3")).why.endswith("; syntax")
 
 
+def test_openssl_that_lost_its_reader_is_not_the_cause() -> None:
+    openssl = ["openssl", "enc", "-aes-256-cbc", "-pbkdf2", "-pass", "pass:only-a-test"]
+    flow("x", [MANY, openssl, ["head", "--bytes=1"]], nothing, within(20), partly=True)
+    assert failure(MANY, openssl, shell("echo syntax >&2; exit 3")).why == "sh ended with exit code 3; syntax"
+
+
 def test_a_killed_program() -> None:
     assert failure(shell("kill -9 $$"), ["cat"]).why == "sh was killed by signal 9"
 

@@ -5,6 +5,7 @@ SELECT 'no columns', count(*) FROM "Ü %s ""q"""."no columns";
 SELECT 'parted', count(*), (SELECT count(*) FROM "parted 2026") FROM parted;
 SELECT 'inherited', (SELECT count(*) FROM ONLY parent), (SELECT sum(n + m) FROM child);
 SELECT 'unlogged', sum(n), (SELECT relpersistence FROM pg_class WHERE relname = 'unlogged') FROM unlogged;
+SELECT 'big', md5(piece) FROM big;
 SELECT 'seen', seen.* FROM seen;
 SELECT 'view', count(*) FROM "or";
 SELECT 'sequence', last_value, is_called FROM "Ü %s ""q"""."next one";
