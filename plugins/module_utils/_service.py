@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import Callable
 
-from . import _job, _schedule_duty
+from . import _job, _schedule_duty, _timelines
 from ._backup_repository import Keeper
 from ._errors import PgkeepError
 
@@ -27,7 +27,11 @@ class Duty:
     check: Callable[[Keeper], None]
 
 
-DUTIES = (Duty("schedule", 5.0, _schedule_duty.tick, _schedule_duty.check),)
+DUTIES = (
+    Duty("schedule", 5.0, _schedule_duty.tick, _schedule_duty.check),
+    Duty("timeline", _timelines.NOTICE_SECONDS, _timelines.notice, _timelines.nothing_to_check),
+    Duty("foreign-timelines", _timelines.WATCH_SECONDS, _timelines.watch, _timelines.nothing_to_check),
+)
 
 # The same trouble again is said again only after this long.
 _SAY_AGAIN_SECONDS = 600.0
