@@ -62,7 +62,10 @@ def _canary(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _restore_point(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
-    return {"restore_point": restore_point.create(keeper, options.name, options.timeout, check=options.check), "changed": True}
+    return {
+        "restore_point": restore_point.create(keeper, options.name, options.timeout, check=options.check),
+        "changed": True,
+    }
 
 
 def _counters(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:

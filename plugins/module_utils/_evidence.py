@@ -204,7 +204,7 @@ def current(instance: str, snapshot: Snapshot, backups: list[Backup]) -> list[Ba
 
 
 def window(instance: str, snapshot: Snapshot, backups: list[Backup]) -> Window:
-    """The time from the oldest clean backup to now, or to the gap that the newest one runs into; with the gaps in it."""
+    """The time from the oldest clean backup to now, or to the gap that the newest one runs into, with its gaps."""
     segments, way, size = _way(instance, snapshot)
     usable = current(instance, snapshot, backups)
     if not usable:

@@ -20,7 +20,6 @@ from ._files import read
 from ._layout import GID, UID, Layout
 from ._target import moment_of, rfc3339
 
-
 FILE = "history"
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import time
 from dataclasses import asdict, dataclass
 from typing import Any, Callable, Mapping, Optional, Sequence
@@ -26,13 +25,10 @@ from ._files import read
 from ._lock import hold
 from ._pgbackrest import Snapshot, archived
 from ._pgfiles import leads_to, parse_timeline_history, timeline_of
-from ._target import moment_of
+from ._target import moment_of, parse_target
 from ._timelines import in_folder
 
 FILE = "restore_points.jsonl"
-
-# PostgreSQL takes 63 bytes; a space would not survive the way to pgBackRest.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+-]{0,62}\Z")
 
 _CREATE = """
 select l::text, substr(pg_walfile_name(l), 1, 8), (select system_identifier::text from pg_control_system()),
@@ -81,12 +77,7 @@ def create(
 
     Returns the object restore_point; with check nothing is done and what is not known yet is None.
     """
-    if not _NAME.match(name):
-        raise PgkeepError(
-            "The restore point %r cannot be made" % name,
-            "a name has 1 to 63 letters, digits and _ . : + -, and begins with a letter or digit",
-            "choose such a name",
-        )
+    parse_target(None, None, restore_point=name)
     begun = clock()
     archive_id = canary.require_archive(keeper)
     with hold(os.path.join(keeper.state, "restore_points.lock"), "restore point of %s" % keeper.instance, 10):

@@ -63,9 +63,7 @@ def in_folder(instance: str, archive_id: Optional[str], listing: Mapping[str, An
     return {path[len(folder) :].split("/")[0] for path in listing if path.startswith(folder)}
 
 
-def catalogue(
-    found: Collection[int], production: int, text: str, entries: Sequence[history.Entry]
-) -> list[Timeline]:
+def catalogue(found: Collection[int], production: int, text: str, entries: Sequence[history.Entry]) -> list[Timeline]:
     """The timelines of the archive, oldest first. text is the history file of production's timeline."""
     ancestors = [*parse_timeline_history(text), production]
     parents: dict[int, int] = {entry.entered: entry.left for entry in entries if entry.entered and entry.left}

@@ -204,20 +204,33 @@ backup_info:
       returned: always
       sample: 20261121-020004F
     recovery_window:
-      description: The unbroken time that can be restored. None when nothing can.
+      description: The time that can be restored, and the gaps in it. None when nothing can.
       type: dict
       returned: always
       contains:
         from:
-          description: Earliest moment, in RFC 3339 format, UTC.
+          description: The end of the oldest clean backup, in RFC 3339 format, UTC.
           type: str
           returned: always
           sample: "2026-11-07T02:00:09Z"
         to:
-          description: When the last WAL before the first gap was archived, in RFC 3339 format, UTC.
+          description: When the last WAL that the newest clean backup reaches was archived, in RFC 3339 format, UTC.
           type: str
           returned: always
           sample: "2026-11-21T12:41:10Z"
+        gaps:
+          description:
+            - Missing WAL, from the segment C(missing_from) to C(missing_to), and the moments that it takes away, in RFC
+              3339 format, UTC. What was committed until C(after) can be restored, and what was committed after C(until),
+              the end of the next clean backup; that is None when there is none.
+          type: list
+          elements: dict
+          returned: always
+          sample:
+            - missing_from: "000000010000000000000044"
+              missing_to: "000000010000000000000044"
+              after: "2026-11-21T11:00:03Z"
+              until: "2026-11-21T12:00:09Z"
     wal:
       description: State of the WAL archive.
       type: dict
@@ -233,6 +246,11 @@ backup_info:
           type: str
           returned: always
           sample: "000000010000000000000047"
+        segment_bytes:
+          description: Size of a segment.
+          type: int
+          returned: always
+          sample: 16777216
         missing:
           description:
             - The first 20 segments that a recovery from the oldest clean backup to the present needs and that are not
@@ -276,6 +294,38 @@ backup_info:
       type: bool
       returned: always
       sample: false
+    restore_points:
+      description:
+        - The points of M(pgkeep.postgres.restore_point) that can still be reached, oldest first. C(label) is the backup
+          that leads there and C(follow) the timeline that the recovery takes.
+      type: list
+      elements: dict
+      returned: always
+      sample:
+        - name: before-release-42
+          lsn: 0/43000098
+          timeline: 1
+          created_at: "2026-11-21T20:12:31.204512Z"
+          system_id: "7710752740587556885"
+          label: 20261121-020004F
+          follow: 1
+    timelines:
+      description:
+        - The timelines in the archive. C(from) is the one that it left, None for the first one and where nobody knows;
+          C(known) says whether production ever took it. Restores follow production and no other.
+      type: list
+      elements: dict
+      returned: always
+      sample:
+        - timeline: 1
+          from: null
+          known: true
+    warnings:
+      description: What somebody should look into, such as a timeline of another server in the archive.
+      type: list
+      elements: str
+      returned: always
+      sample: []
 error:
   description: What did not work, with the keys C(what), C(why), C(next_step) and C(busy).
   returned: failure
