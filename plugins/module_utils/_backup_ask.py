@@ -51,5 +51,6 @@ def restore_point(run: Run, params: Mapping[str, Any], check_mode: bool) -> dict
 def backup_info(run: Run, params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     """What is known about the backups; reads only, so check mode is the same."""
     answer = ask(run, Layout(params["name"]), ["info"], timeout=INFO_SECONDS)
-    info = answer["backup_info"]
-    return {"changed": False, "backup_info": info, "warnings": info["warnings"]}
+    result = {"changed": False, "backup_info": answer["backup_info"]}
+    warnings = answer["backup_info"].get("warnings")
+    return {**result, "warnings": warnings} if warnings else result

@@ -22,7 +22,7 @@ from ._restore_point import recorded
 from ._run import Result, Run
 from ._sql import query
 from ._swap import Directories
-from ._target import NAME, TIME, Target, moment_of
+from ._target import LABEL, NAME, TIME, Target, moment_of
 from ._target_choice import Archive, Choice, Hole, choose
 from ._wal import DEFAULT_SIZE, lsn, parse
 
@@ -75,7 +75,7 @@ def choose_backup(
     wal, window = info["wal"], info["recovery_window"] or {}
     # The old data may have the WAL that the archive misses.
     own = unarchived(directories.data, control, wal["missing"]) if directories and control and rescues else None
-    parents = _parents(tool, layout, timeline, directories) if timeline > 1 and not target.ends_with_backup else {}
+    parents = _parents(tool, layout, timeline, directories) if timeline > 1 and target.kind != LABEL else {}
     archive = Archive(
         info["backups"],
         timeline,

@@ -12,7 +12,7 @@ from typing import Any, Optional
 from . import _history as history
 from ._copy import CopyFacts
 from ._errors import PgkeepError
-from ._restore_plan import Plan
+from ._restore_plan import CLONE, Plan
 from ._run import Result
 from ._swap import Directories
 from ._target import LATEST, moment_of, rfc3339
@@ -85,7 +85,7 @@ def planned(plan: Plan, steps: list[str], now: Optional[datetime] = None) -> dic
     """What is known before the first change."""
     span = lost(plan, plan.choice.moment, now or datetime.now(timezone.utc))
     return {
-        **blank(plan.layout.name, [*_words(span), *steps]),
+        **blank(plan.layout.name, [*_words(plan, span), *steps]),
         "target": str(plan.choice.target),
         "label": plan.choice.label,
         "timeline_before": plan.timeline_before,
@@ -109,7 +109,7 @@ def done(
     span = lost(plan, plan.choice.moment or moment_of(reached), until)
     return {
         **planned(plan, []),
-        "steps": [*progress.steps, *_words(span)],
+        "steps": [*progress.steps, *_words(plan, span)],
         "timeline_after": facts.timeline,
         "reached_time": reached,
         "lost": span,
@@ -135,7 +135,8 @@ def lost(plan: Plan, since: Optional[datetime], until: datetime) -> Optional[dic
     }
 
 
-def _words(span: Optional[dict[str, Any]]) -> list[str]:
-    if span is None:
+def _words(plan: Plan, span: Optional[dict[str, Any]]) -> list[str]:
+    if span is None or plan.role == CLONE:
         return []
-    return ["What was committed between %s and %s is not in it; the old data have it" % (span["from"], span["to"])]
+    words = "What was committed between %s and %s is not in the restored data; the old ones keep it"
+    return [words % (span["from"], span["to"])]

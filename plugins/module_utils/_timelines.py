@@ -13,7 +13,7 @@ import json
 import os
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Collection, Iterable, Mapping, Optional, Sequence
 
 from . import _alert as alert
@@ -74,8 +74,16 @@ def catalogue(found: Collection[int], production: int, text: str, entries: Seque
 
 
 def of_snapshot(keeper: Keeper, snapshot: pgbackrest.Snapshot) -> list[Timeline]:
-    found = archived(in_folder(keeper.instance, snapshot.info.archive_id, snapshot.listing))
-    return catalogue(found, snapshot.timeline, snapshot.history, recorded(keeper))
+    archive_id = snapshot.info.archive_id or ""
+    names = in_folder(keeper.instance, archive_id, snapshot.listing)
+    listed = catalogue(archived(names), snapshot.timeline, snapshot.history, recorded(keeper))
+    return [each if each.known else _asked(keeper, archive_id, names, each) for each in listed]
+
+
+def _asked(keeper: Keeper, archive_id: str, names: Collection[str], each: Timeline) -> Timeline:
+    """A stranger says in its own history which timeline it left."""
+    parents = list(parse_timeline_history(repository.timeline_history(keeper, archive_id, each.timeline, names)))
+    return replace(each, parent=parents[-1]) if parents else each
 
 
 def recorded(keeper: Keeper) -> list[history.Entry]:

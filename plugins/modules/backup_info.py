@@ -221,8 +221,8 @@ backup_info:
         gaps:
           description:
             - Missing WAL, from the segment C(missing_from) to C(missing_to), and the moments that it takes away, in RFC
-              3339 format, UTC. What was committed until C(after) can be restored, and what was committed after C(until),
-              the end of the next clean backup; that is None when there is none.
+              3339 format, UTC. What was committed until C(after) can be restored, and so can what was committed after
+              C(until), the end of the next clean backup, None when there is none.
           type: list
           elements: dict
           returned: always

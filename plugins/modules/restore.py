@@ -45,8 +45,8 @@ options:
     default: restore
   confirm:
     description:
-      - The name of the instance once more. Without it O(action=restore) and O(action=promote) do nothing, and the module
-        fails with the reason.
+      - The name of the instance once more. Without it O(action=restore) and O(action=promote) do nothing, and the
+        module fails with the reason.
     type: str
   label:
     description:
@@ -70,9 +70,9 @@ options:
     type: str
   xid:
     description:
-      - Restore the state at the commit of this transaction, itself included. Nothing tells beforehand whether the archive
-        has it. The recovery fails when it has not, or when the backup it begins with, the newest one or O(label), is
-        younger; the old server serves on then.
+      - Restore the state at the commit of this transaction, itself included. Nothing tells beforehand whether the
+        archive has it. The recovery fails when it has not, or when the backup it begins with, the newest one or
+        O(label), is younger; the old server serves on then.
     type: str
   immediate:
     description: Restore the state at the end of the newest clean backup.
@@ -173,7 +173,7 @@ restore:
     target:
       description:
         - V(latest), V(immediate), the label, the moment in RFC 3339 format, UTC, or the kind and value of the target,
-          such as V(lsn 0/3000060). None for V(abandon) and V(sweep), and so is everything else but the copies and steps.
+          such as V(lsn 0/3000060). None for V(abandon) and V(sweep), as is everything but the copies and steps.
       type: str
       returned: always
       sample: "2026-11-21T20:12:31Z"
@@ -201,8 +201,8 @@ restore:
       sample: "2026-11-21T20:12:29.104512Z"
     lost:
       description:
-        - The time whose commits are not in what is restored, with C(from), C(to) (RFC 3339, UTC) and C(seconds). None for
-          the newest state, for a clone, and for an O(lsn) or O(xid) in check mode. The old data have them.
+        - The time whose commits are not in what is restored, with C(from), C(to) (RFC 3339, UTC) and C(seconds). None
+          for the newest state, for a clone, and for an O(lsn) or O(xid) in check mode. The old data have them.
       type: dict
       returned: always
       sample: {from: "2026-11-21T20:12:31Z", to: "2026-11-21T20:13:01Z", seconds: 30}
@@ -234,7 +234,7 @@ restore:
     copies:
       description:
         - The previews and clones that stand now, with C(kind), C(name), C(container), C(target), C(label),
-          C(reached_time), C(created_at), C(expires_at), C(port), C(masked), and in C(psql) the command that looks at it.
+          C(reached_time), C(created_at), C(expires_at), C(port), C(masked), and in C(psql) the command to look at it.
       type: list
       elements: dict
       returned: always

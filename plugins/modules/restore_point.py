@@ -11,8 +11,8 @@ version_added: "0.1.0"
 description:
   - Makes the point in the WAL, remembers its position in the instance's catalogue, finishes the WAL segment and waits
     until it is in the repository. After that M(pgkeep.postgres.restore) can go back to exactly there.
-  - Cheap enough to be made before every release. It needs no backup of its own; RV(ignore:backup_info.restore_points) of
-    M(pgkeep.postgres.backup_info) lists the points that can still be reached.
+  - Cheap enough to be made before every release. It needs no backup of its own; M(pgkeep.postgres.backup_info) lists
+    the points that can still be reached.
 extends_documentation_fragment:
   - pgkeep.postgres._attributes
   - pgkeep.postgres._instance
@@ -30,8 +30,8 @@ attributes:
 options:
   restore_point:
     description:
-      - Name of the point, 1 to 63 letters, digits and C(_ . : + -). It must not have been used before, because PostgreSQL
-        would stop at the first one.
+      - Name of the point, 1 to 63 letters, digits, and any of C(_.+-) or a colon. It must not have been used before,
+        because PostgreSQL would stop at the first one.
     type: str
     required: true
   timeout_seconds:

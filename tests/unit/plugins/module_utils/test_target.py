@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 
 import pytest
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _target as targets
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _target_choice as choices
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 from ansible_collections.pgkeep.postgres.plugins.module_utils._pgfiles import parse_timeline_history
 
@@ -22,8 +23,13 @@ def backups():
 
 
 def choose(target, found=None, **more):
-    values = {"timeline": 16, "parents": PARENTS, "missing": [], "reach": REACH, "open_end": True, "now": NOW}
-    return targets.choose(target, backups() if found is None else found, **{**values, **more})
+    values = {"timeline": 16, "parents": PARENTS, "reach": REACH, "open_end": True, "now": NOW}
+    archive = choices.Archive(backups() if found is None else found, **{**values, **more})
+    return choices.choose(target, archive)
+
+
+def hole(first, last=None, after=REACH, until=None):
+    return choices.Hole(first, last or first, after, until)
 
 
 def at(text):
@@ -98,7 +104,7 @@ def test_no_backup_at_all():
 
 def test_a_hole_behind_the_newest_backup_is_refused():
     with pytest.raises(PgkeepError) as caught:
-        choose(targets.parse_target(None, None), missing=["000000100000000000000086"])
+        choose(targets.parse_target(None, None), holes=[hole("000000100000000000000086")])
     assert "000000100000000000000086" in caught.value.why
     assert caught.value.next_step == (
         "name the backup with label to restore its end, or a time before 2026-11-21T22:54:37Z"
@@ -106,7 +112,9 @@ def test_a_hole_behind_the_newest_backup_is_refused():
 
 
 def test_a_hole_before_it_does_not_matter():
-    assert choose(targets.parse_target(None, None), missing=["0000000F0000000000000080"]).label == "20261121-225358F"
+    assert (
+        choose(targets.parse_target(None, None), holes=[hole("0000000F0000000000000080")]).label == "20261121-225358F"
+    )
 
 
 def test_a_label_restores_the_end_of_that_backup():
@@ -146,7 +154,7 @@ def test_a_time_begins_with_the_newest_backup_that_had_ended():
         ("2026-11-21T22:19:05Z", {}, "it is before the end of the oldest usable backup"),
         ("2026-11-21T22:54:41Z", {}, "it is in the future"),
         ("2026-11-21T22:54:38Z", {"open_end": False}, "it is later than the last archived WAL"),
-        ("2026-11-21T22:54:38Z", {"missing": ["000000100000000000000086"]}, "it is later than the last archived WAL"),
+        ("2026-11-21T22:54:38Z", {"holes": [hole("000000100000000000000086")]}, "it lies in a gap of the archive"),
     ],
 )
 def test_a_time_outside_the_window(time, more, why):
