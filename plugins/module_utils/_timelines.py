@@ -124,14 +124,11 @@ def notice(keeper: Keeper) -> None:
 
 def watch(keeper: Keeper) -> None:
     """Queue an alert for timelines that nobody here took, once for each."""
-    info = repository.information(keeper)
-    name = server.ask(keeper, _PRODUCTION)[0][1]
-    if info.archive_id is None or name is None:
+    try:
+        production, numbers = _strangers(keeper)
+    except PgkeepError:
+        # A server or a repository that does not answer is somebody else's to tell.
         return
-    production = int(name, 16)
-    names = repository.listing(keeper, pgbackrest.archive_folder(keeper.instance, info.archive_id).rstrip("/"))
-    text = repository.timeline_history(keeper, info.archive_id, production, names)
-    numbers = foreign(catalogue(archived(names), production, text, recorded(keeper)), production)
     path = keeper.state + "/foreign_timelines.json"
     told = json.loads(read(path) or "[]")
     if set(numbers) <= set(told):
@@ -151,3 +148,14 @@ def watch(keeper: Keeper) -> None:
         now,
     )
     write(File(path, json.dumps(sorted({*told, *numbers})) + "\n", 0o640, os.getuid(), os.getgid()))
+
+
+def _strangers(keeper: Keeper) -> tuple[int, list[int]]:
+    """The timeline in production and those of others."""
+    info, name = repository.information(keeper), server.ask(keeper, _PRODUCTION)[0][1]
+    if info.archive_id is None or name is None:
+        return 1, []
+    production = int(name, 16)
+    names = repository.listing(keeper, pgbackrest.archive_folder(keeper.instance, info.archive_id).rstrip("/"))
+    text = repository.timeline_history(keeper, info.archive_id, production, names)
+    return production, foreign(catalogue(archived(names), production, text, recorded(keeper)), production)
