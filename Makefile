@@ -11,7 +11,7 @@ PLAY := ansible-playbook -i inventories/local
 COLLECTION := pgkeep.postgres
 # All gates even when one fails, two at a time, the words of each together; the longest first.
 GATES := $(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target sanity lint docs build types changelog
-SHELL_SCRIPTS = .ci/run $(shell grep -lE '^.!/.*(bash|/sh)\b' scripts/* roles/*/files/* 2>/dev/null)
+SHELL_SCRIPTS = .ci/run $(shell grep -lE '^.!/.*(bash|/sh)\b' scripts/* roles/*/files/* tests/lab/* 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .PHONY: help deploy test check lint format types docs changelog sanity unit build images integration molecule bench release clean venv

@@ -54,3 +54,9 @@ def backup_info(run: Run, params: Mapping[str, Any], check_mode: bool) -> dict[s
     result = {"changed": False, "backup_info": answer["backup_info"]}
     warnings = answer["backup_info"].get("warnings")
     return {**result, "warnings": warnings} if warnings else result
+
+
+def backup_prune(run: Run, params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Keep only the newest clean backups; returns what the keeper says: prune and changed."""
+    argv = ["prune", "--keep", str(params["keep"])]
+    return ask(run, Layout(params["name"]), [*argv, "--check"] if check_mode else argv, timeout=INFO_SECONDS * 10)

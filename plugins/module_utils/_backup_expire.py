@@ -52,7 +52,7 @@ def expire(keeper: Keeper, backups: Sequence[Backup], *, check: bool) -> dict[st
         )
     log = checked(keeper, _WHAT, [REPOSITORY, "--dry-run", "expire"])
     keep = fulls_to_keep(backups, expired_labels(log))
-    words = [] if keep is None else _count(keep)
+    words = [] if keep is None else count_words(keep)
     if keep is not None and check:
         log = checked(keeper, _WHAT, [REPOSITORY, *words, "--dry-run", "expire"])
     # Most runs remove nothing; then the dry run was the whole work.
@@ -63,8 +63,9 @@ def expire(keeper: Keeper, backups: Sequence[Backup], *, check: bool) -> dict[st
 
 def remove_leftovers(keeper: Keeper) -> None:
     """Remove what an interrupted backup left in the repository, and nothing else. The space may be needed for WAL."""
-    checked(keeper, _WHAT, [REPOSITORY, *_count(_ALL), "--repo1-retention-diff=%d" % _ALL, "expire"])
+    checked(keeper, _WHAT, [REPOSITORY, *count_words(_ALL), "--repo1-retention-diff=%d" % _ALL, "expire"])
 
 
-def _count(fulls: int) -> list[str]:
+def count_words(fulls: int) -> list[str]:
+    """Options of expire that keep this many of the newest full backups, whatever the retention says."""
     return ["--repo1-retention-full-type=count", "--repo1-retention-full=%d" % fulls]

@@ -13,6 +13,7 @@ from . import _backup as backup
 from . import _backup_canary as canary
 from . import _backup_expire as expiry
 from . import _backup_info as backup_info
+from . import _backup_prune as pruning
 from . import _backup_repository as repository
 from . import _evidence_files as evidence
 from . import _restore_point as restore_point
@@ -44,6 +45,9 @@ def add_commands(add: Add) -> None:
     )
     expire = add("expire", _expire, "Remove old backups, never the last two clean full ones.", audited=True)
     expire.add_argument("--check", action="store_true", help="only say what would go")
+    prune = add("prune", _prune, "Emergency: keep only the newest clean backups.", audited=True)
+    prune.add_argument("--keep", type=int, default=3, metavar="NUMBER", help="default: %(default)s")
+    prune.add_argument("--check", action="store_true", help="only say what would go")
     annotate = add("annotate", _annotate, "Write a note to a backup in the repository.")
     annotate.add_argument("--set", required=True, metavar="LABEL")
     annotate.add_argument("annotation", metavar="KEY=VALUE")
@@ -96,6 +100,11 @@ def _expire(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
             kept = [each.label for each in backups if each.label not in result["removed"]]
             evidence.keep_only(keeper, kept)
         return {"expire": result, "changed": bool(result["removed"])}
+
+
+def _prune(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
+    with backup.locked(keeper, "pruning of %s" % keeper.instance):
+        return pruning.prune(keeper, options.keep, check=options.check)
 
 
 def _annotate(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:

@@ -8,18 +8,29 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from . import _job, _service
+from . import _job, _schedule_duty, _service
 from ._backup_repository import Keeper
 from ._command import Add
+from ._errors import PgkeepError
 
 
 def add_commands(add: Add) -> None:
     add("job", _run, "Run a job of the schedule now, with its record and its alert.").add_argument("name")
+    add("due", _due, "Run what is due; for a clock of the host that only wakes the keeper.")
     add("check-config", _check, "Say whether what the inventory asks of the keeper can be done.")
 
 
 def _run(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
-    return {"job": _job.run_job(keeper, options.name, options.actor)}
+    """The record; a job that failed or found somebody else at work fails the command too."""
+    record = _job.run_job(keeper, options.name, options.actor)
+    error = record["error"]
+    if error:
+        raise PgkeepError(error["what"], error["why"], error["next_step"], busy=error["busy"])
+    return {"job": record}
+
+
+def _due(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
+    return {"jobs": _schedule_duty.tick(keeper, runner=options.actor)}
 
 
 def _check(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:

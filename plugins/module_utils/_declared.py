@@ -29,6 +29,7 @@ from ._layout import (
     pgdata,
 )
 from ._rules import refuse_options
+from ._timers import timer_files
 
 MONITOR = "pgkeep_monitor"
 
@@ -135,6 +136,7 @@ def _files(layout: Layout, options: Mapping[str, Any]) -> tuple[File, ...]:
             secret_file("%s/%s" % (layout.keeper_config_dir, secret), content)
             for secret, content in sorted(options["keeper_secrets"].items())
         ),
+        *timer_files(layout, options["keeper"].get("schedule") or {}),
         File(client + "/ca.crt", tls["ca_certificate"], 0o644, gid=0),
         File(client + "/pg_service.conf", render.pg_service_conf(name, address, port, client, clients), 0o644, gid=0),
         secret_file(client + "/pgpass", render.pgpass(address, port, [*clients, monitor]), uid=0, gid=0),

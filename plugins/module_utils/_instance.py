@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Optional
 
 from . import _docker as docker
@@ -19,6 +20,7 @@ from ._release import read_current, record
 from ._rules import refuse_stranger
 from ._run import Run
 from ._server import accepts_writes, facts
+from ._timers import is_clock, remove_clocks
 from ._transaction import apply, finish_interrupted, pending_restart
 
 
@@ -68,16 +70,20 @@ def remove(run: Run, layout: Layout, check_mode: bool) -> dict[str, Any]:
     for container in containers.values():
         refuse_stranger(layout, container)
     found = [name for name, container in containers.items() if container is not None]
-    if not check_mode and found:
+    release = read_current(layout)
+    clocks = [path for path in (release["files"] if release else ()) if is_clock(path) and os.path.exists(path)]
+    if not check_mode and (found or clocks):
         with hold(layout.lock_file, "removal of %s" % layout.name):
+            # The clocks first: nothing shall be started in a container that goes.
+            remove_clocks(run, layout, clocks)
             for name in found:
                 docker.stop(run, name)
                 docker.remove(run, name)
     plan = [
-        {"action": "remove", "target": "container " + name, "reason": "state is absent", "interruption_seconds": 0}
-        for name in found
+        {"action": "remove", "target": target, "reason": "state is absent", "interruption_seconds": 0}
+        for target in [*("file " + path for path in clocks), *("container " + name for name in found)]
     ]
-    return {"changed": bool(found), "instance": {"name": layout.name, "running": False, "plan": plan}}
+    return {"changed": bool(plan), "instance": {"name": layout.name, "running": False, "plan": plan}}
 
 
 def _result(

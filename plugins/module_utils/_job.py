@@ -19,6 +19,7 @@ from ._backup_repository import Keeper
 from ._errors import PgkeepError
 from ._files import File, read, write
 from ._keeper import answer
+from ._lock import hold
 from ._schedule import JOBS
 from ._times import rfc3339
 
@@ -38,11 +39,19 @@ def run_job(keeper: Keeper, name: str, actor: str) -> dict[str, Any]:
     """Run the job and return its record: name, result, started_at, ended_at, duration_seconds, error.
 
     A failure raises no error: it is in the record, and queued as an alert. busy is no failure, somebody else works.
+    Raises PgkeepError for a name that nobody knows and, busy, while the same job runs.
     """
     if name not in COMMANDS:
         raise PgkeepError(
             "There is no job %s" % name, "known are %s" % ", ".join(JOBS), "choose one of these, or run a command"
         )
+    os.makedirs(keeper.state + "/jobs", mode=0o750, exist_ok=True)
+    # A second one shall not write over the record of the first.
+    with hold("%s/jobs/%s.lock" % (keeper.state, name), "job %s of %s" % (name, keeper.instance)):
+        return _run(keeper, name, actor)
+
+
+def _run(keeper: Keeper, name: str, actor: str) -> dict[str, Any]:
     began = time.time()
     record: dict[str, Any] = {"name": name, "actor": actor, "started_at": rfc3339(began), "result": RUNNING}
     save(keeper, {**record, "pid": os.getpid()})
@@ -76,7 +85,6 @@ def _path(keeper: Keeper, name: str) -> str:
 
 def save(keeper: Keeper, record: Mapping[str, Any]) -> None:
     path = _path(keeper, str(record["name"]))
-    os.makedirs(os.path.dirname(path), mode=0o750, exist_ok=True)
     write(File(path, json.dumps(record) + "\n", 0o640, os.getuid(), os.getgid()))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from dataclasses import dataclass
 from typing import Any, Mapping, Optional
 
@@ -15,21 +16,27 @@ from ._container import ContainerSpec, differences
 from ._declared import Declared
 from ._files import File, FileChange, Folder, changes, folder_changes, read
 from ._layout import Layout
+from ._release import read_current
 from ._rules import refuse_impossible, refuse_stranger
 from ._run import Run
 from ._server import accepts_writes
 from ._sql import query
+from ._times import epoch_of
 
 # Seconds an application is expected to be without its database: a clean stop with its checkpoint and a start on
 # a small machine. The real figure is measured and returned by the module.
 _RESTART_SECONDS = 5
+
+# A container that came up has lived longer than this.
+_LOOP_SECONDS = 5
 
 _SETTING = re.compile(r"^([a-z_.0-9]+) = (.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class ContainerChange:
-    """action is create, replace or start; fields are the names that force a replacement, with (actual, wanted)."""
+    """action is create, replace, start or, for one that fails again and again, restart; fields are the names that force
+    a replacement, with (actual, wanted)."""
 
     spec: ContainerSpec
     action: str
@@ -42,6 +49,7 @@ class Plan:
 
     folders: tuple[Folder, ...]
     files: tuple[FileChange, ...]
+    removals: tuple[str, ...]
     volumes: tuple[str, ...]
     network: Optional[str]
     server: Optional[ContainerChange]
@@ -62,6 +70,7 @@ class Plan:
         """The plan for people and for the result: action, target, reason, interruption_seconds."""
         steps = [_step("create", "folder " + folder.path, "absent or with other rights") for folder in self.folders]
         steps += [_step("write", "file " + change.file.path, change.reason) for change in self.files]
+        steps += [_step("remove", "file " + path, "no longer declared") for path in self.removals]
         steps += [_step("create", "volume " + name, "absent") for name in self.volumes]
         if self.network:
             steps.append(_step("create", "network " + self.network, "absent"))
@@ -98,7 +107,7 @@ def _step(action: str, target: str, reason: str, interrupts: bool = False) -> di
 def _why(change: ContainerChange) -> str:
     if change.action == "replace":
         return "; ".join("%s: %s -> %s" % (name, *values) for name, values in change.fields.items())
-    return "absent" if change.action == "create" else "stopped"
+    return {"create": "absent", "start": "stopped", "restart": "it does not come up"}[change.action]
 
 
 def make_plan(run: Run, declared: Declared, restart_allowed: bool = True) -> Plan:
@@ -116,6 +125,7 @@ def make_plan(run: Run, declared: Declared, restart_allowed: bool = True) -> Pla
     return Plan(
         folders=tuple(folder_changes(declared.folders)),
         files=files,
+        removals=_removals(declared),
         volumes=tuple(name for name in declared.volumes if docker.volume(run, name) is None),
         network=declared.server.network if docker.network(run, declared.server.network) is None else None,
         server=server,
@@ -126,13 +136,34 @@ def make_plan(run: Run, declared: Declared, restart_allowed: bool = True) -> Pla
     )
 
 
+def _removals(declared: Declared) -> tuple[str, ...]:
+    """Files that the last release wrote, that are still there and that nobody declares any more."""
+    release = read_current(declared.layout)
+    wanted = {file.path for file in declared.files}
+    before = release["files"] if release else {}
+    return tuple(path for path in sorted(before) if path not in wanted and os.path.exists(path))
+
+
 def _container_change(spec: ContainerSpec, existing: Optional[Mapping[str, Any]]) -> Optional[ContainerChange]:
     if existing is None:
         return ContainerChange(spec, "create", {})
     fields = differences(spec, existing)
     if fields:
         return ContainerChange(spec, "replace", fields)
+    if is_looping(existing):
+        return ContainerChange(spec, "restart", {})
     return None if docker.running(existing) else ContainerChange(spec, "start", {})
+
+
+def is_looping(container: Mapping[str, Any], now: Optional[float] = None) -> bool:
+    """Whether the container fails and is restarted again and again: it waits for its next try, or was just restarted.
+
+    Waiting for the engine's next try, up to a minute away, is no way to find out whether new files help.
+    """
+    state = container["State"]
+    started = epoch_of(state.get("StartedAt")) or 0
+    just_now = (time.time() if now is None else now) - started < _LOOP_SECONDS
+    return bool(state["Restarting"] or (state["Running"] and container["RestartCount"] > 1 and just_now))
 
 
 def changed_settings(declared: Declared) -> tuple[str, ...]:

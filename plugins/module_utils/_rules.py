@@ -17,6 +17,7 @@ from ._errors import PgkeepError
 from ._files import read
 from ._layout import LABEL_INSTANCE, Layout
 from ._run import Run
+from ._timers import refuse_missing_clock
 
 if TYPE_CHECKING:
     from ._declared import Declared
@@ -110,6 +111,7 @@ def refuse_options(options: Mapping[str, Any]) -> None:
 def refuse_impossible(run: Run, declared: Declared, existing: Optional[Mapping[str, Any]]) -> None:
     """Compare with the machine; existing is the server's container. Reads only."""
     refuse_stranger(declared.layout, existing)
+    refuse_missing_clock(declared.files)
     _refuse_taken_port(declared, existing)
     _refuse_other_passphrase(run, declared)
     _refuse_other_cluster(run, declared)

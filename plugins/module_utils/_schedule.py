@@ -90,7 +90,7 @@ def next_after(job: Job, moment: datetime) -> datetime:
         # Either day for cron, only a day that is both for systemd and for us.
         raise ValueError("it names a day of the month and a day of the week; one of them has to be *")
     trigger = CronTrigger(
-        minute=minute, hour=hour, day=day, month=month, day_of_week=_weekdays(weekday), timezone=timezone.utc
+        minute=minute, hour=hour, day=day, month=month, day_of_week=weekdays(weekday), timezone=timezone.utc
     )
     offset = timedelta(seconds=job.offset_seconds)
     # A microsecond later, because the trigger's first moment may be the given one itself.
@@ -100,8 +100,11 @@ def next_after(job: Job, moment: datetime) -> datetime:
     return found + offset
 
 
-def _weekdays(field: str) -> str:
-    """In cron 0 and 7 are Sunday, for APScheduler 0 is Monday: names mean the same to both."""
+def weekdays(field: str) -> str:
+    """The field as names: in cron 0 and 7 are Sunday, for APScheduler 0 is Monday, and systemd knows only names.
+
+    Raises ValueError for what is no day of the week.
+    """
     days: set[int] = set()
     for part in field.lower().split(","):
         span, slash, step = part.partition("/")

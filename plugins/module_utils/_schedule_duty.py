@@ -4,7 +4,7 @@
 """The schedule as a duty of the keeper: what is due runs, what was missed is caught up. Private to the collection.
 
 schedule.json in the state folder remembers for each job up to which moment it was seen to. A job moves on when it has
-ended, well or not; one that was busy or was killed with the keeper is still due.
+ended well or failed for the last time; one that was busy or was killed with the keeper is still due.
 """
 
 from __future__ import annotations
@@ -20,21 +20,32 @@ from . import _schedule as schedule
 from ._backup_repository import Keeper
 from ._files import File, read, write
 from ._keeper_config import topic
+from ._lock import hold
 
 TOPIC = "schedule"
 # Who holds the repository now is asked again after this long.
 BUSY_SECONDS = 60.0
+# What failed may be a restart or a network that is back in some minutes; after these waits it is due the next time.
+FAILED_SECONDS = (600.0, 1800.0)
 
 
 def check(keeper: Keeper) -> None:
     schedule.parse(keeper.instance, topic(keeper, TOPIC))
 
 
-def tick(keeper: Keeper, clock: Callable[[], float] = time.time) -> None:
-    """Run what is due, one after the other."""
+def tick(keeper: Keeper, clock: Callable[[], float] = time.time, runner: str = "keeper") -> list[dict[str, Any]]:
+    """Run what is due, one after the other, and return their records; nothing when somebody else keeps the time.
+
+    Raises PgkeepError with busy set when a call before has not ended: cron does not wait.
+    """
     wanted = schedule.parse(keeper.instance, topic(keeper, TOPIC))
-    if wanted.runner != "keeper":
-        return
+    if wanted.runner != runner:
+        return []
+    with hold(keeper.state + "/schedule.lock", "schedule of %s" % keeper.instance):
+        return _run_due(keeper, wanted, clock)
+
+
+def _run_due(keeper: Keeper, wanted: schedule.Schedule, clock: Callable[[], float]) -> list[dict[str, Any]]:
     seen = _load(keeper)
     now = clock()
     due = {}
@@ -43,21 +54,27 @@ def tick(keeper: Keeper, clock: Callable[[], float] = time.time) -> None:
         # A new expression counts from now; so does a moment that lies ahead, for the clock was set back.
         if entry["cron"] != job.cron or entry["since"] > now:
             entry.update(cron=job.cron, since=now)
-        if now < entry.get("again_at", 0) <= now + BUSY_SECONDS:
+        if now < entry.get("again_at", 0) <= now + max(BUSY_SECONDS, *FAILED_SECONDS):
             continue
         moment = schedule.last_before(job, _utc(entry["since"]), _utc(now))
         if moment is not None:
             due[job.name] = moment
     _save(keeper, seen)
+    records = []
     for name in schedule.to_run(due):
-        result = jobs.run_job(keeper, name, "schedule")["result"]
+        records.append(jobs.run_job(keeper, name, "schedule"))
+        result = records[-1]["result"]
+        entry, tries = seen[name], int(seen[name].get("tries", 0))
         if result == jobs.BUSY:
-            seen[name]["again_at"] = clock() + BUSY_SECONDS
+            entry["again_at"] = clock() + BUSY_SECONDS
+        elif result == jobs.FAILED and tries < len(FAILED_SECONDS):
+            entry.update(again_at=clock() + FAILED_SECONDS[tries], tries=tries + 1)
         else:
             for served in schedule.BACKUPS if name in schedule.BACKUPS else (name,):
                 if served in due:
-                    seen[served] = {**seen[served], "since": due[served].timestamp(), "again_at": 0}
+                    seen[served] = {"cron": seen[served]["cron"], "since": due[served].timestamp()}
         _save(keeper, seen)
+    return records
 
 
 def upcoming(keeper: Keeper, now: float) -> dict[str, Any]:

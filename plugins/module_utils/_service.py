@@ -23,8 +23,8 @@ class Duty:
 
     name: str
     interval_seconds: float
-    act: Callable[[Keeper], None]
-    check: Callable[[Keeper], None]
+    act: Callable[[Keeper], object]
+    check: Callable[[Keeper], object]
 
 
 DUTIES = (

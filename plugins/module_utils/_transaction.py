@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,6 +24,7 @@ from ._rules import is_stranger
 from ._run import Run
 from ._server import accepts_writes, wait_until_serving
 from ._sql import query
+from ._timers import is_unit, set_timers
 
 # A container that is being replaced waits under this name until everything else has succeeded.
 _OLD = "-replaced"
@@ -41,6 +43,8 @@ class Done:
 
     files: list[File] = field(default_factory=list)
     containers: list[ContainerChange] = field(default_factory=list)
+    # Whether systemd was told of new timers.
+    units: bool = False
 
 
 def apply(run: Run, declared: Declared, plan: Plan, start_timeout_seconds: float) -> float:
@@ -63,6 +67,7 @@ def apply(run: Run, declared: Declared, plan: Plan, start_timeout_seconds: float
         wait_until_serving(run, declared.layout, start_timeout_seconds)
         if plan.keeper is not None:
             _put(run, plan.keeper, done)
+        _remove_files(run, declared.layout, plan, done)
     except (PgkeepError, OSError) as error:
         raise _undone(run, declared.layout, plan, done, error) from error
     for put in done.containers:
@@ -70,6 +75,26 @@ def apply(run: Run, declared: Declared, plan: Plan, start_timeout_seconds: float
     for file in done.files:
         forget(file)
     return interruption
+
+
+def _remove_files(run: Run, layout: Layout, plan: Plan, done: Done) -> None:
+    """Remove what is no longer declared; systemd hears of timers that came, changed or go."""
+    units = [change.file.path for change in plan.files if is_unit(change.file.path)]
+    gone = [path for path in plan.removals if is_unit(path)]
+    if units or gone:
+        done.units = True
+        set_timers(run, layout, units, gone)
+    for path in plan.removals:
+        file = File(path, "")
+        keep(file)
+        done.files.append(file)
+        os.unlink(path)
+
+
+def _former_timers(run: Run, layout: Layout, plan: Plan) -> None:
+    """The former files are back: systemd reads them, and no longer those that were new."""
+    former = [change.file.path for change in plan.files if is_unit(change.file.path) and change.before is not None]
+    set_timers(run, layout, [*former, *(path for path in plan.removals if is_unit(path))], ())
 
 
 def _volumes_and_network(run: Run, declared: Declared, plan: Plan) -> None:
@@ -118,9 +143,12 @@ def _put(run: Run, change: ContainerChange, done: Done) -> None:
     if change.action == "replace":
         docker.stop(run, name)
         docker.rename(run, name, name + _OLD)
-    if change.action != "start":
+    if change.action in ("create", "replace"):
         create(run, change.spec)
-    docker.start(run, name)
+    if change.action == "restart":
+        docker.docker(run, ["restart", name], what="The container %s could not be restarted" % name)
+    else:
+        docker.start(run, name)
 
 
 def create(run: Run, spec: ContainerSpec) -> None:
@@ -134,8 +162,13 @@ def _undone(run: Run, layout: Layout, plan: Plan, done: Done, error: Exception) 
     # Containers first and files second: what ran before starts on its own files.
     for change in reversed(done.containers):
         _attempt(state, partial(_withdraw, run, change, state))
+    if done.units:
+        new = [change.file.path for change in plan.files if is_unit(change.file.path) and change.before is None]
+        _attempt(state, partial(set_timers, run, layout, (), new))
     for file in reversed(done.files):
         _attempt(state, partial(put_back, file))
+    if done.units:
+        _attempt(state, partial(_former_timers, run, layout, plan))
     for change in done.containers:
         if change.action == "replace":
             _attempt(state, partial(docker.start, run, change.spec.name))
@@ -163,7 +196,7 @@ def _withdraw(run: Run, change: ContainerChange, state: list[str]) -> None:
         # It goes, so that the next run starts clean; volumes stay, whatever is in them.
         docker.remove(run, name)
         state.append("the new container %s was removed, volumes were kept" % name)
-    elif docker.inspect(run, name + _OLD) is not None:
+    elif change.action == "replace" and docker.inspect(run, name + _OLD) is not None:
         docker.remove(run, name)
         docker.rename(run, name + _OLD, name)
 

@@ -154,9 +154,11 @@ options:
         type: dict
         default: {}
   on_empty:
-    description: What a start does that finds an empty data directory although repository or history know of one.
+    description:
+      - What a start does that finds an empty data directory although repository or history know of one. V(require) restores
+        too, and does not even initialise a new one.
     type: str
-    choices: [restore, refuse]
+    choices: [restore, refuse, require]
     default: restore
   initdb_args:
     description: Further arguments of C(initdb), used once.
@@ -358,7 +360,7 @@ SPEC = argument_spec(
             "secret_options": {"type": "dict", "default": {}, "no_log": True},
         },
     },
-    on_empty={"type": "str", "choices": ["restore", "refuse"], "default": "restore"},
+    on_empty={"type": "str", "choices": ["restore", "refuse", "require"], "default": "restore"},
     initdb_args={"type": "list", "elements": "str", "default": []},
     keeper={"type": "dict", "default": {}},
     keeper_secrets={"type": "dict", "default": {}, "no_log": True},

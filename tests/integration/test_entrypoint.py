@@ -249,6 +249,14 @@ def test_a_lost_volume_is_refused_where_the_inventory_says_so(lost: Lab) -> None
     assert lost.inside("ls /var/lib/postgresql/17", data="empty") == "data.lock"
 
 
+def test_a_restore_that_finds_no_backup_initialises_nothing(lab: Lab) -> None:
+    lab.configure(on_empty="require")
+    message = lab.refusal()
+    assert "There is nothing to restore" in message
+    assert lab.inside("ls /var/lib/postgresql/17") == "data.lock"
+    assert not (lab.home / "state/history").exists()
+
+
 def test_a_wrong_passphrase_never_ends_in_a_new_database(lost: Lab) -> None:
     lost.configure(passphrase="not the one of the backup")
     message = lost.refusal(data="empty")
@@ -261,12 +269,13 @@ def test_a_history_without_a_backup_is_refused(lab: Lab) -> None:
     assert "there is no backup to restore" in lab.refusal()
 
 
-def test_a_lost_volume_is_restored_with_all_rows(lost: Lab) -> None:
-    lost.configure()
-    lost.start(data="empty")
+@pytest.mark.parametrize("on_empty", ["restore", "require"])
+def test_a_lost_volume_is_restored_with_all_rows(lost: Lab, on_empty: str) -> None:
+    lost.configure(on_empty=on_empty)
+    lost.start(data="empty-" + on_empty)
     lost.wait_until_writable()
     assert lost.sql("select count(*) from kept") == "4"
-    assert lost.history() == ["initialised", "restored"]
+    assert lost.history()[-1] == "restored"
 
 
 def test_extra_words_reach_the_restore_also_a_time_with_a_space(lost: Lab) -> None:

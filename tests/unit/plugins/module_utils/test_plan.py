@@ -12,6 +12,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils import _rules as r
 from ansible_collections.pgkeep.postgres.plugins.module_utils._declared import declare
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
+from ansible_collections.pgkeep.postgres.plugins.module_utils._times import epoch_of
 
 from .instance_options import options, recorded_server
 
@@ -127,3 +128,27 @@ def test_another_locale_for_existing_data_is_refused(monkeypatch):
 def test_an_address_of_another_machine_is_told_from_a_taken_port():
     with pytest.raises(PgkeepError, match="Cannot assign requested address.*postgres_server_bind_address"):
         planning.make_plan(Engine({}), declared(bind_address="192.0.2.77"))
+
+
+@pytest.mark.parametrize(
+    "state, restarts, looping",
+    [
+        ({"Running": True, "Restarting": False, "StartedAt": "2026-11-24T06:00:08Z"}, 4, True),
+        ({"Running": True, "Restarting": True, "StartedAt": "2026-11-24T05:00:00Z"}, 4, True),
+        ({"Running": True, "Restarting": False, "StartedAt": "2026-11-24T05:00:00Z"}, 4, False),
+        ({"Running": True, "Restarting": False, "StartedAt": "2026-11-24T06:00:08Z"}, 1, False),
+        ({"Running": False, "Restarting": False, "StartedAt": "2026-11-24T06:00:08Z"}, 4, False),
+    ],
+)
+def test_a_container_that_fails_again_and_again(state, restarts, looping):
+    now = epoch_of("2026-11-24T06:00:10Z")
+    assert planning.is_looping({"State": state, "RestartCount": restarts}, now) is looping
+
+
+def test_one_that_loops_is_restarted_and_does_not_wait_for_the_engine():
+    container = recorded_server()
+    container["State"]["Restarting"] = True
+    plan = planning.make_plan(Engine({("container", "app"): container}), declared(port=free_port_of(container)))
+    assert plan.server is not None
+    assert (plan.server.action, plan.interruption_seconds) == ("restart", 0)
+    assert any(step["reason"] == "it does not come up" for step in plan.steps())

@@ -68,7 +68,7 @@ def plan(server="replace", keeper="replace"):
         "server": ContainerChange(DECLARED.server, server, {}) if server else None,
         "keeper": ContainerChange(DECLARED.keeper, keeper, {}) if keeper else None,
     }
-    return Plan((), (), (), None, **changes, changed_settings=(), restart_settings=(), reload=False)
+    return Plan((), (), (), (), None, **changes, changed_settings=(), restart_settings=(), reload=False)
 
 
 def test_both_containers_are_replaced_and_nothing_waits_any_more():
