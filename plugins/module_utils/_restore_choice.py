@@ -146,9 +146,9 @@ def current_timeline(layout: Layout, info: Mapping[str, Any], control: Optional[
     """The old data know it best: after a restore that was undone the archive has a newer timeline."""
     if control is not None:
         return control.timeline
-    entered = [entry.entered for entry in history.entries(layout) if entry.entered is not None]
     newest = info["wal"]["max"]
-    return entered[-1] if entered else timeline_of(newest) if newest else 1
+    # Where the last line does not tell it, the entrypoint restored a moment ago, to a new timeline.
+    return history.following(history.entries(layout)) or (timeline_of(newest) if newest else 1)
 
 
 def _parents(tool: Tool, layout: Layout, timeline: int, directories: Optional[Directories]) -> dict[int, int]:

@@ -66,10 +66,13 @@ def in_folder(instance: str, archive_id: Optional[str], listing: Mapping[str, An
 def catalogue(found: Collection[int], production: int, text: str, entries: Sequence[history.Entry]) -> list[Timeline]:
     """The timelines of the archive, oldest first. text is the history file of production's timeline."""
     ancestors = [*parse_timeline_history(text), production]
-    parents: dict[int, int] = {entry.entered: entry.left for entry in entries if entry.entered and entry.left}
+    # An undo goes back to a timeline that came from elsewhere.
+    steps = [(entry.entered, entry.left) for entry in entries if entry.entered and entry.left]
+    parents = {entered: left for entered, left in steps if entered > left}
     parents.update(zip(ancestors[1:], ancestors))
     # Every cluster begins with the first.
-    known = {1, *ancestors, *parents, *parents.values(), *(entry.entered for entry in entries if entry.entered)}
+    named = [number for entry in entries for number in (entry.left, entry.entered) if number]
+    known = {1, *ancestors, *named}
     return [Timeline(each, parents.get(each), each in known) for each in sorted(found)]
 
 

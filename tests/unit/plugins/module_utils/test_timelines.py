@@ -56,8 +56,8 @@ def test_what_the_history_tells_is_known_and_nothing_else() -> None:
         "2026-11-21T10:02:00Z noticed system-id=7 timeline=2\n"
     )
     found = timelines.catalogue({1, 2, 3, 4}, 2, HISTORY, entries)
-    # An undo leads from 3 to 2, which 2 did not come from.
-    assert [each.known for each in found] == [True, True, True, False]
+    # The undo led from 3 to 2, but 2 did not come from there.
+    assert rows(found) == [(1, None, True), (2, 1, True), (3, 2, True), (4, None, False)]
     assert timelines.foreign(found, 2) == [4]
     assert history.following(entries) == 2
 
