@@ -58,3 +58,9 @@ def run_logged(name: str, argv: Sequence[str]) -> None:
 @pytest.fixture(name="run_logged")
 def run_logged_fixture() -> Callable[[str, Sequence[str]], None]:
     return run_logged
+
+
+@pytest.fixture(scope="module")
+def run_logged_module() -> Callable[[str, Sequence[str]], None]:
+    """The same for what a whole file of tests stands on."""
+    return run_logged

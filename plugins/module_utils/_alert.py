@@ -15,15 +15,21 @@ import uuid
 from dataclasses import asdict, dataclass, field
 from typing import Any, Mapping
 
-from ._files import File, write
+from ._files import File, Folder, make, write
+from ._layout import GID, UID
 from ._times import rfc3339
 
 CRITICAL, WARNING, INFO = "critical", "warning", "info"
+# Something is wrong, it is over, or somebody tries the way out.
+FIRING, RESOLVED, TEST = "firing", "resolved", "test"
 
 
 @dataclass(frozen=True)
 class Alert:
-    """action is what was being done (backup, drill, …), what/why/next_step as in PgkeepError; at is RFC 3339 UTC."""
+    """action is what was being done (backup, drill, …), what/why/next_step as in PgkeepError; at is RFC 3339 UTC.
+
+    A resolved alert has the action of those it ends.
+    """
 
     instance: str
     severity: str
@@ -34,6 +40,7 @@ class Alert:
     at: str
     details: Mapping[str, Any] = field(default_factory=dict)
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    status: str = FIRING
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -46,7 +53,12 @@ def queue_dir(state_dir: str) -> str:
 def put(state_dir: str, alert: Alert, now: float) -> str:
     """Queue the alert and return the path of its file; names sort by time."""
     folder = queue_dir(state_dir)
-    os.makedirs(folder, mode=0o750, exist_ok=True)
-    path = "%s/%s-%s.json" % (folder, rfc3339(now).replace(":", ""), alert.id)
-    write(File(path, json.dumps(alert.to_dict(), ensure_ascii=False) + "\n", 0o640, os.getuid(), os.getgid()))
+    # Root on the host may be the first to tell something; the keeper has to be able to take it out again.
+    uid, gid = (UID, GID) if os.geteuid() == 0 else (os.getuid(), os.getgid())
+    for needed in (os.path.dirname(folder), folder):
+        if not os.path.isdir(needed):
+            make(Folder(needed, 0o750, uid, gid))
+    moment = "%s.%06d" % (rfc3339(now).replace(":", "").rstrip("Z"), now % 1 * 1e6)
+    path = "%s/%sZ-%s.json" % (folder, moment, alert.id)
+    write(File(path, json.dumps(alert.to_dict(), ensure_ascii=False) + "\n", 0o640, uid, gid))
     return path

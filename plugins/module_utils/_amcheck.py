@@ -5,16 +5,15 @@
 
 from __future__ import annotations
 
-from . import _docker as docker
-from ._layout import SOCKET_MOUNT
-from ._run import Result, Run
+from ._errors import PgkeepError
+from ._run import Result
 
 # Exit code of pg_amcheck (PostgreSQL manual): 2 corruption was found.
 CORRUPT = 2
 _NAMED = 5
 
 
-def argv(jobs: int, heapallindexed: bool) -> list[str]:
+def argv(socket_dir: str, jobs: int, heapallindexed: bool) -> list[str]:
     """All databases, every table and B-tree index. The extension is installed where it is missing, in the copy only."""
     return [
         "pg_amcheck",
@@ -22,24 +21,22 @@ def argv(jobs: int, heapallindexed: bool) -> list[str]:
         "--install-missing",
         *(["--heapallindexed"] if heapallindexed else []),
         "--jobs=%d" % jobs,
-        "--host=" + SOCKET_MOUNT,
+        "--host=" + socket_dir,
         "--username=postgres",
     ]
 
 
-def amcheck(run: Run, container: str, *, jobs: int, heapallindexed: bool, timeout_seconds: float) -> tuple[bool, str]:
-    """(passed, detail) of pg_amcheck in the running container."""
-    return verdict(docker.execute(run, container, argv(jobs, heapallindexed), timeout=timeout_seconds), heapallindexed)
-
-
 def verdict(result: Result, heapallindexed: bool) -> tuple[bool, str]:
-    """Corruption is told on standard output, everything else on standard error."""
+    """(passed, detail). Corruption is told on standard output; a check that did not run raises PgkeepError, for it says
+    nothing about the data."""
     if result.rc == 0:
         depth = ", every row found in every index" if heapallindexed else ""
         return True, "no corruption in any table or B-tree index" + depth
     found = findings(result.stdout if result.rc == CORRUPT else result.stderr)
     more = len(found) - _NAMED
     text = "; ".join(found[:_NAMED]) or "exit code %d and no message" % result.rc
+    if result.rc != CORRUPT:
+        raise PgkeepError("pg_amcheck did not do its work", text, "look at memory and load, then drill again")
     return False, text + ("; and %d more" % more if more > 0 else "")
 
 

@@ -19,7 +19,7 @@ import socket
 import time
 import uuid
 from dataclasses import dataclass, field
-from typing import Any, Iterator, Mapping, Optional, TextIO
+from typing import Any, BinaryIO, Iterator, Mapping, Optional, Sequence
 
 from ._errors import PgkeepError
 from ._layout import GID, UID
@@ -28,6 +28,9 @@ from ._times import rfc3339
 FILE = "audit.jsonl"
 
 _FIRST = "0" * 64
+
+# Enough for the last line; doubled where it is not.
+_TAIL_BYTES = 4096
 
 
 @dataclass
@@ -86,36 +89,38 @@ def append(state_dir: str, record: Mapping[str, Any]) -> None:
             "previous": _hash(_last_line(handle)),
         }
         handle.seek(0, os.SEEK_END)
-        handle.write(json.dumps(line, ensure_ascii=False, sort_keys=True) + "\n")
+        # In one write: a crash leaves the line or nothing of it.
+        handle.write((json.dumps(line, ensure_ascii=False, sort_keys=True) + "\n").encode(errors="replace"))
         handle.flush()
         os.fsync(handle.fileno())
 
 
 @contextlib.contextmanager
-def _opened(path: str) -> Iterator[TextIO]:
+def _opened(path: str) -> Iterator[BinaryIO]:
     """The file, locked against other writers. Root and the keeper both write it, so it belongs to the keeper's user."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-    with os.fdopen(descriptor, "r+", encoding="utf-8") as handle:
+    with os.fdopen(descriptor, "r+b") as handle:
         if os.geteuid() == 0:
             os.fchown(descriptor, UID, GID)
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield handle
 
 
-def _last_line(handle: TextIO) -> str:
-    """The last complete line. What a crash left half written is ended, so that it breaks the chain visibly."""
+def _last_line(handle: BinaryIO) -> str:
+    """The last line. What a crash left half written is ended, so that it breaks the chain visibly."""
     size = handle.seek(0, os.SEEK_END)
-    if size == 0:
-        return ""
-    tail_bytes = 65536
-    handle.seek(max(size - tail_bytes, 0))
-    # A seek into the middle of a character gives a replacement at the start, far from the last line.
-    text = handle.buffer.read().decode(errors="replace") if hasattr(handle, "buffer") else handle.read()
-    if not text.endswith("\n"):
-        handle.seek(0, os.SEEK_END)
-        handle.write("\n")
-        text += "\n"
-    return text.splitlines()[-1]
+    tail_bytes = _TAIL_BYTES
+    while True:
+        begin = max(size - tail_bytes, 0)
+        handle.seek(begin)
+        tail = handle.read()
+        # The line is whole when the end of the one before it is there too.
+        if begin == 0 or b"\n" in tail[:-1]:
+            break
+        tail_bytes *= 2
+    if tail and not tail.endswith(b"\n"):
+        handle.write(b"\n")
+    return tail.removesuffix(b"\n").rpartition(b"\n")[2].decode(errors="replace")
 
 
 def _hash(line: str) -> str:
@@ -129,6 +134,25 @@ def records(state_dir: str) -> list[dict[str, Any]]:
         with contextlib.suppress(ValueError):
             found.append(dict(json.loads(line)))
     return found
+
+
+def operations(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Start and end of each operation as one: at, host, actor, action, parameters, result, duration_seconds, details,
+    error. Ordered by their starts; result is "unfinished" for one that runs or was killed."""
+    pairs: dict[str, dict[str, Any]] = {}
+    for record in found:
+        if record.get("phase") == "start":
+            pairs[str(record["id"])] = {
+                **{name: record.get(name) for name in ("at", "host", "actor", "action", "parameters")},
+                "result": "unfinished",
+                "duration_seconds": None,
+                "details": {},
+                "error": None,
+            }
+        elif record.get("id") in pairs:
+            ends = ("result", "duration_seconds", "details", "error")
+            pairs[str(record["id"])].update((name, record.get(name)) for name in ends)
+    return list(pairs.values())
 
 
 def verify(state_dir: str) -> Verdict:
@@ -153,7 +177,9 @@ def verify(state_dir: str) -> Verdict:
 
 def _lines(state_dir: str) -> list[str]:
     try:
-        with open(os.path.join(state_dir, FILE), encoding="utf-8", errors="replace") as handle:
-            return handle.read().splitlines()
+        with open(os.path.join(state_dir, FILE), encoding="utf-8", errors="replace", newline="\n") as handle:
+            # Not splitlines(): a parameter may hold a line separator of Unicode, which JSON leaves as it is.
+            text = handle.read()
+        return text.removesuffix("\n").split("\n") if text else []
     except FileNotFoundError:
         return []

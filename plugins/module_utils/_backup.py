@@ -16,7 +16,7 @@ from . import _backup_repository as repository
 from . import _backup_server as server
 from . import _evidence_files as evidence
 from . import _sql
-from ._backup_repository import REPOSITORY, Keeper
+from ._backup_repository import BACKUP_SECONDS, Keeper
 from ._counts import Reading, Table
 from ._counts_read import Limit
 from ._counts_read import read as read_tables
@@ -27,6 +27,8 @@ from ._pgbackrest import MISSING_PATH, Snapshot, files, new_label
 from ._pgbackrest_errors import FULL_BYTES, failure
 from ._retry import retry
 from ._run import Result
+from ._ship import Shipper, create_stanza
+from ._ship_duty import meanwhile
 from ._times import epoch_of, rfc3339
 
 # Annotating or expiring takes a second: nobody should fail because of one.
@@ -36,6 +38,9 @@ _WORKERS_END = (0.5,) * 40
 
 # How much longer than the backup the counting of rows may take.
 COUNTING_SECONDS = 60.0
+
+# How long a backup elsewhere waits for its WAL, which may stand behind much other WAL on the same line.
+_WAL_ELSEWHERE = ("--archive-timeout=600",)
 
 # Room for the growth since the last backup of the kind.
 _MARGIN = 1.2
@@ -133,6 +138,9 @@ def make_plan(keeper: Keeper, wanted: str, before: Snapshot, backups: Sequence[B
     databases_bytes = server.databases_bytes(keeper)
     if not stanza_create:
         _refuse_failing_archiver(keeper, check=check)
+    if keeper.repo != 1 and not check:
+        # Without WAL there no backup there is usable, and pgBackRest would wait for it in vain.
+        Shipper().step(keeper)
     type_, why = choose_type(wanted, backups)
     plan = Plan(type_, why, stanza_create, needed_bytes(type_, backups, databases_bytes), repository.free_bytes(keeper))
     if plan.free_bytes is not None and plan.free_bytes < plan.needed_bytes:
@@ -166,8 +174,10 @@ def _refuse_failing_archiver(keeper: Keeper, *, check: bool) -> None:
 
 
 def _create_stanza(keeper: Keeper) -> None:
-    repository.checked(keeper, "The repository was not prepared for %s" % keeper.instance, ["stanza-create"])
-    server.wake_archiver(keeper)
+    # An archiver that fails because there is no stanza holds the lock for moments.
+    retry(lambda: create_stanza(keeper), waits=_WORKERS_END, can_retry=_is_busy)
+    if keeper.repo == 1:
+        server.wake_archiver(keeper)
 
 
 def _take(keeper: Keeper, plan: Plan, before: Snapshot, backups: Sequence[Backup]) -> tuple[Backup, list[Backup]]:
@@ -214,8 +224,11 @@ def _run_and_count(keeper: Keeper, plan: Plan, known: Sequence[Table]) -> tuple[
     with ThreadPoolExecutor(max_workers=1) as pool:
         counting = pool.submit(read_tables, keeper.sockets, count=True, known=known, limit=limit)
         try:
-            words = [REPOSITORY, "--type=" + plan.type, "--no-expire-auto", "--annotation=pgkeep=1", "backup"]
-            result = repository.command(keeper, words)
+            words = ["--type=" + plan.type, "--no-expire-auto", "--annotation=pgkeep=1", "backup"]
+            if keeper.repo != 1:
+                words = [*_WAL_ELSEWHERE, *words]
+            with meanwhile(keeper):
+                result = repository.command(keeper, [keeper.repository_option, *words], keeper.within(BACKUP_SECONDS))
             seconds = COUNTING_SECONDS if result.rc == 0 else 0.0
         finally:
             limit.end_after(seconds)

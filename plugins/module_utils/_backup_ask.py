@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from typing import Any, Mapping
 
+from ._backup_all import ALL
 from ._errors import PgkeepError
 from ._keeper import ask
 from ._layout import Layout
@@ -20,9 +21,11 @@ INFO_SECONDS = 120
 
 
 def backup(run: Run, params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
-    """Take a backup and return what the keeper says: backup, changed, plan, expired."""
+    """Take a backup and return what the keeper says: backup, changed, plan, expired, repositories."""
     layout = Layout(params["name"])
     argv = ["backup", "--type", params["type"]]
+    if params["repository"] != ALL:
+        argv += ["--repo", params["repository"]]
     if params["max_age_seconds"] is not None:
         argv += ["--max-age", str(params["max_age_seconds"])]
     if check_mode:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any, Collection, Optional, Sequence
 
-from ._backup_repository import REPOSITORY, Keeper, checked
+from ._backup_repository import Keeper, checked
 from ._errors import PgkeepError
 from ._evidence import Backup
 from ._pgbackrest import expired_labels
@@ -50,22 +50,24 @@ def expire(keeper: Keeper, backups: Sequence[Backup], *, check: bool) -> dict[st
             "the newest backup %s is not clean: %s" % (backups[-1].label, "; ".join(backups[-1].reasons)),
             "repair the cause and take a new backup; expiry follows by itself",
         )
-    log = checked(keeper, _WHAT, [REPOSITORY, "--dry-run", "expire"])
+    log = checked(keeper, _WHAT, [keeper.repository_option, "--dry-run", "expire"])
     keep = fulls_to_keep(backups, expired_labels(log))
-    words = [] if keep is None else count_words(keep)
+    words = [] if keep is None else count_words(keeper, keep)
     if keep is not None and check:
-        log = checked(keeper, _WHAT, [REPOSITORY, *words, "--dry-run", "expire"])
+        log = checked(keeper, _WHAT, [keeper.repository_option, *words, "--dry-run", "expire"])
     # Most runs remove nothing; then the dry run was the whole work.
     elif not check and "remove" in log:
-        log = checked(keeper, _WHAT, [REPOSITORY, *words, "expire"])
+        log = checked(keeper, _WHAT, [keeper.repository_option, *words, "expire"])
     return {"removed": expired_labels(log), "kept_fulls": keep}
 
 
 def remove_leftovers(keeper: Keeper) -> None:
     """Remove what an interrupted backup left in the repository, and nothing else. The space may be needed for WAL."""
-    checked(keeper, _WHAT, [REPOSITORY, *count_words(_ALL), "--repo1-retention-diff=%d" % _ALL, "expire"])
+    diffs = "--repo%d-retention-diff=%d" % (keeper.repo, _ALL)
+    checked(keeper, _WHAT, [keeper.repository_option, *count_words(keeper, _ALL), diffs, "expire"])
 
 
-def count_words(fulls: int) -> list[str]:
+def count_words(keeper: Keeper, fulls: int) -> list[str]:
     """Options of expire that keep this many of the newest full backups, whatever the retention says."""
-    return ["--repo1-retention-full-type=count", "--repo1-retention-full=%d" % fulls]
+    prefix = "--repo%d-retention-full" % keeper.repo
+    return [prefix + "-type=count", "%s=%d" % (prefix, fulls)]

@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Optional
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Mapping, Optional
 
 from . import _backup_repository as repository
 from . import _backup_server as server
+from . import _drill_record as drill_record
 from . import _evidence_files as evidence
 from . import _pgbackrest as pgbackrest
 from . import _timelines as timelines
@@ -18,7 +21,9 @@ from ._errors import PgkeepError
 from ._evidence import Backup, Window, current, judge, segment_size, window
 from ._pgbackrest_errors import archiver_words, excerpt
 from ._restore_point import reachable
-from ._times import rfc3339
+from ._ship import archived_here, behind
+from ._ship_state import load as load_shipped
+from ._times import epoch_of, rfc3339
 
 _STATUS = {pgbackrest.OK: "ok", pgbackrest.NO_BACKUP: "empty", pgbackrest.MISSING_PATH: "missing"}
 
@@ -52,6 +57,57 @@ def info(keeper: Keeper) -> dict[str, Any]:
         "restore_points": reachable(keeper, snapshot, backups),
         "timelines": [each.to_result() for each in known_timelines],
         "warnings": warnings,
+        "drills": drill_record.summary(keeper.state),
+    }
+
+
+def everything(keeper: Keeper) -> dict[str, Any]:
+    """The backup_info object of the first repository, with repositories: what there is to say about each of them.
+
+    They are asked side by side, each with its own deadline, so one that does not answer hides no other.
+    """
+    others = repository.all_keepers(keeper)[1:]
+    with ThreadPoolExecutor(max_workers=max(len(others), 1)) as pool:
+        asked = [pool.submit(_other, other) for other in others]
+        first = info(keeper)
+        return {**first, "repositories": [_summary(keeper, first), *(each.result() for each in asked)]}
+
+
+def _other(keeper: Keeper) -> dict[str, Any]:
+    try:
+        found = info(keeper)
+    except PgkeepError as error:
+        found = {"status": "error", "status_text": str(error), "backups": [], "newest_clean": None, "wal": {}}
+    return _summary(keeper, found)
+
+
+def _summary(keeper: Keeper, found: Mapping[str, Any]) -> dict[str, Any]:
+    now = time.time()
+    shipped = load_shipped(keeper.state, keeper.repo)
+    if keeper.repo == 1:
+        waiting: Optional[list[float]] = server.ready(keeper)
+        last_at = epoch_of(found["wal"]["last_archived_at"])
+        trouble = found["wal"]["error"]
+    else:
+        # From the keeper's own notes, so that it is known of one that does not answer too.
+        waiting = None if shipped.last is None else behind(archived_here(keeper)[1], shipped.last)
+        last_at, trouble = shipped.last_at, (shipped.error or {}).get("why")
+    full = max((one["stopped_at"] for one in found["backups"] if one["clean"] and one["type"] == "full"), default=None)
+    return {
+        "number": keeper.repo,
+        "type": repository.types(keeper)[keeper.repo],
+        "status": found["status"],
+        "status_text": found["status_text"],
+        "newest_clean": found["newest_clean"],
+        "newest_full_age_seconds": None if full is None else max(int(now - (epoch_of(full) or now)), 0),
+        "wal_missing": list(found["wal"].get("missing", ())),
+        "wal_lag_segments": None if waiting is None else len(waiting),
+        "wal_lag_seconds": None if waiting is None else max(int(now - min(waiting, default=now)), 0),
+        "last_shipped_at": None if last_at is None else rfc3339(last_at),
+        "failing_since": found["wal"].get("failing_since")
+        if keeper.repo == 1
+        else (None if shipped.failing_since is None else rfc3339(shipped.failing_since)),
+        "error": trouble or None,
     }
 
 

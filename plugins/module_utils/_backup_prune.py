@@ -14,7 +14,7 @@ from typing import Any, Collection, Mapping, Sequence
 from . import _backup_expire as expiry
 from . import _backup_repository as repository
 from . import _evidence_files as evidence
-from ._backup_repository import REPOSITORY, Keeper
+from ._backup_repository import Keeper
 from ._errors import PgkeepError
 from ._evidence import Backup, current, judge
 from ._pgbackrest import Snapshot, files
@@ -106,8 +106,8 @@ def _size(keeper: Keeper, snapshot: Snapshot) -> int:
 def _remove(keeper: Keeper, plan: Plan) -> None:
     """Whole sets by count, which removes their WAL too; then single backups of the sets that stay."""
     what = _WHAT % keeper.instance
-    words = expiry.count_words(plan.fulls)
-    repository.checked(keeper, what, [REPOSITORY, *words, "expire"])
+    words = expiry.count_words(keeper, plan.fulls)
+    repository.checked(keeper, what, [keeper.repository_option, *words, "expire"])
     for label in reversed(plan.removed):
         if label > plan.kept[0]:
-            repository.checked(keeper, what, [REPOSITORY, *words, "--set=" + label, "expire"])
+            repository.checked(keeper, what, [keeper.repository_option, *words, "--set=" + label, "expire"])

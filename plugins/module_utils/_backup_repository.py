@@ -8,21 +8,37 @@ from __future__ import annotations
 import glob
 import os
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Collection, Optional
 
+from . import _history as history
 from . import _pgbackrest as pgbackrest
 from ._errors import PgkeepError
 from ._files import read
-from ._history import FILE, following, parse
-from ._layout import KEEPER_CONFIG_MOUNT, REPO_MOUNT, SOCKET_MOUNT, SPOOL_MOUNT, STATE_MOUNT
+from ._layout import (
+    DUMPS_MOUNT,
+    KEEPER_CONFIG_MOUNT,
+    PGBACKREST_CONFIG_MOUNT,
+    REPO_MOUNT,
+    SOCKET_MOUNT,
+    SPOOL_MOUNT,
+    STATE_MOUNT,
+)
 from ._pgbackrest_errors import Circumstances, failure
 from ._pgfiles import read_control
+from ._repositories import parse
 from ._run import Result, Run
+from ._ship_state import load as load_shipped
 
-# Everything speaks of the first repository: backups go there, and it alone is always configured.
-REPOSITORY = "--repo=1"
+# For questions to another machine: pgBackRest asks three times, and its reason shall be known before ours is.
+_IMPATIENT = ["--io-timeout=5"]
+
+# How long another machine may take: for an answer; for what only writes a few files; for a backup.
+ANSWER_SECONDS = 30.0
+CHANGE_SECONDS = 600.0
+BACKUP_SECONDS = 86400.0
 
 _HISTORY = re.compile(r"[0-9A-F]{8}\.history\Z")
 
@@ -32,7 +48,8 @@ _QUIET = ("--log-level-console=off", "--log-level-stderr=error")
 
 @dataclass(frozen=True)
 class Keeper:
-    """Where the keeper's commands work. The folders differ from the image's only in tests."""
+    """Where the keeper's commands work, and with which of the repositories: replace(keeper, repo=2) is the same keeper
+    before another one. The folders differ from the image's only in tests."""
 
     instance: str
     run: Run
@@ -42,6 +59,9 @@ class Keeper:
     state: str = STATE_MOUNT
     sockets: str = SOCKET_MOUNT
     config: str = KEEPER_CONFIG_MOUNT
+    dumps: str = DUMPS_MOUNT
+    repo: int = 1
+    tool_config: str = PGBACKREST_CONFIG_MOUNT
 
     @property
     def lock_file(self) -> str:
@@ -49,26 +69,74 @@ class Keeper:
 
     @property
     def evidence_dir(self) -> str:
-        return self.state + "/evidence"
+        return self.state + ("/evidence" if self.repo == 1 else "/evidence-%d" % self.repo)
+
+    @property
+    def repository_option(self) -> str:
+        return "--repo=%d" % self.repo
+
+    @property
+    def own_config_option(self) -> str:
+        """For the commands of pgBackRest that work on every repository they know."""
+        name = "archive.conf" if self.repo == 1 else "repository%d.conf" % self.repo
+        return "--config=%s/%s" % (self.tool_config, name)
+
+    @property
+    def repository_name(self) -> str:
+        """For people; whoever has one repository does not want to hear its number."""
+        return "The repository" if self.repo == 1 else "Repository %d" % self.repo
+
+    def within(self, seconds: float) -> Optional[float]:
+        """A deadline for what the network decides about; a disk needs none."""
+        return None if self.repo == 1 else seconds
+
+
+def all_keepers(keeper: Keeper) -> list[Keeper]:
+    """The same keeper before each of its repositories, by number."""
+    return [replace(keeper, repo=number) for number in sorted(types(keeper))]
+
+
+def types(keeper: Keeper) -> dict[int, str]:
+    """Number of each repository -> its type, from pgbackrest.conf."""
+    return parse(read(keeper.tool_config + "/pgbackrest.conf") or "")
 
 
 def command(keeper: Keeper, words: list[str], timeout: Optional[float] = None) -> Result:
     """Run pgbackrest for the instance's stanza; what it logs is on standard output."""
     argv = ["pgbackrest", "--stanza=" + keeper.instance, "--log-level-console=info", "--log-level-stderr=off", *words]
-    result: Result = keeper.run(argv, timeout=timeout)
-    return result
+    return _bounded(keeper, "pgbackrest %s was given up" % words[-1], argv, timeout)
 
 
 def checked(keeper: Keeper, what: str, words: list[str]) -> str:
     """As command(), but a failure raises; what names what did not happen. Returns the log."""
-    result = command(keeper, words)
+    result = command(keeper, words, keeper.within(CHANGE_SECONDS))
     if result.rc != 0:
         raise failure(what, result.stdout + result.stderr, result.rc, circumstances(keeper))
     return result.stdout
 
 
+def _bounded(keeper: Keeper, what: str, argv: list[str], timeout: Optional[float]) -> Result:
+    if timeout is None:
+        result: Result = keeper.run(argv)
+        return result
+    begun = time.monotonic()
+    try:
+        result = keeper.run(argv, timeout=timeout)
+    except PgkeepError as error:
+        if time.monotonic() - begun < timeout:
+            raise
+        raise PgkeepError(
+            what,
+            "repository %d did not answer within %d s" % (keeper.repo, timeout),
+            "repair the connection to it, then repeat; backups and WAL of the other repositories go on",
+        ) from error
+    return result
+
+
 def _answer(keeper: Keeper, what: str, words: list[str]) -> str:
-    result: Result = keeper.run(["pgbackrest", "--stanza=" + keeper.instance, REPOSITORY, *_QUIET, *words])
+    patience = [] if keeper.repo == 1 else _IMPATIENT
+    argv = ["pgbackrest", "--stanza=" + keeper.instance, keeper.repository_option, *_QUIET, *patience, *words]
+    result = _bounded(keeper, what, argv, keeper.within(ANSWER_SECONDS))
     if result.rc != 0:
         raise failure(what, result.stderr, result.rc, circumstances(keeper))
     return result.stdout
@@ -76,11 +144,14 @@ def _answer(keeper: Keeper, what: str, words: list[str]) -> str:
 
 def information(keeper: Keeper) -> pgbackrest.Info:
     """What info says. Raises PgkeepError when pgBackRest does not even run; problem() judges what it says."""
-    return pgbackrest.parse_info(_answer(keeper, "The repository gives no information", ["info", "--output=json"]))
+    return pgbackrest.parse_info(
+        _answer(keeper, keeper.repository_name + " gives no information", ["info", "--output=json"])
+    )
 
 
 def listing(keeper: Keeper, folder: str, *, recurse: bool = False) -> dict[str, pgbackrest.Entry]:
     """What is below folder of the repository, empty or not there alike; the paths begin below it."""
+    what = "The files of %s cannot be listed" % keeper.repository_name.lower()
     words = [
         "repo-ls",
         "--sort=none",
@@ -88,7 +159,7 @@ def listing(keeper: Keeper, folder: str, *, recurse: bool = False) -> dict[str, 
         *(["--recurse"] if recurse else []),
         *([folder] if folder else []),
     ]
-    return pgbackrest.parse_listing(_answer(keeper, "The files of the repository cannot be listed", words))
+    return pgbackrest.parse_listing(_answer(keeper, what, words))
 
 
 def snapshot(keeper: Keeper) -> pgbackrest.Snapshot:
@@ -102,10 +173,12 @@ def snapshot(keeper: Keeper) -> pgbackrest.Snapshot:
     everything = asked.result()
     control = read_control(keeper.data)
     # Where the data are lost the instance's history still knows which timeline was in production.
-    current = control.timeline if control else following(parse(read(keeper.state + "/" + FILE) or ""))
-    timeline, history = _history(keeper, info, everything, current)
+    current = (
+        control.timeline if control else history.following(history.parse(read(keeper.state + "/" + history.FILE) or ""))
+    )
+    timeline, text = _history(keeper, info, everything, current)
     return pgbackrest.Snapshot(
-        info, everything, timeline, history, certain=current is not None, page_errors=_page_errors(keeper, info)
+        info, everything, timeline, text, certain=current is not None, page_errors=_page_errors(keeper, info)
     )
 
 
@@ -142,6 +215,14 @@ def timeline_history(keeper: Keeper, archive_id: str, timeline: int, names: Coll
 
 
 def archiver_error(keeper: Keeper) -> str:
+    """What of the WAL's way to the repository is broken, empty when it works."""
+    if keeper.repo == 1:
+        return _server_error(keeper)
+    error = load_shipped(keeper.state, keeper.repo).error
+    return str(error["why"]) if error else ""
+
+
+def _server_error(keeper: Keeper) -> str:
     """What the asynchronous archiver last failed with; empty when it works. The first line is its exit code."""
     for path in sorted(glob.glob("%s/archive/%s/out/*.error" % (glob.escape(keeper.spool), keeper.instance))):
         try:
@@ -155,6 +236,8 @@ def archiver_error(keeper: Keeper) -> str:
 
 def free_bytes(keeper: Keeper) -> Optional[int]:
     """Free bytes for the repository, None when it is not on a mounted disk."""
+    if keeper.repo != 1:
+        return None
     try:
         disk = os.statvfs(keeper.repository)
     except OSError:
@@ -170,4 +253,6 @@ def problem(keeper: Keeper, info: pgbackrest.Info) -> Optional[PgkeepError]:
     """Why this repository cannot take a backup; None when it can, also when it has no stanza yet."""
     if info.code in (pgbackrest.OK, pgbackrest.NO_BACKUP, pgbackrest.MISSING_PATH):
         return None
-    return failure("The repository of %s cannot be used" % keeper.instance, info.message, 0, circumstances(keeper))
+    return failure(
+        "%s of %s cannot be used" % (keeper.repository_name, keeper.instance), info.message, 0, circumstances(keeper)
+    )

@@ -134,7 +134,7 @@ BACKUP = (
         "A copy is on another host",
         CRITICAL,
         b05,
-        "add repo2 to postgres_server_pgbackrest_options",
+        "declare one in postgres_backup_repositories",
         ("repository",),
     ),
     Check("B06", "The repository is encrypted", CRITICAL, b06, "make a new repository with a cipher", _KEEPER),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 
 from ._checks import (
+    BEFORE,
     BLOCKER,
     BOTH,
     CRITICAL,
@@ -183,7 +184,11 @@ def d09(facts: Facts) -> Outcome:
 
 
 def k01(facts: Facts) -> Outcome:
-    """Of the volumes; before there are any, of the folder they will lie in."""
+    """Of the volumes; before there are any, of the folder they will lie in.
+
+    A deploy of an instance that is there already is how a shorter retention reaches it, so it must not be refused for
+    the very disk that this would empty.
+    """
     roots = {"engine": facts["engine"]["root_disk"]} if facts["engine"]["root_disk"] else {}
     # Volumes mostly share a file system; each is named once.
     named = reversed(list((facts["disks"] or roots).values()))
@@ -192,6 +197,8 @@ def k01(facts: Facts) -> Outcome:
         return skipped("no disk can be seen from here")
     evidence = "; ".join(disk_words(disk) for disk in disks)
     if any(disk["used_percent"] >= DISK_BLOCKER for disk in disks):
+        if facts["phase"] == BEFORE and facts["disks"]:
+            return warned(evidence + "; the deploy goes on because the instance is there already")
         return failed(evidence)
     tight = any(disk["used_percent"] >= DISK_WARNING or disk["inodes_percent"] >= INODES_WARNING for disk in disks)
     return warned(evidence) if tight else passed(evidence)
@@ -245,5 +252,13 @@ DOCKER = (
 )
 
 CAPACITY = (
-    Check("K01", "The disks have room", BLOCKER, k01, "free space or extend the disks", ("engine", "disks"), BOTH),
+    Check(
+        "K01",
+        "The disks have room",
+        BLOCKER,
+        k01,
+        "free space, extend the disks or shorten postgres_server_retention_days",
+        ("engine", "disks"),
+        BOTH,
+    ),
 )

@@ -16,7 +16,7 @@ import sys
 from typing import Any, Optional, Sequence
 
 from . import _audit as audit
-from . import _cli_backup, _cli_job, _service
+from . import _cli_alert, _cli_backup, _cli_drill, _cli_dump, _cli_job, _service
 from ._backup_repository import Keeper
 from ._command import Command
 from ._errors import PgkeepError
@@ -26,7 +26,7 @@ EXIT_FAILED = 1
 EXIT_BUSY = 75
 
 # Each file of commands has a function add_commands().
-_FILES = (_cli_backup, _cli_job)
+_FILES = (_cli_backup, _cli_drill, _cli_dump, _cli_job, _cli_alert)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -67,6 +67,11 @@ def _carry_out(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
     if not options.audited or getattr(options, "check", False):
         result = options.function(keeper, options)
         return result
+    if getattr(options, "max_age", None) is not None:
+        # Every deploy asks so. What is not due is no operation and leaves no record.
+        looked: dict[str, Any] = options.function(keeper, argparse.Namespace(**{**vars(options), "check": True}))
+        if not looked.get("changed"):
+            return looked
     parameters = {
         name: value
         for name, value in vars(options).items()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from typing import Any
+from typing import Any, Optional
 
 from . import _backup as backup
 from . import _backup_canary as canary
@@ -18,7 +18,8 @@ from . import _backup_repository as repository
 from . import _evidence_files as evidence
 from . import _restore_point as restore_point
 from . import _sql
-from ._backup_repository import REPOSITORY, Keeper
+from ._backup_all import ALL, chosen, each
+from ._backup_repository import Keeper
 from ._command import Add
 from ._counts_read import read as read_tables
 from ._errors import PgkeepError
@@ -32,7 +33,8 @@ def add_commands(add: Add) -> None:
     take.add_argument("--type", choices=("full", "diff", "incr"), default="incr", help="default: %(default)s")
     take.add_argument("--max-age", type=float, metavar="SECONDS", help="take none while a clean one is younger")
     take.add_argument("--check", action="store_true", help="only say what would be done")
-    add("info", _info, "Tell everything that is known about the backups.")
+    _with_repository(take, ALL)
+    _with_repository(add("info", _info, "Tell everything that is known about the backups."), None)
     add("canary", _canary, "Write a row and wait until its WAL is in the repository.").add_argument(
         "--timeout", type=float, default=60, metavar="SECONDS", help="default: %(default)s"
     )
@@ -45,20 +47,36 @@ def add_commands(add: Add) -> None:
     )
     expire = add("expire", _expire, "Remove old backups, never the last two clean full ones.", audited=True)
     expire.add_argument("--check", action="store_true", help="only say what would go")
+    _with_repository(expire, ALL)
     prune = add("prune", _prune, "Emergency: keep only the newest clean backups.", audited=True)
     prune.add_argument("--keep", type=int, default=3, metavar="NUMBER", help="default: %(default)s")
     prune.add_argument("--check", action="store_true", help="only say what would go")
+    _with_repository(prune, "1")
     annotate = add("annotate", _annotate, "Write a note to a backup in the repository.")
     annotate.add_argument("--set", required=True, metavar="LABEL")
     annotate.add_argument("annotation", metavar="KEY=VALUE")
+    _with_repository(annotate, "1")
+
+
+def _with_repository(parser: argparse.ArgumentParser, default: Optional[str]) -> None:
+    words = "number of the repository%s; default: %s" % (
+        ", or all" if default == ALL else "",
+        default or "the first, with a line on each other one",
+    )
+    parser.add_argument("--repo", default=default, metavar="N", help=words)
 
 
 def _backup(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
-    return backup.take(keeper, options.type, max_age_seconds=options.max_age, check=options.check)
+    def take(one: Keeper) -> dict[str, Any]:
+        return backup.take(one, options.type, max_age_seconds=options.max_age, check=options.check)
+
+    return each(chosen(keeper, options.repo), "backup", take)
 
 
 def _info(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
-    return {"backup_info": backup_info.info(keeper)}
+    if options.repo is not None:
+        return {"backup_info": backup_info.info(chosen(keeper, options.repo)[0])}
+    return {"backup_info": backup_info.everything(keeper)}
 
 
 def _canary(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
@@ -89,20 +107,25 @@ def _counters(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _expire(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
+    return each(chosen(keeper, options.repo), "expiry", lambda one: _expire_one(one, options.check))
+
+
+def _expire_one(keeper: Keeper, check: bool) -> dict[str, Any]:
     with backup.locked(keeper, "expiry of %s" % keeper.instance):
         snapshot = repository.snapshot(keeper)
         problem = repository.problem(keeper, snapshot.info)
         if problem is not None:
             raise problem
         backups = judge(keeper.instance, snapshot, evidence.notes(keeper))
-        result = expiry.expire(keeper, backups, check=options.check)
-        if not options.check:
-            kept = [each.label for each in backups if each.label not in result["removed"]]
+        result = expiry.expire(keeper, backups, check=check)
+        if not check:
+            kept = [one.label for one in backups if one.label not in result["removed"]]
             evidence.keep_only(keeper, kept)
         return {"expire": result, "changed": bool(result["removed"])}
 
 
 def _prune(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
+    keeper = chosen(keeper, options.repo)[0]
     with backup.locked(keeper, "pruning of %s" % keeper.instance):
         return pruning.prune(keeper, options.keep, check=options.check)
 
@@ -113,7 +136,8 @@ def _annotate(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
         raise PgkeepError(
             "The annotation %r cannot be written" % options.annotation, "it is not key=value", "correct it"
         )
-    words = [REPOSITORY, "--set=" + options.set, "--annotation=" + options.annotation, "annotate"]
+    keeper = chosen(keeper, options.repo)[0]
+    words = [keeper.repository_option, "--set=" + options.set, "--annotation=" + options.annotation, "annotate"]
     with backup.locked(keeper, "annotation of %s" % keeper.instance):
         repository.checked(keeper, "The backup %s was not annotated" % options.set, words)
     return {"annotation": {"label": options.set, "key": match.group(1), "value": match.group(2)}, "changed": True}

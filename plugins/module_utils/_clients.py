@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Mapping
+import os
+from typing import Any, Iterable, Mapping, Optional, Sequence
 
 from ._errors import PgkeepError
 
@@ -20,33 +21,72 @@ def clients(
     """One entry (service, database, user, password) for each database a user may log in to.
 
     users: name and optionally databases; without, those the user owns. databases: name and optionally owner.
-    service is the database for its owner and database-user for the others. Names that PostgreSQL or the modules that
-    create them cannot have are refused here, before anything is changed.
+    service is the database for its owner and database-user for the others. What check_objects() refuses is refused.
     """
-    owners = {database["name"]: database.get("owner") for database in databases}
-    users = list(users)
-    _check_names("user", [user["name"] for user in users], _OWN_USERS)
-    _check_names("database", list(owners), _OWN_DATABASES)
+    users, databases = list(users), list(databases)
+    check_objects(users, databases)
+    owners = _owners(databases)
+    return [
+        {
+            "service": database if owners[database] == user["name"] else "%s-%s" % (database, user["name"]),
+            "database": database,
+            "user": user["name"],
+            "password": passwords[user["name"]],
+        }
+        for user in users
+        for database in _databases_of(user, owners)
+    ]
+
+
+def check_objects(users: Sequence[Mapping[str, Any]], databases: Sequence[Mapping[str, Any]]) -> None:
+    """Raises PgkeepError for names that PostgreSQL or the modules that create them cannot have, and for owners and
+    databases that nobody declares. users and databases are those of clients()."""
+    owners = _owners(databases)
+    names = [user["name"] for user in users]
+    _check_names("user", names, _OWN_USERS)
+    _check_names("database", [database["name"] for database in databases], _OWN_DATABASES)
     for database, owner in owners.items():
-        if owner and owner not in [user["name"] for user in users]:
+        if owner and owner not in names:
             raise PgkeepError(
                 "The database %s cannot be given the owner %s" % (database, owner),
                 "it is not in postgres_server_users",
                 "add it there, or correct the owner",
             )
-    found = []
     for user in users:
-        name = user["name"]
-        for database in user.get("databases") or [known for known, owner in owners.items() if owner == name]:
+        for database in _databases_of(user, owners):
             if database not in owners:
                 raise PgkeepError(
-                    "The user %s cannot be given the database %s" % (name, database),
+                    "The user %s cannot be given the database %s" % (user["name"], database),
                     "it is not in postgres_server_databases",
                     "add it there, or correct the user's databases",
                 )
-            service = database if owners[database] == name else "%s-%s" % (database, name)
-            found.append({"service": service, "database": database, "user": name, "password": passwords[name]})
-    return found
+
+
+def check_scripts(scripts: Sequence[Mapping[str, Any]]) -> None:
+    """Raises PgkeepError where two scripts (database, file) of one database have the same name in different folders.
+
+    A script is remembered by its name and not by its folder, which differs between two checkouts: the second of them
+    would be taken for the first one, changed.
+    """
+    known: dict[tuple[str, str], str] = {}
+    for script in scripts:
+        name = os.path.basename(script["file"])
+        other = known.setdefault((script["database"], name), script["file"])
+        if other != script["file"]:
+            raise PgkeepError(
+                "The script %s cannot be told from %s" % (script["file"], other),
+                "both run in the database %s and a script is remembered by the name %s alone"
+                % (script["database"], name),
+                "rename one that has not run yet, in postgres_server_init_sql too",
+            )
+
+
+def _owners(databases: Sequence[Mapping[str, Any]]) -> dict[str, Optional[str]]:
+    return {database["name"]: database.get("owner") for database in databases}
+
+
+def _databases_of(user: Mapping[str, Any], owners: Mapping[str, Optional[str]]) -> Sequence[str]:
+    return user.get("databases") or [known for known, owner in owners.items() if owner == user["name"]]
 
 
 def _check_names(what: str, names: list[str], own: tuple[str, ...]) -> None:
@@ -56,8 +96,9 @@ def _check_names(what: str, names: list[str], own: tuple[str, ...]) -> None:
             reason = "a name has 1 to 63 bytes"
         elif name in own or name.startswith("pg_"):
             reason = "it belongs to the server or to the collection"
-        elif set(name) & set('"\0\n\r]'):
-            reason = "double quotes, line breaks and ] cannot be in it"
+        elif set(name) & set('"\0\n\r]%'):
+            # The modules of community.postgresql that create it take a percent sign for a place of their own values.
+            reason = "double quotes, percent signs, line breaks and ] cannot be in it"
         elif names.count(name) > 1:
             reason = "it is declared twice"
         if reason:

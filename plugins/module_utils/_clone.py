@@ -145,6 +145,7 @@ def _spec(plan: Plan, own: Layout, place: Place, *, listen: bool = False) -> Con
         settings={"archive_mode": "off", "autovacuum": "on", "listen_addresses": "*" if listen else ""},
         memory_bytes=memory,
         cpus=plan.server.cpus,
+        repository=plan.repository,
     )
     return passing(spec)
 

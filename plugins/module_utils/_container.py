@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import asdict, dataclass, field
 from typing import Any, Mapping, Optional
 
 from ._docker import USER
+from ._errors import PgkeepError
 from ._layout import LABEL_INSTANCE, LABEL_ROLE
 
 NANO = 1_000_000_000
@@ -200,6 +202,21 @@ def published_ports(container: Mapping[str, Any]) -> list[str]:
         for inside, hosts in (container["HostConfig"].get("PortBindings") or {}).items()
         for host in hosts or []
     ]
+
+
+def plain_address(address: str) -> str:
+    """address without brackets and in its shortest spelling, as the engine keeps it and libpq wants it.
+
+    Raises PgkeepError for what is no address.
+    """
+    try:
+        return str(ipaddress.ip_address(address.strip("[]")))
+    except ValueError as error:
+        raise PgkeepError(
+            "The address %s cannot be used" % address,
+            str(error),
+            "set postgres_server_bind_address to an address of the machine",
+        ) from error
 
 
 def reachable(address: str) -> str:

@@ -12,7 +12,7 @@ from typing import Mapping, Optional, Sequence
 from ._container import ContainerSpec, create_argv
 from ._errors import PgkeepError
 from ._files import File, write
-from ._layout import DATA_MOUNT, pgdata
+from ._layout import ARCHIVE_CONFIG, DATA_MOUNT, PGBACKREST_CONFIG_MOUNT, SCRATCH_MOUNT, pgdata
 from ._pgfiles import Control, parse_timeline_history, position
 from ._sql import connection, driver, query, rows
 from ._swap import Directories
@@ -60,11 +60,14 @@ _ARCHIVE = """
 folder=$1
 shift
 status=0
+# An instance that was deployed before there were several repositories has one file for all.
+config=%(archive)s
+[[ -e $config ]] || config=%(all)s
 for file; do
-  pgbackrest --stanza="$PGKEEP_INSTANCE" --no-archive-async archive-push "$folder/$file" || status=$?
+  pgbackrest --config="$config" --stanza="$PGKEEP_INSTANCE" --no-archive-async archive-push "$folder/$file" || status=$?
 done
 exit "$status"
-"""
+""" % {"archive": ARCHIVE_CONFIG, "all": PGBACKREST_CONFIG_MOUNT + "/pgbackrest.conf"}
 
 _REACHED = """
 select to_char(pg_last_xact_replay_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
@@ -101,6 +104,7 @@ def restored_spec(
     fetching: Mapping[str, str],
     rescue: Optional[str],
     beside_server: bool,
+    repository: int = 1,
 ) -> ContainerSpec:
     """The container that restores into directories.inside_beside through the image's entrypoint and starts the result.
 
@@ -133,6 +137,7 @@ def restored_spec(
         settings=settings,
         memory_bytes=copy_memory(server, beside_server),
         cpus=server.cpus,
+        repository=repository,
     )
     return passing(spec) if directories.kind == PREVIEW else spec
 
@@ -160,13 +165,24 @@ def archive_command(folder: str, names: Sequence[str]) -> list[str]:
 
 def archive_once_argv(keeper: ContainerSpec, server: ContainerSpec, names: Sequence[str], major: int) -> list[str]:
     """docker arguments of the same for files of the stopped server's pg_wal, its data read-only."""
-    mounts = [mount for mount in keeper.mounts if mount.split(":")[1] != DATA_MOUNT]
+    return _once_argv(keeper, server, archive_command(pgdata(major) + "/pg_wal", names))
+
+
+def prepare_once_argv(keeper: ContainerSpec, server: ContainerSpec) -> list[str]:
+    """docker arguments: prepare a new first repository for the data of the stopped server. Once it runs, its archiver
+    fails and holds the lock that this needs."""
+    words = ["--config=" + ARCHIVE_CONFIG, "--stanza=" + server.instance, "--no-online", "stanza-create"]
+    return _once_argv(keeper, server, ["pgbackrest", *words])
+
+
+def _once_argv(keeper: ContainerSpec, server: ContainerSpec, command: Sequence[str]) -> list[str]:
+    mounts = [mount for mount in keeper.mounts if mount.split(":")[1] not in (DATA_MOUNT, SCRATCH_MOUNT)]
     spec = replace(
         keeper,
         name=server.name + "-restore-archive",
         role="restore",
         mounts=(*mounts, "%s:%s:ro" % (source_of(server, DATA_MOUNT), DATA_MOUNT)),
-        command=tuple(archive_command(pgdata(major) + "/pg_wal", names)),
+        command=tuple(command),
         restart="no",
     )
     return create_argv(spec, "run --rm")

@@ -33,7 +33,8 @@ _DATABASES = (
 # has its own line. Without track_counts the counters stand still and prove nothing. A crash throws all counters away,
 # and only the archiver's own tell when they began anew.
 _TABLES = """
-SELECT n.nspname, c.relname, format('%I.%I', n.nspname, c.relname), pg_relation_filenode(c.oid),
+SELECT n.nspname, c.relname, quote_ident(n.nspname) || '.' || quote_ident(c.relname),
+       pg_relation_filenode(c.oid),
        CASE WHEN s.counted THEN pg_stat_get_tuples_inserted(c.oid) END,
        CASE WHEN s.counted THEN pg_stat_get_tuples_deleted(c.oid) END,
        s.reset
@@ -44,7 +45,7 @@ CROSS JOIN (
            to_char(greatest(d.stats_reset, a.stats_reset) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS reset
     FROM pg_stat_database d CROSS JOIN pg_stat_archiver a WHERE d.datname = current_database()
 ) s
-WHERE c.relkind = 'r' AND c.relpersistence = 'p'
+WHERE c.relkind = 'r' AND c.relpersistence = ANY (%s)
   AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pgkeep')
 ORDER BY c.relpages, 1, 2
 """
@@ -108,7 +109,7 @@ def read(
         try:
             with _sql.connection(sockets, database) as opened:
                 limit.watch(opened)
-                for table, qualified in _list(opened, database):
+                for table, qualified in list_tables(opened, database):
                     counted = _count(opened, table, qualified, by_key, limit, damaged) if count else table
                     tables.append(counted)
         except (_sql.driver().Error, UnicodeError) as error:
@@ -118,13 +119,17 @@ def read(
     return Reading(tuple(tables), skipped, tuple(damaged))
 
 
-def _list(opened: Any, database: str) -> list[tuple[Table, str]]:
+def list_tables(opened: Any, database: str, persistence: str = "p") -> list[tuple[Table, str]]:
+    """The tables with counters but without rows, each with its qualified name for SQL; the session is set up for
+    counting. persistence: characters of relpersistence."""
     opened.set_client_encoding("UTF8")
     for setting in _SETTINGS:
         _sql.rows(opened, setting)
     return [
         (Table(database, schema, name, None, inserts, deletes, filenode, reset), qualified)
-        for schema, name, qualified, filenode, inserts, deletes, reset in _sql.rows(opened, _TABLES)
+        for schema, name, qualified, filenode, inserts, deletes, reset in _sql.rows(
+            opened, _TABLES, (list(persistence),)
+        )
     ]
 
 

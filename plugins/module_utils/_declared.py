@@ -5,22 +5,24 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import Any, Mapping
+from typing import Any, Iterator, Mapping
 
 from . import _render as render
-from ._container import ContainerSpec, HealthCheck, reachable
+from . import _repositories as repositories
+from ._container import ContainerSpec, HealthCheck, plain_address, reachable
 from ._files import File, Folder, secret_file
 from ._keeper_config import FILE as KEEPER_FILE
 from ._layout import (
     CONFIG_MOUNT,
     DATA_MOUNT,
+    DUMPS_MOUNT,
     GID,
     KEEPER_CONFIG_MOUNT,
     PGBACKREST_CONFIG_MOUNT,
     PORT,
     REPO_MOUNT,
+    SCRATCH_MOUNT,
     SOCKET_MOUNT,
     SPOOL_MOUNT,
     STATE_MOUNT,
@@ -29,12 +31,11 @@ from ._layout import (
     pgdata,
 )
 from ._rules import refuse_options
+from ._runbook import FILE as RUNBOOK
+from ._runbook import render as runbook
 from ._timers import timer_files
 
 MONITOR = "pgkeep_monitor"
-
-# Options of pgBackRest that name a repository on another machine.
-_ELSEWHERE = re.compile(r"repo\d+-(host|s3-endpoint|azure-account|gcs-bucket|sftp-host)\Z")
 
 # Over TCP and not over the socket: nothing of ours counts as healthy that an application could not reach.
 # As a role that pg_hba.conf lets in, or every check would leave a FATAL line in the log.
@@ -56,7 +57,13 @@ class Declared:
     def volumes(self) -> dict[str, str]:
         """Volume name -> label of its role."""
         layout = self.layout
-        return {layout.data_volume: "data", layout.repo_volume: "repo", layout.spool_volume: "spool"}
+        return {
+            layout.data_volume: "data",
+            layout.repo_volume: "repo",
+            layout.spool_volume: "spool",
+            layout.scratch_volume: "scratch",
+            layout.dumps_volume: "dumps",
+        }
 
     def settings_files(self) -> tuple[File, ...]:
         return tuple(file for file in self.files if "/conf.d/" in file.path)
@@ -67,6 +74,7 @@ def declare(options: Mapping[str, Any], server_image: str, keeper_image: str) ->
     is a visible change and a release can be returned to."""
     layout = Layout(options["name"])
     refuse_options(options)
+    options = {**options, "bind_address": plain_address(options["bind_address"])}
     return Declared(
         layout=layout,
         major=options["major"],
@@ -98,7 +106,7 @@ def _folders(layout: Layout) -> tuple[Folder, ...]:
 
 def _files(layout: Layout, options: Mapping[str, Any]) -> tuple[File, ...]:
     name, server, client = layout.name, layout.server_config_dir, layout.client_dir
-    tls, backup, clients = options["tls"], options["backup"], options["clients"]
+    tls, clients = options["tls"], options["clients"]
     pairs = [(entry["database"], entry["user"]) for entry in clients]
     address, port = reachable(options["bind_address"]), options["port"]
     monitor = {"database": "*", "user": MONITOR, "password": options["monitor_password"]}
@@ -121,21 +129,13 @@ def _files(layout: Layout, options: Mapping[str, Any]) -> tuple[File, ...]:
         File(server + "/tls/server.crt", tls["certificate"]),
         File(server + "/tls/ca.crt", tls["ca_certificate"]),
         secret_file(server + "/tls/server.key", tls["private_key"]),
-        secret_file(
-            layout.pgbackrest_config_dir + "/pgbackrest.conf",
-            render.pgbackrest_conf(
-                name,
-                options["major"],
-                backup["cipher_pass"],
-                backup["retention_days"],
-                {**backup["options"], **backup["secret_options"]},
-            ),
-        ),
+        *_tool_files(layout, options),
         File(layout.keeper_config_dir + "/" + KEEPER_FILE, render.keeper_json(options["keeper"])),
         *(
             secret_file("%s/%s" % (layout.keeper_config_dir, secret), content)
             for secret, content in sorted(options["keeper_secrets"].items())
         ),
+        File("%s/%s" % (layout.config_dir, RUNBOOK), runbook(layout, options, address), 0o644, gid=0),
         *timer_files(layout, options["keeper"].get("schedule") or {}),
         File(client + "/ca.crt", tls["ca_certificate"], 0o644, gid=0),
         File(client + "/pg_service.conf", render.pg_service_conf(name, address, port, client, clients), 0o644, gid=0),
@@ -144,7 +144,29 @@ def _files(layout: Layout, options: Mapping[str, Any]) -> tuple[File, ...]:
     )
 
 
-def _mounts(layout: Layout, data_mode: str) -> tuple[str, ...]:
+def _tool_files(layout: Layout, options: Mapping[str, Any]) -> Iterator[File]:
+    """pgbackrest.conf names all repositories, archive.conf the first, repositoryN.conf the one that WAL is brought to;
+    beside them what their settings refer to. All are secret: most hold passphrases, and the rest may."""
+    backup, folder = options["backup"], layout.pgbackrest_config_dir
+    further = repositories.declared(backup["repositories"])
+    first = render.first_repository(backup["cipher_pass"], backup["retention_days"])
+    known = {
+        "pgbackrest.conf": [first, *(repository.settings() for repository in further)],
+        "archive.conf": [first],
+        **{repository.config_file: [repository.settings()] for repository in further},
+    }
+    for name, settings in known.items():
+        text = render.pgbackrest_conf(
+            layout.name, options["major"], settings, {**backup["options"], **backup["secret_options"]}
+        )
+        yield secret_file("%s/%s" % (folder, name), text)
+    for repository in further:
+        for word, content in sorted(repository.files.items()):
+            yield secret_file("%s/%s" % (folder, repository.file_name(word)), content)
+
+
+def _mounts(layout: Layout, options: Mapping[str, Any], data_mode: str) -> tuple[str, ...]:
+    further = repositories.declared(options["backup"]["repositories"])
     return (
         "%s:%s%s" % (layout.data_volume, DATA_MOUNT, data_mode),
         "%s:%s" % (layout.repo_volume, REPO_MOUNT),
@@ -153,6 +175,7 @@ def _mounts(layout: Layout, data_mode: str) -> tuple[str, ...]:
         "%s:%s:ro" % (layout.pgbackrest_config_dir, PGBACKREST_CONFIG_MOUNT),
         "%s:%s" % (layout.socket_dir, SOCKET_MOUNT),
         "%s:%s" % (layout.state_dir, STATE_MOUNT),
+        *("%s:%s" % (each.path, each.mount) for each in further if not each.elsewhere),
     )
 
 
@@ -174,7 +197,7 @@ def _server(layout: Layout, options: Mapping[str, Any], image: str) -> Container
         image=image,
         command=("server",),
         environment=_environment(layout, options["major"]),
-        mounts=_mounts(layout, ""),
+        mounts=_mounts(layout, options, ""),
         memory_bytes=options["memory_bytes"],
         cpus=options["cpus"],
         pids_limit=options["pids_limit"],
@@ -188,8 +211,8 @@ def _server(layout: Layout, options: Mapping[str, Any], image: str) -> Container
 
 def _needs_network(options: Mapping[str, Any]) -> bool:
     """The keeper gets a network only where it has somebody to talk to: a repository elsewhere, somebody to alert."""
-    tool = (*options["backup"]["options"], *options["backup"]["secret_options"])
-    return bool(options["keeper"].get("alerts")) or any(_ELSEWHERE.match(name) for name in tool)
+    further = repositories.declared(options["backup"]["repositories"])
+    return bool(options["keeper"].get("alerts")) or any(repository.elsewhere for repository in further)
 
 
 def _keeper(layout: Layout, options: Mapping[str, Any], image: str) -> ContainerSpec:
@@ -201,7 +224,12 @@ def _keeper(layout: Layout, options: Mapping[str, Any], image: str) -> Container
         command=("keeper",),
         environment=_environment(layout, options["major"]),
         # Read-only data: whatever goes wrong in the keeper, it cannot touch the database's files.
-        mounts=(*_mounts(layout, ":ro"), "%s:%s:ro" % (layout.keeper_config_dir, KEEPER_CONFIG_MOUNT)),
+        mounts=(
+            *_mounts(layout, options, ":ro"),
+            "%s:%s:ro" % (layout.keeper_config_dir, KEEPER_CONFIG_MOUNT),
+            "%s:%s" % (layout.scratch_volume, SCRATCH_MOUNT),
+            "%s:%s" % (layout.dumps_volume, DUMPS_MOUNT),
+        ),
         network=options["network"] if _needs_network(options) else "none",
         memory_bytes=options["keeper_memory_bytes"],
         cpus=options["keeper_cpus"],

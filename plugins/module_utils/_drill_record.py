@@ -10,13 +10,14 @@ import os
 import time
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
-from typing import Any, Callable, Optional
+from statistics import median
+from typing import Any, Callable, Iterator, Mapping, Optional, Sequence
 
 from ._damage import DamagedBackup
 from ._errors import PgkeepError
 from ._files import File, Folder, make, read, write
 from ._interrupt import Interrupted
-from ._layout import GID, UID, Layout
+from ._layout import GID, UID
 from ._target import moment_of, rfc3339
 
 # A year of daily drills, a few KB each.
@@ -41,16 +42,24 @@ _CONDEMNING = ("amcheck", "rows", "checksums")
 class Drill:
     """The object of the module drill. passed is None for one that was only planned.
 
-    rto_seconds: from making the container to accepting writes. rpo_seconds: from the commit of the canary row until
-    the row was safe in the repository. rows, tables, databases: what the copy held and the drill counted.
+    where: host or keeper. rto_seconds: from starting the copy to accepting writes. rpo_seconds: work that would have
+    been lost with the host when the drill began, by the heartbeat. archive_seconds: from the commit of the canary row
+    until the row was safe in the repository. size_bytes: of the databases in the backup; repository_bytes: what it
+    added there. rows, tables, databases: what the copy held and the drill counted.
     """
 
     instance: str
     label: str
+    where: str = "host"
+    repository: int = 1
     passed: Optional[bool] = None
     started_at: Optional[str] = None
+    duration_seconds: Optional[float] = None
     rto_seconds: Optional[float] = None
     rpo_seconds: Optional[float] = None
+    archive_seconds: Optional[float] = None
+    size_bytes: Optional[int] = None
+    repository_bytes: Optional[int] = None
     rows: Optional[int] = None
     tables: Optional[int] = None
     databases: Optional[int] = None
@@ -81,6 +90,11 @@ class Drill:
     def failed(self) -> list[Check]:
         return [check for check in self.checks if not check.passed]
 
+    @classmethod
+    def from_result(cls, result: Mapping[str, Any]) -> Drill:
+        """The inverse of to_result()."""
+        return cls(**{**result, "checks": [Check(**check) for check in result["checks"]]})
+
     def to_result(self) -> dict[str, Any]:
         result = asdict(self)
         del result["next_steps"], result["condemned"]
@@ -100,39 +114,85 @@ def now() -> str:
     return rfc3339(datetime.now(timezone.utc).replace(microsecond=0))
 
 
-def folder(layout: Layout) -> str:
-    return layout.state_dir + "/drills"
+def folder(state_dir: str) -> str:
+    return state_dir + "/drills"
 
 
-def save(layout: Layout, drill: Drill) -> str:
+def save(state_dir: str, drill: Drill) -> str:
     """Write the record, readable for the keeper, and return its path. Only the newest KEEP records stay."""
-    make(Folder(folder(layout), 0o750, UID, GID))
+    make(Folder(folder(state_dir), 0o750, UID, GID))
     name = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ.json")
-    path = os.path.join(folder(layout), name)
+    path = os.path.join(folder(state_dir), name)
     write(File(path, json.dumps(drill.to_result(), indent=1) + "\n", 0o640, UID, GID))
-    for old in _names(layout)[:-KEEP]:
-        os.unlink(os.path.join(folder(layout), old))
+    for old in _names(state_dir)[:-KEEP]:
+        os.unlink(os.path.join(folder(state_dir), old))
     return path
 
 
-def _names(layout: Layout) -> list[str]:
+def _names(state_dir: str) -> list[str]:
     try:
-        return sorted(name for name in os.listdir(folder(layout)) if name.endswith(".json"))
+        return sorted(name for name in os.listdir(folder(state_dir)) if name.endswith(".json"))
     except FileNotFoundError:
         return []
 
 
-def newest_passed(layout: Layout, label: str) -> Optional[dict[str, Any]]:
-    """The record of the last drill that proved this backup, None when there is none that can be read."""
-    for name in reversed(_names(layout)):
+def records(state_dir: str) -> Iterator[dict[str, Any]]:
+    """The records, newest first, one file read at a time; those that cannot be read are passed over."""
+    for name in reversed(_names(state_dir)):
         try:
-            found = json.loads(read(os.path.join(folder(layout), name)) or "")
+            yield dict(json.loads(read(os.path.join(folder(state_dir), name)) or ""))
         except ValueError:
             continue
-        if found.get("label") == label and found.get("passed"):
-            return dict(found)
-    return None
+
+
+def newest_passed(state_dir: str, label: str) -> Optional[dict[str, Any]]:
+    """The record of the last drill that proved this backup, None when there is none that can be read."""
+    return next((found for found in records(state_dir) if found.get("label") == label and found.get("passed")), None)
 
 
 def is_fresh(record: dict[str, Any], max_age_seconds: int, moment: datetime) -> bool:
     return (moment - moment_of(record["started_at"])).total_seconds() < max_age_seconds
+
+
+def summary(state_dir: str) -> dict[str, Any]:
+    """last_passed_at, last_failed_at, last_rto_seconds and last_rpo_seconds, the last two of the drill that passed."""
+    passed: dict[str, Any] = {}
+    failed: dict[str, Any] = {}
+    for found in records(state_dir):
+        if found.get("passed"):
+            passed = passed or found
+        else:
+            failed = failed or found
+        if passed and failed:
+            break
+    return {
+        "last_passed_at": passed.get("started_at"),
+        "last_failed_at": failed.get("started_at"),
+        "last_rto_seconds": passed.get("rto_seconds"),
+        "last_rpo_seconds": passed.get("rpo_seconds"),
+    }
+
+
+def trend(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """host and keeper -> how the RTO of the drills that passed grows; found are records, newest first.
+
+    oldest_rto_seconds and newest_rto_seconds are the medians of up to three drills, growth_percent is between them.
+    Drills on the host and in the keeper have different limits, so they are not compared with each other.
+    """
+    result: dict[str, Any] = {}
+    for where in ("host", "keeper"):
+        times = [
+            float(each["rto_seconds"])
+            for each in found
+            if each.get("passed") and each.get("where", "host") == where and each.get("rto_seconds")
+        ]
+        if len(times) > 1:
+            few = min(3, len(times) // 2)
+            newest, oldest = median(times[:few]), median(times[-few:])
+            result[where] = {
+                "drills": len(times),
+                "oldest_rto_seconds": round(oldest, 3),
+                "newest_rto_seconds": round(newest, 3),
+                "growth_percent": round((newest / oldest - 1) * 100, 1),
+            }
+    return result

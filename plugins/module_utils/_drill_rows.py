@@ -46,12 +46,12 @@ def find_canary(socket_dir: str, canary: Mapping[str, Any]) -> tuple[bool, str]:
 
 
 def checksum_failures(socket_dir: str) -> tuple[bool, str]:
-    """(passed, detail): what reading the whole copy found in its pages. Runs last."""
+    """(passed, detail): what reading the whole copy found in its pages. Runs last. No answer raises PgkeepError."""
     try:
         with connection(socket_dir) as opened:
             failures, enabled = rows(opened, _CHECKSUMS)[0]
     except driver().Error as error:
-        return False, str(error).strip()
+        raise PgkeepError("The copy cannot be asked for its checksums", str(error).strip()) from error
     if enabled != "on":
         return True, "the cluster has no data checksums"
     return failures == 0, "%d pages with a wrong checksum" % failures

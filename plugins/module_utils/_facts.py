@@ -21,12 +21,12 @@ from ._run import Run
 
 
 def collect(run: Run, layout: Layout, declared: Mapping[str, Any], phase: str) -> dict[str, Any]:
-    """declared (name, memory_bytes, cpus, port, bind_address, major, settings; None for what is not), host, engine,
-    port, majors and disks; after a deploy container, sql, files, repository, backup and certificate too.
+    """declared (name, memory_bytes, cpus, port, bind_address, major, settings; None for what is not), phase, host,
+    engine, port, majors and disks; after a deploy container, sql, files, repository, backup and certificate too.
 
     A source that cannot be read is not in the result; why and next_step are in errors by the same name.
     """
-    facts: dict[str, Any] = {"declared": declared, "now": time.time(), "errors": {}}
+    facts: dict[str, Any] = {"declared": declared, "phase": phase, "now": time.time(), "errors": {}}
 
     def read(name: str, reader: Callable[[], Any]) -> None:
         try:

@@ -134,7 +134,7 @@ def engine(run: Run) -> dict[str, Any]:
     version = json.loads(docker.docker(run, ["version", "--format", "{{json .}}"]))["Server"]
     info = docker.engine(run)
     names = docker.docker(run, ["ps", "--all", "--quiet", "--no-trunc"]).split()
-    containers = json.loads(docker.docker(run, ["inspect", *names])) if names else []
+    containers = _inspected(run, names) if names else []
     return {
         "api_version": version["ApiVersion"],
         "version": version["Version"],
@@ -146,6 +146,15 @@ def engine(run: Run) -> dict[str, Any]:
         "root_disk": _root_disk(info["DockerRootDir"]),
         "containers": [_container(container) for container in containers],
     }
+
+
+def _inspected(run: Run, names: list[str]) -> list[dict[str, Any]]:
+    """Those of names that are still there: others come and go on a busy machine, and the engine tells the rest."""
+    result = docker.attempt(run, ["inspect", *names])
+    if result.rc != 0 and "no such" not in result.stderr.lower():
+        raise PgkeepError("The containers of the machine cannot be inspected", " ".join(result.stderr.split()))
+    found: list[dict[str, Any]] = json.loads(result.stdout)
+    return found
 
 
 def _root_disk(path: str) -> Optional[dict[str, Any]]:

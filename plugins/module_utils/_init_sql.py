@@ -17,7 +17,15 @@ _TABLE = (
     "create schema if not exists pgkeep; create table if not exists pgkeep.init_sql"
     " (script text primary key, sha256 text not null, applied_at timestamptz not null default now())"
 )
-_KNOWN = "select sha256, to_char(applied_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') from pgkeep.init_sql"
+_FIELDS = "sha256, to_char(applied_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+_KNOWN = "select %s from pgkeep.init_sql where script = %%s" % _FIELDS
+_RECORD = "insert into pgkeep.init_sql (script, sha256) values (%%s, %%s) returning %s" % _FIELDS
+
+# PL/pgSQL executes any statement but those that end a transaction. A script that commits would leave its first half
+# behind when the second one fails, and its record behind in any case. The last statement keeps PL/pgSQL from looking
+# for a place for the result of the script's own last one.
+_GUARDED = "do $%(tag)s$ begin execute $%(tag)s_script$%(script)s\n;select 1$%(tag)s_script$; end $%(tag)s$"
+_ENDED = "EXECUTE of transaction commands is not implemented"
 
 
 def run_once(layout: Layout, database: str, script: str, content: str, check_mode: bool) -> dict[str, Any]:
@@ -32,33 +40,31 @@ def run_once(layout: Layout, database: str, script: str, content: str, check_mod
             known = _known(opened, script)
             if known is None and not check_mode:
                 opened.autocommit = False
+                # Whatever the language of the server, its words are compared below.
+                rows(opened, "set local lc_messages = 'C'")
                 rows(opened, _TABLE)
-                rows(opened, content)
-                rows(opened, "insert into pgkeep.init_sql (script, sha256) values (%s, %s)", (script, digest))
+                # Before the script, which may go on as another role.
+                sha256, applied_at = rows(opened, _RECORD, (script, digest))[0]
+                rows(opened, _GUARDED % {"tag": "pgkeep_" + digest, "script": content})
                 opened.commit()
-                opened.autocommit = True
-                applied = _known(opened, script)
             else:
-                applied = known
+                sha256, applied_at = known or (digest, None)
     except error as failure:
-        raise PgkeepError(
-            "The script %s did not run in the database %s" % (script, database),
-            str(failure).strip().replace("\n", " "),
-            "correct it and run again; it was rolled back as a whole",
-        ) from failure
+        raise _failed(script, database, failure) from failure
     if known is not None and known[0] != digest:
         raise PgkeepError(
             "The script %s changed after it ran in the database %s" % (script, database),
             "it ran at %s with the SHA-256 %s, the file now has %s" % (known[1], known[0][:12], digest[:12]),
-            "put the old content back and add the change as a new file",
+            "put the old content back and add the change as a new file;"
+            " if it is another script of the same name, give it a name of its own",
         )
     return {
         "changed": known is None,
         "init_sql": {
             "database": database,
             "script": script,
-            "sha256": digest,
-            "applied_at": applied[1] if applied else None,
+            "sha256": sha256,
+            "applied_at": applied_at,
         },
     }
 
@@ -66,5 +72,22 @@ def run_once(layout: Layout, database: str, script: str, content: str, check_mod
 def _known(opened: Any, script: str) -> Optional[tuple[str, str]]:
     if rows(opened, "select to_regclass('pgkeep.init_sql') is null")[0][0]:
         return None
-    found = rows(opened, _KNOWN + " where script = %s", (script,))
+    found = rows(opened, _KNOWN, (script,))
     return (found[0][0], found[0][1]) if found else None
+
+
+def _failed(script: str, database: str, failure: Any) -> PgkeepError:
+    """failure is the driver's; its context would show the whole script, which may hold a password."""
+    told = failure.diag
+    why = " ".join(filter(None, (told.message_primary, told.message_detail, told.message_hint)))
+    next_step = "correct it and run again"
+    if _ENDED in why:
+        why = "it begins or ends a transaction itself (such as BEGIN, COMMIT, ROLLBACK, SAVEPOINT)"
+        next_step = "remove these statements, the whole script is one transaction, and run again"
+    if failure.pgcode:
+        next_step += "; it was rolled back as a whole"
+    return PgkeepError(
+        "The script %s did not run in the database %s" % (script, database),
+        " ".join((why or str(failure)).split()),
+        next_step,
+    )

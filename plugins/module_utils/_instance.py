@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from typing import Any, Optional
+from typing import Any, ContextManager, Mapping, Optional
 
 from . import _docker as docker
+from ._actor import ANSIBLE, actor
+from ._audit import Outcome, recorded
 from ._declared import Declared
 from ._errors import PgkeepError
 from ._files import make
@@ -55,13 +58,38 @@ def ensure(
             make(folder)
     with hold(layout.lock_file, "deploy of %s" % layout.name), interruptible():
         finish_interrupted(run, layout)
-        plan = make_plan(run, declared, restart_allowed)
-        interruption = apply(run, declared, plan, start_timeout_seconds)
+        plan, interruption = _carry_out(run, declared, restart_allowed, start_timeout_seconds)
         release = read_current(layout)
-        if plan.changed or release is None:
-            record(layout, declared.major, declared.server, declared.keeper, declared.files)
-            release = read_current(layout)
     return _result(run, declared, plan, interruption, release)
+
+
+def _carry_out(run: Run, declared: Declared, restart_allowed: bool, start_timeout_seconds: float) -> tuple[Plan, float]:
+    """Plan, apply, remember; returns the plan and the seconds of interruption. The audit trail has every deploy that
+    changed something or failed."""
+    layout = declared.layout
+    try:
+        plan = make_plan(run, declared, restart_allowed)
+    except PgkeepError:
+        with _recorded(layout, "deploy", {}):
+            raise
+    if not plan.changed and read_current(layout) is not None:
+        # Nothing to record, but a deploy that succeeds leaves a server that serves.
+        return plan, apply(run, declared, plan, start_timeout_seconds)
+    for folder in plan.folders:
+        if layout.state_dir.startswith(folder.path):
+            make(folder)
+    with _recorded(layout, "deploy", {"plan": plan.words()}) as outcome:
+        interruption = apply(run, declared, plan, start_timeout_seconds)
+        record(layout, declared.major, declared.server, declared.keeper, declared.files)
+        outcome.details["interruption_seconds"] = round(interruption, 3)
+    return plan, interruption
+
+
+def _recorded(layout: Layout, action: str, parameters: Mapping[str, Any]) -> ContextManager[Outcome]:
+    if not os.path.isdir(layout.state_dir):
+        # What is refused before there is an instance has no trail to be in.
+        return contextlib.nullcontext(Outcome())
+    return recorded(layout.state_dir, action, actor(ANSIBLE), parameters)
 
 
 def remove(run: Run, layout: Layout, check_mode: bool) -> dict[str, Any]:
@@ -73,7 +101,8 @@ def remove(run: Run, layout: Layout, check_mode: bool) -> dict[str, Any]:
     release = read_current(layout)
     clocks = [path for path in (release["files"] if release else ()) if is_clock(path) and os.path.exists(path)]
     if not check_mode and (found or clocks):
-        with hold(layout.lock_file, "removal of %s" % layout.name):
+        parameters = {"containers": found, "clocks": clocks}
+        with hold(layout.lock_file, "removal of %s" % layout.name), _recorded(layout, "remove", parameters):
             # The clocks first: nothing shall be started in a container that goes.
             remove_clocks(run, layout, clocks)
             for name in found:

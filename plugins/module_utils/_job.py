@@ -40,6 +40,7 @@ def run_job(keeper: Keeper, name: str, actor: str) -> dict[str, Any]:
 
     A failure raises no error: it is in the record, and queued as an alert. busy is no failure, somebody else works.
     Raises PgkeepError for a name that nobody knows and, busy, while the same job runs.
+    failing_since in the record lasts until the job succeeds, which is told too.
     """
     if name not in COMMANDS:
         raise PgkeepError(
@@ -53,7 +54,14 @@ def run_job(keeper: Keeper, name: str, actor: str) -> dict[str, Any]:
 
 def _run(keeper: Keeper, name: str, actor: str) -> dict[str, Any]:
     began = time.time()
-    record: dict[str, Any] = {"name": name, "actor": actor, "started_at": rfc3339(began), "result": RUNNING}
+    failing_since = (last(keeper, name) or {}).get("failing_since")
+    record: dict[str, Any] = {
+        "name": name,
+        "actor": actor,
+        "started_at": rfc3339(began),
+        "result": RUNNING,
+        "failing_since": failing_since,
+    }
     save(keeper, {**record, "pid": os.getpid()})
     argv = COMMANDS[name]
     try:
@@ -68,14 +76,34 @@ def _run(keeper: Keeper, name: str, actor: str) -> dict[str, Any]:
         duration_seconds=round(ended - began, 3),
         error=error.to_result() if error else None,
     )
+    if result == OK:
+        record["failing_since"] = None
+    elif result == FAILED:
+        record["failing_since"] = failing_since or rfc3339(began)
     save(keeper, record)
     if error is not None and result == FAILED:
         _tell(keeper, name, error.what, error.why, error.next_step, ended)
+    elif result == OK and failing_since:
+        _tell_resolved(keeper, name, failing_since, ended)
     return record
 
 
 def _tell(keeper: Keeper, name: str, what: str, why: str, next_step: str, now: float) -> None:
     told = alert.Alert(keeper.instance, alert.CRITICAL, name, what, why, next_step, rfc3339(now))
+    alert.put(keeper.state, told, now)
+
+
+def _tell_resolved(keeper: Keeper, name: str, failing_since: str, now: float) -> None:
+    told = alert.Alert(
+        keeper.instance,
+        alert.INFO,
+        name,
+        "The job %s of %s works again" % (name, keeper.instance),
+        "it failed since %s and has now ended well" % failing_since,
+        "nothing",
+        rfc3339(now),
+        status=alert.RESOLVED,
+    )
     alert.put(keeper.state, told, now)
 
 
@@ -103,7 +131,9 @@ def note_interrupted(keeper: Keeper, now: float) -> list[str]:
         record = last(keeper, name)
         if record and record.get("result") == RUNNING:
             names.append(name)
-            save(keeper, {**record, "result": INTERRUPTED, "ended_at": rfc3339(now), "pid": None})
+            since = record.get("failing_since") or record["started_at"]
+            ended = {"result": INTERRUPTED, "ended_at": rfc3339(now), "pid": None, "failing_since": since}
+            save(keeper, {**record, **ended})
             _tell(
                 keeper,
                 name,

@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from typing import Any, Mapping, Optional, Sequence
+from typing import Any, Collection, Mapping, Optional, Sequence
 
 from . import _docker as docker
+from ._actor import ANSIBLE, actor
 from ._container import ContainerSpec, create_argv
 from ._errors import PgkeepError
-from ._layout import DATA_MOUNT, SPOOL_MOUNT, Layout
+from ._layout import DATA_MOUNT, DUMPS_MOUNT, SCRATCH_MOUNT, SPOOL_MOUNT, Layout
 from ._run import Result, Run
 
 COMMAND = "pgkeep"
@@ -25,9 +26,15 @@ _TOLD = re.compile(r"(.*?)\. Why: (.*?)\. Next: (.*)\.\Z", re.DOTALL)
 _NOT_THERE = ("No such container", "is not running", "is paused", "is restarting")
 
 
-def ask(run: Run, layout: Layout, argv: Sequence[str], timeout: Optional[float] = None) -> dict[str, Any]:
-    """Run ``pgkeep argv`` in the running keeper and return its object. Raises the keeper's own PgkeepError."""
-    result = docker.execute(run, layout.keeper, [COMMAND, *argv], timeout=timeout)
+def ask(
+    run: Run, layout: Layout, argv: Sequence[str], timeout: Optional[float] = None, who: Optional[str] = None
+) -> dict[str, Any]:
+    """Run ``pgkeep argv`` in the running keeper and return its object. Raises the keeper's own PgkeepError.
+
+    who stands in the keeper's audit trail; without it, it is Ansible and the user it logged in as.
+    """
+    words = [COMMAND, "--actor", who or actor(ANSIBLE), *argv]
+    result = docker.execute(run, layout.keeper, words, timeout=timeout)
     if result.rc != 0 and any(words in result.stderr for words in _NOT_THERE):
         raise PgkeepError(
             "The keeper of %s cannot be asked" % layout.name,
@@ -37,19 +44,27 @@ def ask(run: Run, layout: Layout, argv: Sequence[str], timeout: Optional[float] 
     return answer(result, argv)
 
 
-def once(run: Run, keeper: ContainerSpec, argv: Sequence[str], timeout: Optional[float] = None) -> Result:
+def once(
+    run: Run,
+    keeper: ContainerSpec,
+    argv: Sequence[str],
+    timeout: Optional[float] = None,
+    *,
+    missing: Collection[str] = (),
+    network: str = "none",
+) -> Result:
     """Run any command in a container made for it, for a host whose keeper is gone or broken.
 
-    keeper is the spec from the release. The data volume is left out, because Docker would make one where it is
-    missing, and what remains is read-only.
+    keeper is the spec from the release. The data volume, what is the keeper's own and volumes that are missing are left
+    out, because Docker would make them, and what remains is read-only.
     """
     mounts = []
     for mount in keeper.mounts:
         source, inside = mount.split(":")[:2]
-        if inside not in (DATA_MOUNT, SPOOL_MOUNT):
+        if inside not in (DATA_MOUNT, SPOOL_MOUNT, SCRATCH_MOUNT, DUMPS_MOUNT) and source not in missing:
             mounts.append("%s:%s:ro" % (source, inside))
     spec = replace(
-        keeper, name=keeper.name + "-once", command=tuple(argv), mounts=tuple(mounts), restart="no", network="none"
+        keeper, name=keeper.name + "-once", command=tuple(argv), mounts=tuple(mounts), restart="no", network=network
     )
     docker.remove(run, spec.name)
     try:

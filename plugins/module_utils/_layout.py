@@ -24,9 +24,17 @@ REPO_MOUNT = "/var/lib/pgbackrest"
 SPOOL_MOUNT = "/var/spool/pgbackrest"
 CONFIG_MOUNT = "/etc/pgkeep"
 PGBACKREST_CONFIG_MOUNT = "/etc/pgbackrest"
+# The settings of pgBackRest that archive_command uses: the first repository alone.
+ARCHIVE_CONFIG = PGBACKREST_CONFIG_MOUNT + "/archive.conf"
 KEEPER_CONFIG_MOUNT = "/etc/pgkeep-keeper"
 SOCKET_MOUNT = "/var/run/postgresql"
 STATE_MOUNT = "/var/lib/pgkeep"
+# In the keeper only: where it restores backups to prove them, and where its dumps are.
+SCRATCH_MOUNT = "/var/lib/pgkeep-scratch"
+DUMPS_MOUNT = "/var/lib/pgkeep-dumps"
+
+# Name of the lock in the state folder.
+DRILL_LOCK = "drill.lock"
 
 # The socket's port inside every container; only the published port differs.
 PORT = 5432
@@ -67,6 +75,15 @@ class Layout:
     @property
     def spool_volume(self) -> str:
         return self.name + "-spool"
+
+    @property
+    def scratch_volume(self) -> str:
+        """For the drills that run in the keeper; holds nothing between them."""
+        return self.name + "-scratch"
+
+    @property
+    def dumps_volume(self) -> str:
+        return self.name + "-dumps"
 
     @property
     def config_dir(self) -> str:
@@ -112,6 +129,11 @@ class Layout:
     @property
     def lock_file(self) -> str:
         return self.home + "/lock"
+
+    @property
+    def drill_lock_file(self) -> str:
+        """Where the keeper can hold it too: a drill on the host and one in the keeper exclude each other."""
+        return self.state_dir + "/" + DRILL_LOCK
 
     @property
     def machine_lock_file(self) -> str:

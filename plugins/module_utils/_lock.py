@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import time
-from typing import Iterator, TextIO
+from typing import Iterator, Optional, TextIO
 
 from ._errors import PgkeepError
 from ._times import rfc3339
@@ -20,15 +20,18 @@ _AGAIN_SECONDS = 0.05
 
 
 @contextlib.contextmanager
-def hold(path: str, what: str, wait_seconds: float = 0) -> Iterator[None]:
+def hold(path: str, what: str, wait_seconds: float = 0, owner: Optional[tuple[int, int]] = None) -> Iterator[None]:
     """Hold the lock file at path while the block runs; what says for what, such as "drill of orders".
 
     Raises PgkeepError with busy set, naming the holder, when another process still has it after wait_seconds. The
     kernel gives the lock back when the process ends, however it ends: there is no stale lock. The directory of path
-    must exist.
+    must exist. owner is the (uid, gid) that can hold it as well, where root holds it.
     """
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # Whoever owns the folder may have put a link there, which root must not follow.
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        if owner is not None and os.geteuid() == 0:
+            os.fchown(descriptor, *owner)
     except OSError as error:
         raise PgkeepError(
             "The lock for the %s cannot be taken" % what,

@@ -12,7 +12,6 @@ from ._errors import PgkeepError
 
 # Major -> the day of its last minor release. Source: https://www.postgresql.org/support/versioning/
 END_OF_LIFE = {
-    13: date(2025, 11, 13),
     14: date(2026, 11, 12),
     15: date(2027, 11, 11),
     16: date(2028, 11, 9),

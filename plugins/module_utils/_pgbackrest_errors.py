@@ -64,6 +64,13 @@ _CRASHED = _Cause(
     " SELECT count(*) of every table or pg_amcheck names the damaged one",
 )
 
+# Run on a real repository: with one of the two folders left, stanza-create refuses.
+_WITHOUT_INFO = (
+    "bring backup.info and archive.info back from a copy of the repository. Without a copy move the instance's folders"
+    " below backup/ and archive/ of the repository aside, run pgbackrest --stanza=<instance> stanza-create in the"
+    " keeper and take a new full backup; the backups moved aside cannot be restored without their information files"
+)
+
 # The first that matches tells the cause.
 _CAUSES = (
     _Cause(
@@ -74,6 +81,28 @@ _CAUSES = (
         quote=False,
     ),
     _FULL,
+    _Cause(
+        r"unable to verify certificate|certificate verify failed|unable to find hostname .* in certificate",
+        "the certificate of the repository's host is not trusted",
+        "give the authority that signed it as storage-ca-file below files of the repository, and look whether the"
+        " endpoint has the name in the certificate",
+    ),
+    _Cause(
+        r"HTTP request failed with (?:401|403)|AccessDenied|SignatureDoesNotMatch|InvalidAccessKeyId"
+        r"|authentication failed|libssh2 error \[-18\]",
+        "the repository's host refuses the credentials",
+        "correct key, secret, user or private key in postgres_backup_repositories, or their rights there, and deploy",
+    ),
+    _Cause(
+        r"host key|host fingerprint|known host",
+        "the SFTP server is not the one that is expected",
+        "compare its host key with the fingerprint in postgres_backup_repositories before trusting it",
+    ),
+    _Cause(
+        r"NoSuchBucket|HTTP request failed with 404",
+        "the bucket is not there",
+        "create it, or correct its name in postgres_backup_repositories",
+    ),
     _Cause(
         r"key/value found outside of section at line 1|\[CryptoError\]|\[095\]|cipher header invalid|unable to flush",
         "the repository cannot be decrypted with the configured passphrase",
@@ -95,8 +124,7 @@ _CAUSES = (
     _Cause(
         r"\[040\]|directory not empty|missing stanza data",
         "the repository holds files of the instance but not the information file that describes them",
-        "bring backup.info and archive.info back from a copy of the repository, or move its content aside"
-        " and take a new full backup",
+        _WITHOUT_INFO,
     ),
     _Cause(
         r"\[055\].*info|unable to load info file.*FileMissingError",
@@ -114,6 +142,11 @@ _CAUSES = (
         "run pgbackrest start in the keeper when its reason is gone, then repeat",
     ),
     _Cause(
+        r"unable to load info file.*(ChecksumError|FormatError)",
+        "the information file that describes the repository is damaged, and so is its copy",
+        _WITHOUT_INFO,
+    ),
+    _Cause(
         r"\[026\]|\[ChecksumError\]|\[029\]|\[FormatError\]",
         "a file of the repository is damaged",
         "read which file, bring it back from a copy of the repository or take a new full backup, and run a drill",
@@ -129,7 +162,8 @@ _CAUSES = (
         "give the repository, the spool and pgbackrest.conf to uid 999, then repeat",
     ),
     _Cause(
-        r"\[049\]|\[HostConnectError\]|Connection refused|unable to get address",
+        r"\[049\]|\[HostConnectError\]|Connection refused|unable to get address|timeout during|timeout after"
+        r"|HTTP request failed with 5|unable to connect to",
         "the host of the repository does not answer",
         "repair the connection, then repeat",
     ),
@@ -155,7 +189,9 @@ def excerpt(text: str) -> str:
     printable = "".join(
         character if character.isascii() and character.isprintable() else " " for character in " ".join(kept)
     )
-    return " ".join(printable.split())[:_EXCERPT_CHARACTERS]
+    # Behind the first words of a failed HTTP request come its headers.
+    words = printable.partition(" *** ")[0].rstrip(": ") if "HTTP request failed" in printable else printable
+    return " ".join(words.split())[:_EXCERPT_CHARACTERS]
 
 
 def archiver_words(text: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Mapping, Optional
 from . import _docker as docker
 from ._container import ContainerSpec, differences
 from ._declared import Declared
+from ._errors import PgkeepError
 from ._files import File, FileChange, Folder, changes, folder_changes, read
 from ._layout import Layout
 from ._release import read_current
@@ -85,6 +86,10 @@ class Plan:
             steps.append(_step("reload", "server", "settings " + names if names else "files changed"))
         return steps
 
+    def words(self) -> list[str]:
+        """The plan as sentences without any content of a file, for the audit trail."""
+        return ["%(action)s %(target)s: %(reason)s" % step for step in self.steps()]
+
     def diff(self) -> list[dict[str, str]]:
         """For Ansible's diff mode: each file, and each container as its differing fields."""
         found = [change.diff() for change in self.files]
@@ -118,6 +123,8 @@ def make_plan(run: Run, declared: Declared, restart_allowed: bool = True) -> Pla
     existing_keeper = docker.inspect(run, layout.keeper)
     refuse_stranger(layout, existing_keeper)
     server = _container_change(declared.server, existing)
+    if not restart_allowed and docker.running(existing):
+        _refuse_replacement(layout, server)
     keeper = _container_change(declared.keeper, existing_keeper)
     files = tuple(changes(declared.files))
     names = changed_settings(declared)
@@ -153,6 +160,17 @@ def _container_change(spec: ContainerSpec, existing: Optional[Mapping[str, Any]]
     if is_looping(existing):
         return ContainerChange(spec, "restart", {})
     return None if docker.running(existing) else ContainerChange(spec, "start", {})
+
+
+def _refuse_replacement(layout: Layout, server: Optional[ContainerChange]) -> None:
+    """A setting can wait for the next restart, a limit or an image cannot: half of a release is none."""
+    if server is not None and server.action == "replace":
+        raise PgkeepError(
+            "The server of %s would be interrupted" % layout.name,
+            "its container must be replaced (%s) and restarts are refused" % _why(server),
+            "deploy with postgres_server_restart=allowed when an interruption is convenient,"
+            " or put the old values back",
+        )
 
 
 def is_looping(container: Mapping[str, Any], now: Optional[float] = None) -> bool:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import Any, Mapping, Sequence
+from typing import Any, Mapping, Optional, Sequence
 
 from ._checks import AFTER, FAIL, NOT_READY, WARNING, check_waivers, evaluate, summary, verdict
 from ._checks_backup import BACKUP, MONITORING
@@ -14,15 +14,18 @@ from ._checks_config import CONFIG
 from ._checks_container import CONTAINER, IMAGE
 from ._checks_host import CAPACITY, DOCKER, HOST
 from ._checks_security import SECURITY
+from ._clients import check_objects, check_scripts
+from ._container import plain_address
 from ._errors import PgkeepError
 from ._facts import collect
 from ._layout import Layout
 from ._majors import known_major
 from ._report import write
 from ._restart_test import restart_test
+from ._rules import refuse_port
 from ._run import Run
 from ._times import rfc3339
-from ._units import parse_bytes
+from ._tune import tune
 
 AREAS = (
     ("host", HOST),
@@ -62,19 +65,41 @@ def _restart_test(run: Run, layout: Layout) -> dict[str, Any]:
 
 
 def declared(params: Mapping[str, Any]) -> dict[str, Any]:
-    """What is to be deployed, as numbers. Raises PgkeepError for a size or a major that cannot be."""
-    tuned = params["tuned"] or {}
-    memory = params["memory"] or tuned.get("memory_bytes")
+    """What is to be deployed, as numbers. Raises PgkeepError for anything that no machine could make good.
+
+    Here and not only where it is used: a filter that fails inside an argument is told by Ansible in four lines of its
+    own words, and some of it would come out only after the instance was changed.
+    """
+    if params["port"] is not None:
+        refuse_port(params["port"], params["name"])
+    check_objects(params["users"], params["databases"])
+    check_scripts(params["init_sql"])
+    major = known_major(params["major"]) if params["major"] else None
+    tuned = _tuned(params, major)
     return {
         "name": params["name"],
-        "memory_bytes": parse_bytes(memory, "memory limit") if memory else None,
+        "memory_bytes": tuned.get("memory_bytes"),
         "cpus": params["cpus"],
         "port": params["port"],
-        "bind_address": params["bind_address"],
-        "major": known_major(params["major"]) if params["major"] else None,
+        "bind_address": plain_address(params["bind_address"]),
+        "major": major,
         # The inventory's own settings win, as they do in the server.
         "settings": {**tuned.get("settings", {}), **(params["settings"] or {})},
     }
+
+
+def _tuned(params: Mapping[str, Any], major: Optional[int]) -> dict[str, Any]:
+    """What the filter tune makes of the declared limits; empty without a declared memory limit."""
+    if not params["memory"]:
+        return {}
+    limits = {"cpus": params["cpus"], "pg_major": major}
+    return tune(
+        params["memory"],
+        profile=params["profile"],
+        disk=params["disk"],
+        connections=params["connections"] or None,
+        **{name: value for name, value in limits.items() if value is not None},
+    )
 
 
 def judge(facts: Mapping[str, Any], phase: str, waivers: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Iterable, Mapping, Sequence
 
-from ._layout import CONFIG_MOUNT, PORT, REPO_MOUNT, SOCKET_MOUNT, SPOOL_MOUNT, pgdata
+from ._layout import ARCHIVE_CONFIG, CONFIG_MOUNT, PORT, REPO_MOUNT, SOCKET_MOUNT, SPOOL_MOUNT, pgdata
+
+_OF_REPOSITORY = re.compile(r"repo\d+-")
 
 _HEADER = "# Written by pgkeep for instance %s. Change the inventory, not this file.\n"
 
@@ -27,7 +30,9 @@ def base_settings(instance: str, major: int) -> dict[str, str]:
         "superuser_reserved_connections": "3",
         "wal_level": "replica",
         "archive_mode": "on",
-        "archive_command": "pgbackrest --stanza=%s archive-push %%p" % instance,
+        # With the first repository alone: pgBackRest archives to all or to none, so one that cannot be reached would
+        # stop archiving altogether. The keeper brings WAL to the others.
+        "archive_command": "pgbackrest --config=%s --stanza=%s archive-push %%p" % (ARCHIVE_CONFIG, instance),
         # Bounds the loss of a lost host: a quiet server hands over its WAL once a minute.
         "archive_timeout": "60",
         "shared_preload_libraries": "pg_stat_statements",
@@ -97,11 +102,9 @@ def hba_name(name: str) -> str:
     return '"%s"' % name.replace('"', '""')
 
 
-def pgbackrest_conf(
-    instance: str, major: int, cipher_pass: str, retention_days: int, options: Mapping[str, object]
-) -> str:
-    """Repository 1 on the volume, encrypted, block incremental; options go to [global] and win."""
-    settings: dict[str, object] = {
+def first_repository(cipher_pass: str, retention_days: int) -> dict[str, object]:
+    """Repository 1 on the volume, encrypted, block incremental."""
+    return {
         "repo1-path": REPO_MOUNT,
         "repo1-cipher-type": "aes-256-cbc",
         "repo1-cipher-pass": cipher_pass,
@@ -110,6 +113,20 @@ def pgbackrest_conf(
         # By time and never by count: an extra full backup must not push out the week before.
         "repo1-retention-full-type": "time",
         "repo1-retention-full": retention_days,
+    }
+
+
+def pgbackrest_conf(
+    instance: str,
+    major: int,
+    repositories: Iterable[Mapping[str, object]],
+    options: Mapping[str, object],
+) -> str:
+    """Settings that know these repositories and no others; options go to [global] and win."""
+    words = {name: value for repository in repositories for name, value in repository.items()}
+    known = {name.split("-")[0] for name in words}
+    settings: dict[str, object] = {
+        **words,
         "compress-type": "zst",
         "compress-level": 3,
         "process-max": 2,
@@ -121,7 +138,13 @@ def pgbackrest_conf(
         "lock-path": SPOOL_MOUNT + "/lock",
         "log-level-console": "info",
         "log-level-file": "off",
-        **options,
+        # Whoever waits for a network shall not wait for a minute at each step.
+        **({} if known == {"repo1"} else {"io-timeout": 10}),
+        **{
+            name: value
+            for name, value in options.items()
+            if not _OF_REPOSITORY.match(name) or name.split("-")[0] in known
+        },
     }
     stanza = {"pg1-path": pgdata(major), "pg1-socket-path": SOCKET_MOUNT}
     return _HEADER % instance + _section("global", settings) + _section(instance, stanza)

@@ -10,6 +10,8 @@ import time
 from typing import Any
 
 from . import _docker as docker
+from ._actor import ANSIBLE, actor
+from ._audit import recorded
 from ._layout import Layout
 from ._lock import hold
 from ._run import Run
@@ -29,7 +31,10 @@ _STATE = (
 
 def restart_test(run: Run, layout: Layout) -> dict[str, Any]:
     """stop_seconds, exit_code, start_seconds, recovery (whether the log speaks of one) and same_data."""
-    with hold(layout.lock_file, "restart test of %s" % layout.name):
+    with (
+        hold(layout.lock_file, "restart test of %s" % layout.name),
+        recorded(layout.state_dir, "restart test", actor(ANSIBLE)),
+    ):
         before = _state(layout)
         began = time.monotonic()
         docker.stop(run, layout.server)

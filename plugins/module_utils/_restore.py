@@ -12,9 +12,19 @@ from typing import Any, Callable, Optional
 
 from . import _docker as docker
 from . import _history as history
+from ._actor import ANSIBLE, actor
+from ._audit import recorded
 from ._container import ContainerSpec, create_argv
 from ._copies import remove_expired
-from ._copy import CopyFacts, archive_command, archive_once_argv, prove, require_complete, restored_spec
+from ._copy import (
+    CopyFacts,
+    archive_command,
+    archive_once_argv,
+    prepare_once_argv,
+    prove,
+    require_complete,
+    restored_spec,
+)
 from ._damage import with_files
 from ._errors import PgkeepError
 from ._interrupt import finish_what_began, interruptible
@@ -44,22 +54,27 @@ from ._throwaway import (
 # Makes the copy and proves it; leaves a cleanly stopped, consistent one.
 Make = Callable[[Run, Plan, Request, Progress], CopyFacts]
 
+# What of the result the audit trail keeps: what came back, and what went.
+_RECORDED = ("target", "label", "timeline_before", "timeline_after", "reached_time", "previous_data")
+
 # A clean end of a copy takes seconds; it is not the place to wait for hours.
 _BACK_SECONDS = 120
 
 
-def restore(run: Run, request: Request, check_mode: bool) -> dict[str, Any]:
-    """The object restore."""
+def restore(run: Run, request: Request, check_mode: bool, who: Optional[str] = None) -> dict[str, Any]:
+    """The object restore. who stands in the audit trail; without it, it is Ansible."""
     require_confirmed(request)
     layout = Layout(request.name)
     require_release(layout)
     if check_mode:
         plan = make_plan(run, request)
         return planned(plan, plan.steps())
-    with hold(layout.lock_file, "restore of %s" % layout.name), interruptible():
+    told = recorded(layout.state_dir, "restore", who or actor(ANSIBLE), request.told())
+    with hold(layout.lock_file, "restore of %s" % layout.name), interruptible(), told as outcome:
         removed = remove_expired(run, layout)
         plan = make_plan(run, request)
         result = apply(run, plan, request)
+        outcome.details.update((name, result[name]) for name in _RECORDED)
     return {**result, "steps": removed + result["steps"]}
 
 
@@ -79,6 +94,7 @@ def apply(run: Run, plan: Plan, request: Request, make: Optional[Make] = None) -
         progress.kept = directories.swap()
         progress.swapped = True
         progress.steps.append("Exchanged the data directories")
+        _prepare_first(run, plan, progress)
         _serve(run, plan, request, progress)
     except (PgkeepError, OSError) as error:
         raise _roll_back(run, plan, progress, error) from error
@@ -120,6 +136,7 @@ def start_copy(run: Run, plan: Plan, request: Request, progress: Progress) -> No
         fetching=plan.fetching,
         rescue=directories.lay_aside(found.names),
         beside_server=plan.running and not plan.stop_first,
+        repository=plan.repository,
     )
     start(run, spec)
 
@@ -142,8 +159,8 @@ def prove_copy(run: Run, plan: Plan, request: Request, progress: Progress) -> Co
     docker.remove(run, plan.container)
     discard(place)
     progress.steps.append(
-        "Restored backup %s beside the old data, recovered it to %s and read its %d databases"
-        % (plan.choice.label, plan.choice.target, facts.databases)
+        "Restored backup %s of repository %d beside the old data, recovered it to %s and read its %d databases"
+        % (plan.choice.label, plan.repository, plan.choice.target, facts.databases)
     )
     return facts
 
@@ -175,6 +192,20 @@ def _rescue_again(run: Run, plan: Plan, progress: Progress) -> None:
         folder = progress.directories.inside_previous + "/pg_wal"
         archived = docker.execute(run, plan.layout.server, archive_command(folder, progress.waiting))
         progress.note_archived(progress.waiting, archived, last=True)
+
+
+def _prepare_first(run: Run, plan: Plan, progress: Progress) -> None:
+    """Where the first repository is new, the server could not archive to it. A failure is told and nothing more: a
+    server that serves is worth more, it keeps its WAL, and the next backup prepares the repository too."""
+    if plan.repository == 1:
+        return
+    done = docker.attempt(run, prepare_once_argv(plan.keeper, plan.server))
+    errors = [line.split("ERROR: ")[1] for line in done.stdout.splitlines() if "ERROR: " in line]
+    progress.steps.append(
+        "Prepared the first repository for the server's WAL"
+        if done.rc == 0
+        else "The first repository takes no WAL: %s" % (errors or [done.stderr.strip() or "no message"])[-1].strip()
+    )
 
 
 def _serve(run: Run, plan: Plan, request: Request, progress: Progress) -> None:

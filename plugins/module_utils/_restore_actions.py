@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Optional
 
+from ._actor import ANSIBLE, actor
+from ._audit import recorded
 from ._clone import clone
 from ._copies import abandon, remove_expired, standing
 from ._interrupt import interruptible
@@ -18,12 +20,25 @@ from ._restore_plan import Request, require_release
 from ._restore_result import blank
 from ._run import Run
 
-_CHANGING = {"restore": restore, "preview": preview, "promote": promote, "clone": clone}
-ACTIONS = (*_CHANGING, "abandon", "sweep")
+_CHANGING = {"preview": preview, "promote": promote, "clone": clone}
+ACTIONS = ("restore", *_CHANGING, "abandon", "sweep")
 
 
-def act(run: Run, request: Request, check_mode: bool) -> dict[str, Any]:
-    """What the module returns: changed and restore."""
+def act(run: Run, request: Request, check_mode: bool, who: Optional[str] = None) -> dict[str, Any]:
+    """What the module returns: changed and restore. who stands in the audit trail; without it, it is Ansible."""
+    if request.action == "restore":
+        return {"changed": True, "restore": restore(run, request, check_mode, who)}
+    if check_mode:
+        return _carry_out(run, request, check_mode)
+    layout = Layout(request.name)
+    require_release(layout)
+    with recorded(layout.state_dir, request.action, who or actor(ANSIBLE), request.told()) as outcome:
+        result = _carry_out(run, request, check_mode)
+        outcome.details["changed"] = result["changed"]
+    return result
+
+
+def _carry_out(run: Run, request: Request, check_mode: bool) -> dict[str, Any]:
     if request.action in _CHANGING:
         return {"changed": True, "restore": _CHANGING[request.action](run, request, check_mode)}
     return _tidy_up(run, request, check_mode)

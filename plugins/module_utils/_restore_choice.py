@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import posixpath
 from datetime import datetime
-from typing import Any, Callable, Mapping, Optional, Sequence
+from typing import Any, Callable, Collection, Mapping, Optional, Sequence
 
 from . import _docker as docker
 from . import _history as history
@@ -42,17 +42,43 @@ def own_control(layout: Layout, directories: Optional[Directories]) -> Optional[
     return None if ids and ids[-1] != control.system_id else control
 
 
-def make_tool(run: Run, layout: Layout, keeper: ContainerSpec) -> Tool:
+def make_tool(
+    run: Run, layout: Layout, keeper: ContainerSpec, *, missing: Collection[str] = (), network: str = "none"
+) -> Tool:
     if docker.running(docker.inspect(run, layout.keeper)):
         return lambda argv: docker.execute(run, layout.keeper, argv)
-    return lambda argv: once(run, keeper, argv)
+    return lambda argv: once(run, keeper, argv, missing=missing, network=network)
 
 
-def read_info(tool: Tool, layout: Layout) -> dict[str, Any]:
-    argv = [COMMAND, "info"]
+def read_info(tool: Tool, layout: Layout, repository: int = 1) -> dict[str, Any]:
+    argv = [COMMAND, "info", "--repo", str(repository)]
     info: dict[str, Any] = answer(tool(argv), argv[1:])["backup_info"]
     require_readable(info)
     return info
+
+
+def find_info(tool: Tool, layout: Layout, repositories: Sequence[int]) -> tuple[int, dict[str, Any]]:
+    """The first repository that has a backup, and what is known about it.
+
+    One that cannot be read ends the search where it is the first of the instance: it has what no other has. Of the
+    others the next one is tried, and the first error is raised when none serves.
+    """
+    trouble: Optional[PgkeepError] = None
+    nothing: Optional[tuple[int, dict[str, Any]]] = None
+    for number in repositories:
+        try:
+            info = read_info(tool, layout, number)
+        except PgkeepError as error:
+            if number == 1:
+                raise
+            trouble = trouble or error
+            continue
+        if info["backups"]:
+            return number, info
+        nothing = nothing or (number, info)
+    if nothing is None:
+        raise trouble or PgkeepError("The instance %s has no repository" % layout.name, "none is declared")
+    return nothing
 
 
 def choose_backup(
@@ -64,6 +90,7 @@ def choose_backup(
     directories: Optional[Directories],
     serving: bool,
     now: datetime,
+    repository: int,
     *,
     rescues: bool,
 ) -> tuple[Choice, int]:
@@ -75,7 +102,7 @@ def choose_backup(
     wal, window = info["wal"], info["recovery_window"] or {}
     # The old data may have the WAL that the archive misses.
     own = unarchived(directories.data, control, wal["missing"]) if directories and control and rescues else None
-    parents = _parents(tool, layout, timeline, directories) if timeline > 1 and target.kind != LABEL else {}
+    parents = _parents(tool, layout, timeline, directories, repository) if timeline > 1 and target.kind != LABEL else {}
     archive = Archive(
         info["backups"],
         timeline,
@@ -151,18 +178,21 @@ def current_timeline(layout: Layout, info: Mapping[str, Any], control: Optional[
     return history.following(history.entries(layout)) or (timeline_of(newest) if newest else 1)
 
 
-def _parents(tool: Tool, layout: Layout, timeline: int, directories: Optional[Directories]) -> dict[int, int]:
+def _parents(
+    tool: Tool, layout: Layout, timeline: int, directories: Optional[Directories], repository: int
+) -> dict[int, int]:
     """The history of timeline, from the old data directory or from the repository."""
     name = "%08X.history" % timeline
     text = read(os.path.join(directories.data, "pg_wal", name)) if directories else None
     if text is None:
-        text = _from_archive(tool, layout, name)
+        text = _from_archive(tool, layout, name, repository)
     return parse_timeline_history(text)
 
 
-def _from_archive(tool: Tool, layout: Layout, name: str) -> str:
+def _from_archive(tool: Tool, layout: Layout, name: str, repository: int) -> str:
     archive = posixpath.join("archive", layout.name)
-    tool_argv = ["pgbackrest", "--stanza=" + layout.name, "--log-level-console=off", "--log-level-stderr=error"]
+    quiet = ["--log-level-console=off", "--log-level-stderr=error"]
+    tool_argv = ["pgbackrest", "--stanza=" + layout.name, "--repo=%d" % repository, *quiet]
     listed = tool([*tool_argv, "repo-ls", archive])
     # Folders are called 17-1, 18-2 …: version and number of the stanza's upgrade.
     names = [word for word in listed.stdout.split() if word.partition("-")[2].isdigit()]

@@ -13,10 +13,12 @@ from typing import Any, Mapping, Optional, Sequence
 from . import _docker as docker
 from ._container import ContainerSpec, spec_from_dict
 from ._errors import PgkeepError
+from ._files import read
 from ._layout import DATA_MOUNT, REPO_MOUNT, SPOOL_MOUNT, Layout
 from ._pgfiles import Control
 from ._release import read_current, utc_stamp
-from ._restore_choice import choose_backup, make_tool, own_control, read_info
+from ._repositories import parse
+from ._restore_choice import choose_backup, find_info, make_tool, own_control
 from ._run import Run
 from ._server import accepts_writes
 from ._swap import Directories
@@ -42,6 +44,7 @@ class Request:
     time: Optional[str]
     keep_previous: int
     timeout_seconds: int
+    repository: Optional[int] = None
     action: str = "restore"
     restore_point: Optional[str] = None
     lsn: Optional[str] = None
@@ -51,6 +54,10 @@ class Request:
     into: Optional[str] = None
     port: Optional[int] = None
     masking_sql: Optional[str] = None
+
+    def told(self) -> dict[str, Any]:
+        """What of it may stand in the audit trail."""
+        return {name: value for name, value in vars(self).items() if value is not None and name != "masking_sql"}
 
     def target(self) -> Target:
         return parse_target(self.label, self.time, self.restore_point, self.lsn, self.xid, self.immediate)
@@ -78,6 +85,7 @@ class Plan:
     serving: bool
     timeline_before: int
     control: Optional[Control]
+    repository: int = 1
     role: str = RESTORE
 
     @property
@@ -112,8 +120,8 @@ class Plan:
         if self.rescue:
             steps.append("Archive or copy the WAL that only the old data directory has")
         steps.append(
-            "Restore backup %s of %s beside the old data, to %s"
-            % (self.choice.label, backup["stopped_at"], self.choice.target)
+            "Restore backup %s of %s from repository %d beside the old data, to %s"
+            % (self.choice.label, backup["stopped_at"], self.repository, self.choice.target)
         )
         steps.append("Start the copy without network, wait for the end of recovery and read every database")
         if not self.stop_first and self.running:
@@ -131,12 +139,13 @@ def make_plan(run: Run, request: Request, now: Optional[datetime] = None, role: 
     _require_files(layout)
     _require_images(run, server, keeper)
     missing = _missing_volumes(run, server)
+    repositories = _repositories(layout, request.repository, server, missing)
     container = docker.inspect(run, layout.server)
     serving = docker.running(container) and accepts_writes(layout)
     directories = data_directories(run, server, int(release["major"]), role, missing)
     control = own_control(layout, directories)
-    tool = make_tool(run, layout, keeper)
-    info = read_info(tool, layout)
+    tool = make_tool(run, layout, keeper, missing=missing, network="none" if repositories == [1] else keeper.network)
+    repository, info = find_info(tool, layout, repositories)
     choice, timeline = choose_backup(
         tool,
         layout,
@@ -146,6 +155,7 @@ def make_plan(run: Run, request: Request, now: Optional[datetime] = None, role: 
         directories,
         serving,
         now or datetime.now(timezone.utc),
+        repository,
         rescues=role != CLONE and (target.kind == LATEST or not serving),
     )
     path = directories.root if directories else str(docker.engine(run)["DockerRootDir"])
@@ -166,6 +176,7 @@ def make_plan(run: Run, request: Request, now: Optional[datetime] = None, role: 
         serving=serving,
         timeline_before=timeline,
         control=control,
+        repository=repository,
         role=role,
     )
 
@@ -211,20 +222,37 @@ def _require_images(run: Run, *specs: ContainerSpec) -> None:
 
 
 def _missing_volumes(run: Run, server: ContainerSpec) -> dict[str, str]:
-    """Volume -> label of its role, for those that the restore makes. The repository is what it restores from."""
+    """Volume -> label of its role, for those that the restore makes."""
     missing = {}
     for inside, role in ((DATA_MOUNT, "data"), (SPOOL_MOUNT, "spool"), (REPO_MOUNT, "repo")):
         source = source_of(server, inside)
-        if source.startswith("/") or docker.volume(run, source) is not None:
-            continue
-        if role == "repo":
-            raise PgkeepError(
-                "The instance %s cannot be restored" % server.instance,
-                "its repository, the volume %s, is gone" % source,
-                "bring the volume back from a copy of the host, or restore from another repository",
-            )
-        missing[source] = role
+        if not source.startswith("/") and docker.volume(run, source) is None:
+            missing[source] = role
     return missing
+
+
+def _repositories(
+    layout: Layout, wanted: Optional[int], server: ContainerSpec, missing: Mapping[str, str]
+) -> list[int]:
+    """The repositories that may be restored from, in the order in which they are asked."""
+    known = sorted(parse(read(layout.pgbackrest_config_dir + "/pgbackrest.conf") or ""))
+    if wanted is not None and wanted not in known:
+        raise PgkeepError(
+            "The instance %s cannot be restored from repository %d" % (layout.name, wanted),
+            "its repositories are %s" % ", ".join(map(str, known)),
+            "name one of these, or declare it in postgres_backup_repositories and deploy",
+        )
+    found = known if wanted is None else [wanted]
+    if "repo" not in missing.values():
+        return found
+    # It is made anew, empty, for the WAL to come.
+    if found == [1]:
+        raise PgkeepError(
+            "The instance %s cannot be restored" % layout.name,
+            "its repository, the volume %s, is gone" % source_of(server, REPO_MOUNT),
+            "bring the volume back from a copy of the host, or restore from another repository",
+        )
+    return [number for number in found if number != 1]
 
 
 def data_directories(

@@ -67,6 +67,7 @@ def blank(instance: str, steps: list[str]) -> dict[str, Any]:
         "instance": instance,
         "target": None,
         "label": None,
+        "repository": None,
         "timeline_before": None,
         "timeline_after": None,
         "reached_time": None,
@@ -88,6 +89,7 @@ def planned(plan: Plan, steps: list[str], now: Optional[datetime] = None) -> dic
         **blank(plan.layout.name, [*_words(plan, span), *steps]),
         "target": str(plan.choice.target),
         "label": plan.choice.label,
+        "repository": plan.repository,
         "timeline_before": plan.timeline_before,
         "lost": span,
     }

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import errno
-import ipaddress
 import re
 import socket
 from typing import TYPE_CHECKING, Any, Mapping, Optional
 
 from . import _docker as docker
+from . import _repositories as repositories
 from ._container import published_ports
 from ._errors import PgkeepError
 from ._files import read
@@ -54,7 +54,8 @@ _OWN_OPTIONS = re.compile(
 
 _SECRET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*\Z")
 
-_PASSPHRASE = re.compile(r"^repo1-cipher-pass=(.*)$", re.MULTILINE)
+_PASSPHRASE = re.compile(r"^repo(\d+)-cipher-pass=(.*)$", re.MULTILINE)
+_PATH = re.compile(r"^repo(\d+)-path=(.*)$", re.MULTILINE)
 
 
 def refuse_options(options: Mapping[str, Any]) -> None:
@@ -79,6 +80,11 @@ def refuse_options(options: Mapping[str, Any]) -> None:
             "%s belong to the collection: the truth about backups depends on them" % ", ".join(tool),
             "remove them from postgres_server_pgbackrest_options",
         )
+    repositories.refuse(
+        name,
+        repositories.declared(options["backup"]["repositories"]),
+        (*options["backup"]["options"], *options["backup"]["secret_options"]),
+    )
     strange = sorted(secret for secret in options["keeper_secrets"] if not _SECRET_NAME.match(secret))
     if strange:
         raise PgkeepError(
@@ -86,26 +92,20 @@ def refuse_options(options: Mapping[str, Any]) -> None:
             "%s cannot be names of files" % ", ".join(strange),
             "use lower-case letters, digits, dots, hyphens and underscores",
         )
-    if not 1 <= options["port"] <= 65535:
-        raise PgkeepError(
-            "The port %d cannot be used for %s" % (options["port"], name),
-            "ports are 1 to 65535",
-            "correct postgres_server_port",
-        )
+    refuse_port(options["port"], name)
     if options["backup"]["retention_days"] < 1:
         raise PgkeepError(
             "Backups of %s cannot be kept for %d days" % (name, options["backup"]["retention_days"]),
             "a backup that is not kept for a day is none",
             "set postgres_server_retention_days to 1 or more",
         )
-    try:
-        ipaddress.ip_address(options["bind_address"].strip("[]"))
-    except ValueError as error:
+
+
+def refuse_port(port: int, name: str) -> None:
+    if not 1 <= port <= 65535:
         raise PgkeepError(
-            "The address %s cannot be used for %s" % (options["bind_address"], name),
-            str(error),
-            "set postgres_server_bind_address to an address of the machine",
-        ) from error
+            "The port %d cannot be used for %s" % (port, name), "ports are 1 to 65535", "correct postgres_server_port"
+        )
 
 
 def refuse_impossible(run: Run, declared: Declared, existing: Optional[Mapping[str, Any]]) -> None:
@@ -141,7 +141,7 @@ def _refuse_taken_port(declared: Declared, existing: Optional[Mapping[str, Any]]
         # As the engine's proxy does: a connection still in TIME_WAIT does not make a port taken.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((address.strip("[]"), 0 if port in held else int(port)))
+            probe.bind((address, 0 if port in held else int(port)))
         except OSError as error:
             foreign = error.errno == errno.EADDRNOTAVAIL
             raise PgkeepError(
@@ -161,17 +161,22 @@ def _refuse_other_passphrase(run: Run, declared: Declared) -> None:
     """A repository has one passphrase for life. With another one no backup could be read and nothing archived; it
     happens to whoever deploys from a checkout without the secrets of the first deploy."""
     path = declared.layout.pgbackrest_config_dir + "/pgbackrest.conf"
-    before = _PASSPHRASE.findall(read(path) or "")
-    if not before or before == _PASSPHRASE.findall(_wanted(declared, path)):
+    before, wanted = read(path) or "", _wanted(declared, path)
+    had, has = dict(_PASSPHRASE.findall(before)), dict(_PASSPHRASE.findall(wanted))
+    places = dict(_PATH.findall(before)), dict(_PATH.findall(wanted))
+    changed = [number for number in has if number in had and had[number] != has[number]]
+    # At another place it is another repository.
+    changed = [number for number in changed if places[0].get(number) == places[1].get(number)]
+    if "1" in changed and docker.volume(run, declared.layout.repo_volume) is None:
+        changed.remove("1")
+    if not changed:
         return
-    if docker.volume(run, declared.layout.repo_volume) is None:
-        return
+    name = "repository.passphrase" if changed[0] == "1" else "repository%s.passphrase" % changed[0]
     raise PgkeepError(
-        "The passphrase of the repository of %s cannot be changed" % declared.layout.name,
-        "%s holds another one, and the backups in the volume %s were made with it"
-        % (path, declared.layout.repo_volume),
-        "put that passphrase into the file repository.passphrase of the instance's secrets on the control node;"
-        " a new passphrase needs a new repository",
+        "The passphrase of repository %s of %s cannot be changed" % (changed[0], declared.layout.name),
+        "%s holds another one, and the backups in it were made with that" % path,
+        "put that passphrase into the file %s of the instance's secrets on the control node;"
+        " a new passphrase needs a new repository" % name,
     )
 
 

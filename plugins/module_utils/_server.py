@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Any, Callable
+from typing import Any, Callable, Sequence
 
 from . import _docker as docker
 from ._errors import PgkeepError
@@ -15,6 +15,8 @@ from ._layout import Layout
 from ._run import Run
 from ._sql import connection, driver, query, rows
 
+# What the entrypoint prints before it ends: what, why, next.
+_REFUSAL = re.compile(r"pgkeep: (.*)\. Why: (.*)\. Next: (.*)\.\Z")
 _FATAL = re.compile(r"(FATAL|PANIC):  ")
 # Time, process and level of a log line, whatever log_line_prefix made of them.
 _PREFIX = re.compile(r"^.*?(LOG|FATAL|PANIC|ERROR|HINT|DETAIL):  ")
@@ -45,6 +47,12 @@ def accepts_writes(layout: Layout) -> bool:
         return False
 
 
+def checkpoint(layout: Layout) -> None:
+    """Write dirty pages while applications still work, so that the stop that follows is short."""
+    if accepts_writes(layout):
+        query(layout.socket_dir, "checkpoint")
+
+
 def wait_until_serving(
     run: Run,
     layout: Layout,
@@ -72,12 +80,12 @@ def wait_until_serving(
                     "docker unpause %s, then repeat" % layout.server,
                 )
             if not docker.running(container) or (container or {}).get("RestartCount", 0) > restarts:
-                raise PgkeepError("The server of %s does not start" % layout.name, last_words(run, layout.server))
+                raise _end(run, layout)
         if now - began > timeout_seconds:
             raise PgkeepError(
                 "The server of %s is not ready" % layout.name,
                 "it did not accept writes within %d s; its last words: %s"
-                % (timeout_seconds, last_words(run, layout.server)),
+                % (timeout_seconds, last_words(_log(run, layout.server))),
                 "read docker logs %s; raise postgres_server_start_timeout_seconds if it is still recovering"
                 % layout.server,
             )
@@ -90,13 +98,28 @@ def _restarts(run: Run, layout: Layout) -> int:
     return int(container["RestartCount"]) if container else 0
 
 
-def last_words(run: Run, container: str) -> str:
-    """What of the log explains an end best: the entrypoint's refusal, else PostgreSQL's FATAL or PANIC (of a bad
-    setting with the line before, which names it), else the last line."""
-    lines = [line for line in docker.logs_tail(run, container, 40).splitlines() if line.strip()]
-    refusals = [line.split("pgkeep: ", 1)[1] for line in lines if "pgkeep: " in line and " Next: " in line]
-    if refusals:
-        return refusals[-1].strip()
+def _end(run: Run, layout: Layout) -> PgkeepError:
+    """Why the container of the server ended: the entrypoint tells it with what, why and next itself."""
+    lines = _log(run, layout.server)
+    for line in reversed(lines):
+        if _FATAL.search(line):
+            # PostgreSQL was started after whatever was refused before.
+            break
+        refusal = _REFUSAL.search(line)
+        if refusal:
+            return PgkeepError(
+                "The server of %s does not start: %s" % (layout.name, refusal[1]), refusal[2], refusal[3]
+            )
+    return PgkeepError("The server of %s does not start" % layout.name, last_words(lines))
+
+
+def _log(run: Run, container: str) -> list[str]:
+    return [line.strip() for line in docker.logs_tail(run, container, 40).splitlines() if line.strip()]
+
+
+def last_words(lines: Sequence[str]) -> str:
+    """What of a log explains an end best: PostgreSQL's FATAL or PANIC (of a bad setting with the line before, which
+    names it), else the last line."""
     ends = [number for number, line in enumerate(lines) if _FATAL.search(line)]
     if not ends:
         return lines[-1] if lines else "the log is empty"

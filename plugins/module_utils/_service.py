@@ -12,7 +12,18 @@ import time
 from dataclasses import dataclass
 from typing import Callable
 
-from . import _job, _schedule_duty, _timelines
+from . import (
+    _alert_duty,
+    _deadman,
+    _drill_duty,
+    _dump_settings,
+    _heartbeat,
+    _job,
+    _schedule_duty,
+    _ship_duty,
+    _timelines,
+    _watch_duty,
+)
 from ._backup_repository import Keeper
 from ._errors import PgkeepError
 
@@ -31,7 +42,16 @@ DUTIES = (
     Duty("schedule", 5.0, _schedule_duty.tick, _schedule_duty.check),
     Duty("timeline", _timelines.NOTICE_SECONDS, _timelines.notice, _timelines.nothing_to_check),
     Duty("foreign-timelines", _timelines.WATCH_SECONDS, _timelines.watch, _timelines.nothing_to_check),
+    Duty("ship", 3.0, _ship_duty.Shipping().act, _ship_duty.check),
+    Duty("alerts", 2.0, _alert_duty.tick, _alert_duty.check),
+    # How often these two really act is a matter of the inventory; this is how exact that is.
+    Duty("watch", 2.0, _watch_duty.tick, _watch_duty.check),
+    Duty("deadman", 2.0, _deadman.tick, _deadman.check),
+    Duty("drill", 300.0, _drill_duty.tick, _drill_duty.check),
+    Duty("heartbeat", _heartbeat.LOOK_SECONDS, _heartbeat.Heart().tick, _heartbeat.check),
 )
+# Of topics that no duty works on, but jobs and people.
+_OTHER_CHECKS = (_dump_settings.check,)
 
 # The same trouble again is said again only after this long.
 _SAY_AGAIN_SECONDS = 600.0
@@ -39,8 +59,8 @@ _SAY_AGAIN_SECONDS = 600.0
 
 def check(keeper: Keeper) -> None:
     """Raises PgkeepError for the first topic that cannot be used."""
-    for duty in DUTIES:
-        duty.check(keeper)
+    for its_check in (*(duty.check for duty in DUTIES), *_OTHER_CHECKS):
+        its_check(keeper)
 
 
 def serve(keeper: Keeper) -> int:

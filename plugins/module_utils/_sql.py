@@ -25,10 +25,12 @@ def driver() -> Any:
 
 
 @contextlib.contextmanager
-def connection(socket_dir: str, database: str = "postgres", timeout_seconds: int = 5) -> Iterator[Any]:
-    """A superuser connection in autocommit mode, closed at the end; psycopg2's errors pass through."""
+def connection(
+    socket_dir: str, database: str = "postgres", timeout_seconds: int = 5, user: str = "postgres"
+) -> Iterator[Any]:
+    """A connection in autocommit mode, the superuser's, closed at the end; psycopg2's errors pass through."""
     opened = driver().connect(
-        host=socket_dir, user="postgres", dbname=database, connect_timeout=timeout_seconds, application_name="pgkeep"
+        host=socket_dir, user=user, dbname=database, connect_timeout=timeout_seconds, application_name="pgkeep"
     )
     try:
         opened.autocommit = True

@@ -81,7 +81,7 @@ class Directories:
         return os.path.isdir(self.data) and bool(os.listdir(self.data))
 
     def named(self, kind: str) -> list[str]:
-        """Paths of everything of a kind (restore, preview or previous), oldest first."""
+        """Paths of everything of a kind (restore, preview, previous or undone), oldest first."""
         parent, base = os.path.split(self.data)
         if not os.path.isdir(parent):
             return []
@@ -127,7 +127,11 @@ class Directories:
 
     def remove_copies(self) -> list[str]:
         """Remove what this and interrupted ones of its kind left; never the data, never a previous directory."""
-        return _remove(self.named(self.kind))
+        return self.remove(self.kind)
+
+    def remove(self, kind: str) -> list[str]:
+        """Remove everything of a kind and return its paths."""
+        return _remove(self.named(kind))
 
     def prune_previous(self, keep: int) -> list[str]:
         """Remove the oldest previous directories until keep are left."""

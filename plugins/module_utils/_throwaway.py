@@ -29,7 +29,7 @@ from ._units import MB, postgres_size
 MINIMUM_MEMORY = 256 * MB
 
 # What a copy never does, whatever the settings of the instance say.
-_ALONE = {
+ALONE = {
     "listen_addresses": "",
     "logging_collector": "off",
     "log_destination": "stderr",
@@ -41,7 +41,7 @@ _ALONE = {
 
 _FEW_SEGMENTS = 32
 # Between the words that tell why may stand many answers to our own logins.
-_LOG_LINES = 1000
+LOG_LINES = 1000
 
 # What the entrypoint prints before it ends: what, why, next.
 _REFUSAL = re.compile(r"pgkeep: (.*)\. Why: (.*)\. Next: (.*)\.\Z")
@@ -93,11 +93,13 @@ def derive(
     settings: Mapping[str, str],
     memory_bytes: int,
     cpus: float,
+    repository: int = 1,
 ) -> ContainerSpec:
     """The throw-away container, from the spec of the real one: same image, entrypoint and settings.
 
     data is the volume or host path for DATA_MOUNT. The repository is read-only and spool, state and sockets are its
-    own, so nothing it does can reach the instance; settings are added on the command line and win.
+    own, so nothing it does can reach the instance; settings are added on the command line and win. Only where its
+    repository is not the first one has it the server's network, to reach that.
     """
     sources = {
         DATA_MOUNT: data,
@@ -113,18 +115,18 @@ def derive(
         else:
             mounts.append("%s:%s:ro" % (source, inside))
     mounts.append("%s:%s/on_empty:ro" % (place.on_empty, CONFIG_MOUNT))
-    words = {**_ALONE, "shared_buffers": postgres_size(memory_bytes // 4), **settings}
+    words = {**ALONE, "shared_buffers": postgres_size(memory_bytes // 4), **settings}
     return replace(
         server,
         name=name,
         role=role,
         command=("server", *(word for item in words.items() for word in ("-c", "%s=%s" % item))),
-        environment={**server.environment, **environment},
+        environment={**server.environment, "PGKEEP_REPOSITORY": str(repository), **environment},
         mounts=tuple(mounts),
         memory_bytes=memory_bytes,
         cpus=cpus,
         shm_bytes=min(server.shm_bytes, memory_bytes),
-        network="none",
+        network="none" if repository == 1 else server.network,
         ports=(),
         restart="no",
         health=None,
@@ -194,10 +196,26 @@ def wait_until_open(
     sleep: Callable[[float], None] = time.sleep,
     ready: Optional[Callable[[str], bool]] = None,
 ) -> None:
-    """Wait until the server accepts writes, or until ready(socket_dir) says yes.
+    """wait_open() for a server in the container name."""
 
-    Raises PgkeepError with the log's own words when its container ends.
+    def log() -> str:
+        return docker.logs_tail(run, name, LOG_LINES)
 
+    wait_open(socket_dir, lambda: docker.running(docker.inspect(run, name)), log, timeout_seconds, clock, sleep, ready)
+
+
+def wait_open(
+    socket_dir: str,
+    alive: Callable[[], bool],
+    log: Callable[[], str],
+    timeout_seconds: float,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+    ready: Optional[Callable[[str], bool]] = None,
+) -> None:
+    """Wait until the server accepts writes, or ready(socket_dir) says yes.
+
+    Raises PgkeepError with the log's own words when it is not alive any more.
     Every refused login is a line of the log, so after some seconds they become rarer.
     """
     began = asked = clock()
@@ -206,13 +224,12 @@ def wait_until_open(
         # A question to the engine costs ten times a login.
         if now - asked >= 0.5:
             asked = now
-            if not docker.running(docker.inspect(run, name)):
-                raise failure(docker.logs_tail(run, name, _LOG_LINES))
+            if not alive():
+                raise failure(log())
         if now - began > timeout_seconds:
             raise PgkeepError(
                 "The copy was not ready in time",
-                "it was not there within %d s; %s"
-                % (timeout_seconds, failure(docker.logs_tail(run, name, _LOG_LINES)).why),
+                "it was not there within %d s; %s" % (timeout_seconds, failure(log()).why),
                 "repeat with a greater timeout_seconds",
             )
         sleep(min(0.05 + (now - began) / 200, 0.5))

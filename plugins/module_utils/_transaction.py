@@ -22,7 +22,7 @@ from ._network import ensure_network
 from ._plan import ContainerChange, Plan
 from ._rules import is_stranger
 from ._run import Run
-from ._server import accepts_writes, wait_until_serving
+from ._server import accepts_writes, checkpoint, wait_until_serving
 from ._sql import query
 from ._timers import is_unit, set_timers
 
@@ -111,7 +111,7 @@ def _server(run: Run, layout: Layout, plan: Plan, done: Done, timeout_seconds: f
             _reload(layout)
         if not plan.restart_settings:
             return 0.0
-    _checkpoint(layout)
+    checkpoint(layout)
     began = time.monotonic()
     if plan.server is not None:
         _put(run, plan.server, done)
@@ -129,12 +129,6 @@ def _reload(layout: Layout) -> None:
     end = time.monotonic() + _RELOAD_SECONDS
     while query(layout.socket_dir, _LOADED) == before and time.monotonic() < end:
         time.sleep(0.02)
-
-
-def _checkpoint(layout: Layout) -> None:
-    """Write dirty pages while applications still work, so that the stop itself is short."""
-    if accepts_writes(layout):
-        query(layout.socket_dir, "checkpoint")
 
 
 def _put(run: Run, change: ContainerChange, done: Done) -> None:

@@ -16,6 +16,7 @@ description:
     too little space, or another operation that runs.
   - While the backup runs the rows of all user tables are counted, so that a drill can compare them with what it
     restores. A table that is locked is left out rather than waited for.
+  - With several repositories each gets a backup of its own and is judged and expired by its own evidence.
   - Old backups are removed as the retention says, but never the last two clean full ones.
 extends_documentation_fragment:
   - pgkeep.postgres._attributes
@@ -45,6 +46,12 @@ options:
       - Take no backup when a clean one ended less than this many seconds ago. For O(type=full) it must be a full one;
         for the other types it may be of any type.
     type: int
+  repository:
+    description:
+      - Number of the repository that gets the backup, or V(all) for one in each, the first one first.
+      - One that cannot be reached makes the module fail, but only when the others have theirs.
+    type: str
+    default: all
   timeout_seconds:
     description:
       - How long to wait for the end. The backup itself goes on after that, and M(pgkeep.postgres.backup_info) finds it.
@@ -67,6 +74,11 @@ EXAMPLES = r"""
     name: orders
     type: full
     max_age_seconds: 604800
+
+- name: Take a backup off-site only, for example after the connection was repaired
+  pgkeep.postgres.backup:
+    name: orders
+    repository: "2"
 
 - name: See what a backup would do, and whether it could
   pgkeep.postgres.backup:
@@ -235,6 +247,43 @@ expired:
   type: list
   elements: str
   sample: [20261107-020003F]
+repositories:
+  description: The same for each repository that was asked for. What stands beside it belongs to the first of them.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    repository:
+      description: Number of the repository.
+      type: int
+      returned: always
+      sample: 2
+    changed:
+      description: Whether a backup was taken there.
+      type: bool
+      returned: always
+      sample: true
+    backup:
+      description: As RV(backup).
+      type: dict
+      returned: always
+      sample: {label: 20261121-020009F}
+    plan:
+      description: As RV(plan).
+      type: dict
+      returned: always
+      sample: {type: full}
+    expired:
+      description: As RV(expired).
+      type: list
+      elements: str
+      returned: always
+      sample: []
+    error:
+      description: Always none, because a failure in one of them is a failure of the module.
+      type: dict
+      returned: always
+      sample: null
 error:
   description: What did not work, with the keys C(what), C(why), C(next_step) and C(busy).
   returned: failure
@@ -257,6 +306,7 @@ def main() -> None:
         argument_spec(
             type={"type": "str", "choices": list(TYPES), "default": "incr"},
             max_age_seconds={"type": "int"},
+            repository={"type": "str", "default": "all"},
             timeout_seconds={"type": "int", "default": 86400},
         ),
     )

@@ -68,11 +68,7 @@ backup_info:
   returned: success
   type: dict
   contains:
-    instance:
-      description: Name of the instance.
-      type: str
-      returned: always
-      sample: orders
+    instance: {description: Name of the instance., type: str, returned: always, sample: orders}
     status:
       description:
         - State of the repository. V(ok), V(empty) (prepared, without a backup), V(missing) (not prepared for the
@@ -85,11 +81,7 @@ backup_info:
       type: str
       returned: always
       sample: ok
-    encrypted:
-      description: Whether the repository is encrypted.
-      type: bool
-      returned: always
-      sample: true
+    encrypted: {description: Whether the repository is encrypted., type: bool, returned: always, sample: true}
     backups:
       description: All backups, oldest first.
       type: list
@@ -125,16 +117,8 @@ backup_info:
           type: str
           returned: always
           sample: "2026-11-21T12:00:09Z"
-        duration_seconds:
-          description: Seconds between the two.
-          type: int
-          returned: always
-          sample: 4
-        size_bytes:
-          description: Size of the databases in bytes.
-          type: int
-          returned: always
-          sample: 1097540856
+        duration_seconds: {description: Seconds between the two., type: int, returned: always, sample: 4}
+        size_bytes: {description: Size of the databases in bytes., type: int, returned: always, sample: 1097540856}
         repository_bytes:
           description: What this backup added to the repository, in bytes, compressed.
           type: int
@@ -150,16 +134,8 @@ backup_info:
           type: str
           returned: always
           sample: "000000010000000000000043"
-        lsn_start:
-          description: WAL position at which it began.
-          type: str
-          returned: always
-          sample: 0/42000028
-        lsn_stop:
-          description: WAL position at which it ended.
-          type: str
-          returned: always
-          sample: 0/43000050
+        lsn_start: {description: WAL position at which it began., type: str, returned: always, sample: 0/42000028}
+        lsn_stop: {description: WAL position at which it ended., type: str, returned: always, sample: 0/43000050}
         clean:
           description:
             - Whether the evidence is complete. Its command ended with 0, no page has a wrong checksum, every table
@@ -226,11 +202,7 @@ backup_info:
           type: list
           elements: dict
           returned: always
-          sample:
-            - missing_from: "000000010000000000000044"
-              missing_to: "000000010000000000000044"
-              after: "2026-11-21T11:00:03Z"
-              until: "2026-11-21T12:00:09Z"
+          sample: []
     wal:
       description: State of the WAL archive.
       type: dict
@@ -246,11 +218,7 @@ backup_info:
           type: str
           returned: always
           sample: "000000010000000000000047"
-        segment_bytes:
-          description: Size of a segment.
-          type: int
-          returned: always
-          sample: 16777216
+        segment_bytes: {description: Size of a segment., type: int, returned: always, sample: 16777216}
         missing:
           description:
             - The first 20 segments that a recovery from the oldest clean backup to the present needs and that are not
@@ -289,11 +257,7 @@ backup_info:
       type: int
       returned: always
       sample: 77468901376
-    running:
-      description: Whether a backup runs now.
-      type: bool
-      returned: always
-      sample: false
+    running: {description: Whether a backup runs now., type: bool, returned: always, sample: false}
     restore_points:
       description:
         - The points of M(pgkeep.postgres.restore_point) that can still be reached, oldest first. C(label) is the backup
@@ -301,14 +265,7 @@ backup_info:
       type: list
       elements: dict
       returned: always
-      sample:
-        - name: before-release-42
-          lsn: 0/43000098
-          timeline: 1
-          created_at: "2026-11-21T20:12:31.204512Z"
-          system_id: "7710752740587556885"
-          label: 20261121-020004F
-          follow: 1
+      sample: []
     timelines:
       description:
         - The timelines in the archive. C(from) is the one that it left, None for the first one and where nobody knows;
@@ -316,16 +273,97 @@ backup_info:
       type: list
       elements: dict
       returned: always
-      sample:
-        - timeline: 1
-          from: null
-          known: true
+      sample: [{timeline: 1, from: null, known: true}]
     warnings:
       description: What somebody should look into, such as a timeline of another server in the archive.
       type: list
       elements: str
       returned: always
       sample: []
+    drills:
+      description: What the drills of this instance found lately, on the host and in the keeper.
+      type: dict
+      returned: always
+      contains:
+        last_passed_at:
+          description: When the last drill that passed began, in RFC 3339 format, UTC. None when none did.
+          type: str
+          returned: always
+          sample: "2026-11-22T03:00:04Z"
+        last_failed_at:
+          description: When the last drill that failed began, in RFC 3339 format, UTC. None when none did.
+          type: str
+          returned: always
+          sample: null
+        last_rto_seconds:
+          description: The RTO that the last drill that passed measured, in seconds.
+          type: float
+          returned: always
+          sample: 3.417
+        last_rpo_seconds:
+          description: The RPO that the last drill that passed measured, in seconds. None where it had no heartbeat.
+          type: float
+          returned: always
+          sample: 41.25
+    repositories:
+      description:
+        - Each repository of the instance, by number. All are asked at once and have 30 seconds to answer. Everything
+          beside this list is about the first one.
+      type: list
+      elements: dict
+      returned: always
+      contains:
+        number:
+          description: Its number. The server archives to V(1), and the keeper brings WAL to the others.
+          type: int
+          returned: always
+          sample: 2
+        type:
+          description: V(posix), V(s3), V(sftp), V(azure) or V(gcs).
+          type: str
+          returned: always
+          sample: s3
+        status:
+          description: As RV(backup_info.status). One that does not answer is in V(error).
+          type: str
+          returned: always
+          sample: ok
+        status_text: {description: As RV(backup_info.status_text)., type: str, returned: always, sample: ok}
+        newest_clean:
+          description: As RV(backup_info.newest_clean).
+          type: str
+          returned: always
+          sample: 20261121-020009F
+        newest_full_age_seconds:
+          description: Seconds since the end of its newest clean full backup. None when there is none or none is known.
+          type: int
+          returned: always
+          sample: 38466
+        wal_missing:
+          description: As C(missing) of RV(backup_info.wal).
+          type: list
+          elements: str
+          returned: always
+          sample: []
+        wal_lag_segments:
+          description:
+            - WAL segments that are not there yet. For V(1) those that the server has to archive, for the others those
+              that V(1) has already. None before the first one was brought.
+          type: int
+          returned: always
+          sample: 0
+        wal_lag_seconds: {description: Since when the oldest of these waits., type: int, returned: always, sample: 0}
+        last_shipped_at:
+          description: When the last WAL was brought there, in RFC 3339 format, UTC.
+          type: str
+          returned: always
+          sample: "2026-11-21T12:41:12Z"
+        failing_since:
+          description: Since when WAL cannot be brought there, in RFC 3339 format, UTC. None while it can.
+          type: str
+          returned: always
+          sample: null
+        error: {description: Why it cannot., type: str, returned: always, sample: null}
 error:
   description: What did not work, with the keys C(what), C(why), C(next_step) and C(busy).
   returned: failure

@@ -11,14 +11,20 @@ version_added: "0.1.0"
 description:
   - Restores the newest clean backup, and all WAL since, into a throw-away server made from the image, the entrypoint
     and the settings of the instance, so that every drill rehearses the loss of the data volume.
-  - The throw-away server has no network, sees the repository read-only, archives nothing and has its own limits. Its
-    container and volume are always removed, also after a failure or when the module is stopped.
+  - On the host the throw-away server is a container with no network, its own limits and a read-only repository. In the
+    keeper it is a process on the keeper's scratch volume, behind a private socket. Either way it archives nothing and
+    is always removed, also after a failure or when the module is stopped; a keeper that was killed removes it when it
+    starts again.
   - The proofs are, in this order, C(archive) (a canary row written now reaches the repository), C(recovery) (the copy
     accepts writes), C(canary) (the row is in the copy), C(amcheck) (C(pg_amcheck) finds no corruption in any database),
-    C(rows) (user tables have the rows recorded with the backup, plus and minus what was written since) and C(checksums)
-    (no page with a wrong checksum).
+    C(rows) (user tables have the rows recorded with the backup, plus and minus what was written since), one
+    C(check <name>) for each entry of C(postgres_backup_drill_checks) in the inventory, and C(checksums) (no page with a
+    wrong checksum).
   - A drill that passes is recorded on the host and on the backup, which is I(proven) from then on. One that does not
-    pass is recorded on the host, and the module fails.
+    pass is recorded on the host, and the module fails. A backup is condemned (not clean any more) only by what is about
+    its own data, a damaged file, C(amcheck), C(rows) or C(checksums). A wrong answer to a check of the inventory fails
+    the drill and condemns nothing, for the check may be what is wrong.
+  - One drill at a time. One that meets another on the host or in the keeper fails with C(busy).
 extends_documentation_fragment:
   - pgkeep.postgres._attributes
   - pgkeep.postgres._instance
@@ -35,6 +41,15 @@ attributes:
       - With O(max_age_seconds), a backup that was proven that recently is not proven again. Without it every run is a
         drill.
 options:
+  where:
+    description:
+      - With V(host) the copy is a container with the processors and the settings of the server, so that
+        RV(drill.rto_seconds) is about what a lost data volume would take. With V(keeper) it runs as the scheduled job
+        does, within the memory and processors of the keeper, with low priority.
+    type: str
+    choices: [host, keeper]
+    default: host
+    version_added: "0.2.0"
   label:
     description:
       - Label of the backup to prove, as M(pgkeep.postgres.backup_info) lists it. The default is the newest clean one.
@@ -46,21 +61,24 @@ options:
   memory:
     description:
       - Memory limit of the throw-away server, such as V(512MB). The default is half of the server's, at least 256MB.
+      - Only with O(where=host).
     type: str
   cpus:
-    description: Number of processors for the throw-away server. The default is the server's.
+    description: Number of processors for the throw-away server. The default is the server's. Only with O(where=host).
     type: float
   heapallindexed:
     description: Also check that every row is found in every index. It reads each table once per index.
     type: bool
     default: true
   timeout_seconds:
-    description: How long the restore with its recovery, and the corruption check, may take each.
+    description:
+      - How long the proofs may take. After that the copy is ended and the drill has failed, which condemns no backup.
+      - The default is C(postgres_backup_drill_timeout_minutes) of the inventory.
     type: int
-    default: 21600
   keep_on_failure:
     description:
-      - Leave the throw-away server in place when a proof fails, to look into it. The next drill removes it.
+      - Leave the throw-away server in place when a proof fails, to look into it. The next drill removes it, and in the
+        keeper, where only its files stay, so does the next clean-up, within five minutes.
     type: bool
     default: false
 seealso:
@@ -89,6 +107,12 @@ EXAMPLES = r"""
     memory: 512MB
     cpus: 0.5
     keep_on_failure: true
+
+- name: Drill as the schedule does, in the keeper
+  pgkeep.postgres.drill:
+    name: orders
+    where: keeper
+    timeout_seconds: 3600
 
 - name: See which backup would be proven
   pgkeep.postgres.drill:
@@ -133,16 +157,50 @@ drill:
       type: str
       returned: always
       sample: "2026-11-21T20:12:31Z"
+    where:
+      description: V(host) or V(keeper).
+      type: str
+      returned: always
+      sample: host
+    repository:
+      description: Number of the repository that the backup was in.
+      type: int
+      returned: always
+      sample: 1
+    duration_seconds:
+      description: How long all of it took, the removal of the copy included.
+      type: float
+      returned: always
+      sample: 12.75
     rto_seconds:
-      description: Seconds from making the container to a server that accepts writes. None when it never did.
+      description: Seconds from starting the copy to a server that accepts writes. None when it never did.
       type: float
       returned: always
       sample: 3.417
     rpo_seconds:
+      description:
+        - Seconds of work that would have been lost if the host had vanished when the drill began. It is the time since
+          the newest heartbeat in the copy that was in the repository then, less the time in which nothing was written;
+          V(0.0) when everything was there.
+        - None without a heartbeat, and when the archive lags by more than the heartbeat remembers.
+      type: float
+      returned: always
+      sample: 41.25
+    archive_seconds:
       description: Seconds from the commit of the canary row until it was safe in the repository.
       type: float
       returned: always
       sample: 0.412
+    size_bytes:
+      description: Size of the databases in the backup.
+      type: int
+      returned: always
+      sample: 1073741824
+    repository_bytes:
+      description: Size of what the backup added to the repository.
+      type: int
+      returned: always
+      sample: 55574528
     rows:
       description: Number of rows in all user tables of the copy.
       type: int
@@ -165,7 +223,9 @@ drill:
       returned: always
       contains:
         id:
-          description: V(archive), V(recovery), V(canary), V(amcheck), V(rows) or V(checksums).
+          description:
+            - V(archive), V(recovery), V(canary), V(amcheck), V(rows), V(check <name>) for a check of the inventory,
+              V(checksums), and V(deadline) when it took too long.
           type: str
           returned: always
           sample: rows
@@ -203,31 +263,41 @@ error:
 from typing import Any
 
 from ansible_collections.pgkeep.postgres.plugins.module_utils._drill import Request, drill
+from ansible_collections.pgkeep.postgres.plugins.module_utils._drill_ask import drill_in_keeper
 from ansible_collections.pgkeep.postgres.plugins.module_utils._drill_record import DrillError
+from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 from ansible_collections.pgkeep.postgres.plugins.module_utils._module import argument_spec, run_module
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Run
+from ansible_collections.pgkeep.postgres.plugins.module_utils._sandbox_host import on_host
 from ansible_collections.pgkeep.postgres.plugins.module_utils._units import parse_bytes, parse_cpus
 
 SPEC = argument_spec(
+    where={"type": "str", "choices": ["host", "keeper"], "default": "host"},
     label={"type": "str"},
     max_age_seconds={"type": "int"},
     memory={"type": "str"},
     cpus={"type": "float"},
     heapallindexed={"type": "bool", "default": True},
-    timeout_seconds={"type": "int", "default": 21600},
+    timeout_seconds={"type": "int"},
     keep_on_failure={"type": "bool", "default": False},
 )
 
 
 def manage(run: Run, params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
-    memory, cpus = params.pop("memory"), params.pop("cpus")
-    request = Request(
-        **params,
-        memory_bytes=None if memory is None else parse_bytes(memory, "memory"),
-        cpus=None if cpus is None else parse_cpus(cpus),
-    )
+    name, where, memory, cpus = (params.pop(key) for key in ("name", "where", "memory", "cpus"))
+    memory_bytes = None if memory is None else parse_bytes(memory, "memory")
+    processors = None if cpus is None else parse_cpus(cpus)
+    request = Request(**params)
     try:
-        return drill(run, request, check_mode)
+        if where == "host":
+            return drill(on_host(run, name, memory_bytes, processors), request, check_mode)
+        if memory is not None or cpus is not None:
+            raise PgkeepError(
+                "The keeper of %s cannot drill like this" % name,
+                "memory and cpus are limits of a container of its own",
+                "leave them out, or drill with where=host",
+            )
+        return drill_in_keeper(run, name, request, check_mode)
     except DrillError as error:
         # The object too, so that the reader of a failure sees every proof.
         failure = {"changed": True, "failed": True, "msg": str(error), "error": error.to_result()}

@@ -33,8 +33,8 @@ options:
     required: true
   content:
     description:
-      - SQL, without commands of C(psql) and without transaction control. It is never logged, since it may hold a
-        password.
+      - SQL, without commands of C(psql). The whole script is one transaction; one that begins or ends a transaction
+        itself is refused, and nothing of it stays. It is never logged, since it may hold a password.
     type: str
     required: true
 author:
@@ -100,7 +100,8 @@ error:
   sample:
     what: The script 001_tables.sql changed after it ran in the database app
     why: it ran at 2026-01-05T02:00:00Z with the SHA-256 9f86d081884c, the file now has 60303ae22b99
-    next_step: put the old content back and add the change as a new file
+    next_step: put the old content back and add the change as a new file; if it is another script of the same name, give
+      it a name of its own
     busy: false
 """
 

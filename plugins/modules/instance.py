@@ -19,6 +19,7 @@ extends_documentation_fragment:
   - pgkeep.postgres._attributes
   - pgkeep.postgres._instance
   - pgkeep.postgres._keeper
+  - pgkeep.postgres._repositories
 attributes:
   check_mode:
     support: full
@@ -133,30 +134,10 @@ options:
         description: PEM text of the authority that clients trust.
         type: str
         required: true
-  backup:
-    description: The repository on the volume of the instance.
-    type: dict
-    suboptions:
-      cipher_pass:
-        description: Passphrase of the repository. Without it no backup can be read, so keep a copy elsewhere.
-        type: str
-        required: true
-      retention_days:
-        description: Days that a full backup and the WAL after it are kept.
-        type: int
-        default: 7
-      options:
-        description: Further options for section C(global) of C(pgbackrest.conf).
-        type: dict
-        default: {}
-      secret_options:
-        description: The same, for keys and passphrases of other repositories.
-        type: dict
-        default: {}
   on_empty:
     description:
-      - What a start does that finds an empty data directory although repository or history know of one. V(require) restores
-        too, and does not even initialise a new one.
+      - What a start does that finds an empty data directory although repository or history know of one. V(require)
+        restores too, and does not even initialise a new one.
     type: str
     choices: [restore, refuse, require]
     default: restore
@@ -166,7 +147,9 @@ options:
     elements: str
     default: []
   restart:
-    description: Whether a setting that needs a restart may restart the server, or is only reported.
+    description:
+      - Whether the server may be interrupted. With V(refuse) a setting that needs a restart is written and reported as
+        waiting for it. What needs a new container, such as another limit or image, is refused while the server runs.
     type: str
     choices: [allowed, refuse]
     default: allowed
@@ -308,6 +291,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._declared import d
 from ansible_collections.pgkeep.postgres.plugins.module_utils._instance import ensure, image_id, remove
 from ansible_collections.pgkeep.postgres.plugins.module_utils._layout import Layout
 from ansible_collections.pgkeep.postgres.plugins.module_utils._module import argument_spec, run_module
+from ansible_collections.pgkeep.postgres.plugins.module_utils._repositories import SPEC as REPOSITORIES
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Run
 from ansible_collections.pgkeep.postgres.plugins.module_utils._units import parse_bytes
 
@@ -351,15 +335,7 @@ SPEC = argument_spec(
             "ca_certificate": {"type": "str", "required": True},
         },
     },
-    backup={
-        "type": "dict",
-        "options": {
-            "cipher_pass": {"type": "str", "required": True, "no_log": True},
-            "retention_days": {"type": "int", "default": 7},
-            "options": {"type": "dict", "default": {}},
-            "secret_options": {"type": "dict", "default": {}, "no_log": True},
-        },
-    },
+    backup={"type": "dict", "options": REPOSITORIES},
     on_empty={"type": "str", "choices": ["restore", "refuse", "require"], "default": "restore"},
     initdb_args={"type": "list", "elements": "str", "default": []},
     keeper={"type": "dict", "default": {}},

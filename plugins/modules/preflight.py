@@ -37,7 +37,9 @@ options:
     choices: [before, after]
     default: after
   memory:
-    description: Memory limit that is declared for the server, such as V(4GB). Without it that of O(tuned) is used.
+    description:
+      - Memory limit that is declared for the server, such as V(4GB). Settings are derived from it as the filter
+        P(pgkeep.postgres.tune#filter) does it, and the module fails when they do not fit.
     type: str
   cpus:
     description: Processors that are declared.
@@ -52,12 +54,38 @@ options:
   major:
     description: Major version of PostgreSQL that is declared.
     type: int
-  tuned:
-    description: Result of the filter P(pgkeep.postgres.tune#filter); before a deploy the memory budget comes from it.
-    type: dict
+  profile:
+    description: What the database is used for; see P(pgkeep.postgres.tune#filter).
+    type: str
+    choices: [web, oltp, dw, mixed, desktop]
+    default: web
+  disk:
+    description: Kind of the disk below the data volume.
+    type: str
+    choices: [ssd, hdd, san, nvme]
+    default: ssd
+  connections:
+    description: C(max_connections) that is declared. V(0) means the number of O(profile), lowered until it fits.
+    type: int
+    default: 0
   settings:
-    description: Settings of the inventory; they win over O(tuned).
+    description: Settings of the inventory; they win over the derived ones.
     type: dict
+  users:
+    description: Users that are declared, each with C(name) and optionally C(databases). No password is needed.
+    type: list
+    elements: dict
+    default: []
+  databases:
+    description: Databases that are declared, each with C(name) and optionally C(owner).
+    type: list
+    elements: dict
+    default: []
+  init_sql:
+    description: SQL files that are declared, each with C(database) and C(file). Only their names are looked at.
+    type: list
+    elements: dict
+    default: []
   restart_test:
     description:
       - Stop and start the server and watch that the stop is clean and the data is the same (check C12).
@@ -88,7 +116,7 @@ EXAMPLES = r"""
     cpus: 2
     port: 5432
     major: 17
-    tuned: "{{ '4GB' | pgkeep.postgres.tune(cpus=2) }}"
+    profile: oltp
 
 - name: Look without failing, and keep the report on the host
   pgkeep.postgres.preflight:
@@ -231,8 +259,13 @@ SPEC = argument_spec(
     port={"type": "int"},
     bind_address={"type": "str", "default": "127.0.0.1"},
     major={"type": "int"},
-    tuned={"type": "dict"},
+    profile={"type": "str", "choices": ["web", "oltp", "dw", "mixed", "desktop"], "default": "web"},
+    disk={"type": "str", "choices": ["ssd", "hdd", "san", "nvme"], "default": "ssd"},
+    connections={"type": "int", "default": 0},
     settings={"type": "dict"},
+    users={"type": "list", "elements": "dict", "default": []},
+    databases={"type": "list", "elements": "dict", "default": []},
+    init_sql={"type": "list", "elements": "dict", "default": []},
     restart_test={"type": "bool", "default": False},
     waivers={"type": "dict", "default": {}},
     report_dir={"type": "path"},

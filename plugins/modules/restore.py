@@ -59,6 +59,12 @@ options:
       - Restore the state at this moment, such as V(2026-11-21T20:12:31Z) or V(2026-11-21 21:12:31.5+01:00). What was
         committed later is not there. The timezone is required.
     type: str
+  repository:
+    description:
+      - Number of the repository to restore from.
+      - Without it, the first one that has a backup is taken. The one on the instance's own volume comes first, and is
+        passed over only when it has no backup or its volume is gone.
+    type: int
   restore_point:
     description:
       - Restore the state at this point of M(pgkeep.postgres.restore_point). One that was made without that module needs
@@ -146,6 +152,12 @@ EXAMPLES = r"""
     masking_sql: "{{ lookup('ansible.builtin.file', 'masking.sql') }}"
     ttl_seconds: 86400
 
+- name: Bring everything back from the off-site repository, the local one notwithstanding
+  pgkeep.postgres.restore:
+    name: orders
+    confirm: orders
+    repository: 2
+
 - name: Read why a restore failed
   block:
     - name: Restore
@@ -182,6 +194,11 @@ restore:
       type: str
       returned: always
       sample: 20261121-020004F
+    repository:
+      description: Number of the repository that the backup and its WAL came from.
+      type: int
+      returned: always
+      sample: 1
     timeline_before:
       description: Timeline that was in production.
       type: int
@@ -278,6 +295,7 @@ SPEC = argument_spec(
     confirm={"type": "str"},
     label={"type": "str"},
     time={"type": "str"},
+    repository={"type": "int"},
     restore_point={"type": "str"},
     lsn={"type": "str"},
     xid={"type": "str"},

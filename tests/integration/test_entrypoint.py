@@ -25,7 +25,7 @@ TEMPORARY = ["--tmpfs=/tmp", "--tmpfs=/var/run/postgresql:uid=999,gid=999,mode=0
 
 POSTGRESQL_CONF = """
 archive_mode = on
-archive_command = 'pgbackrest --stanza={name} archive-push %p'
+archive_command = 'pgbackrest --config=/etc/pgbackrest/archive.conf --stanza={name} archive-push %p'
 unix_socket_directories = '/var/run/postgresql'
 shared_buffers = 16MB
 """
@@ -35,6 +35,7 @@ repo1-path=/var/lib/pgbackrest
 repo1-cipher-type=aes-256-cbc
 repo1-cipher-pass={passphrase}
 repo1-retention-full=2
+{further}
 spool-path=/var/spool/pgbackrest
 lock-path=/var/spool/pgbackrest/lock
 log-level-file=off
@@ -66,14 +67,20 @@ class Lab:
     name: str
     home: Path
 
-    def configure(self, *, on_empty: str = "restore", passphrase: str = "a passphrase of the test") -> None:
+    def configure(
+        self, *, on_empty: str = "restore", passphrase: str = "a passphrase of the test", further: str = ""
+    ) -> None:
         files = {
             "server/postgresql.conf": POSTGRESQL_CONF.format(name=self.name),
             "server/pg_hba.conf": "local all postgres peer map=pgkeep\n",
             "server/pg_ident.conf": "pgkeep postgres postgres\n",
             "server/initdb.args": "--locale=C.UTF-8\n",
             "server/on_empty": on_empty + "\n",
-            "pgbackrest/pgbackrest.conf": PGBACKREST_CONF.format(name=self.name, passphrase=passphrase),
+            "pgbackrest/pgbackrest.conf": PGBACKREST_CONF.format(
+                name=self.name, passphrase=passphrase, further=further
+            ),
+            # Of an instance without others it is the same file.
+            "pgbackrest/archive.conf": PGBACKREST_CONF.format(name=self.name, passphrase=passphrase, further=""),
             "state/.keep": "",
         }
         for name, text in files.items():
@@ -82,13 +89,14 @@ class Lab:
             path.write_text(text)
             for owned in (path, path.parent):
                 os.chown(owned, 999, 999)
-        (self.home / "pgbackrest/pgbackrest.conf").chmod(0o400)
+        for name in ("pgbackrest.conf", "archive.conf"):
+            (self.home / "pgbackrest" / name).chmod(0o400)
 
-    def argv(self, *, data: str = "data", env: tuple[str, ...] = ()) -> list[str]:
-        """Options and image of docker run; data names the data volume."""
+    def argv(self, *, data: str = "data", repo: str = "repo", env: tuple[str, ...] = ()) -> list[str]:
+        """Options and image of docker run; data and repo name the volumes of data and first repository."""
         mounts = [
             "%s-%s:/var/lib/postgresql" % (self.name, data),
-            "%s-repo:/var/lib/pgbackrest" % self.name,
+            "%s-%s:/var/lib/pgbackrest" % (self.name, repo),
             "%s-spool:/var/spool/pgbackrest" % self.name,
             "%s/server:/etc/pgkeep:ro" % self.home,
             "%s/pgbackrest:/etc/pgbackrest:ro" % self.home,

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.pgkeep.postgres.plugins.module_utils._majors import END_OF_LIFE
 
 ROLES = sorted(path for path in Path(__file__).parents[3].glob("roles/*") if path.is_dir())
 
@@ -64,6 +66,32 @@ def test_no_required_option_has_a_default(role: Path) -> None:
 def test_every_option_is_named_after_the_role_and_described(role: Path) -> None:
     assert [name for name in options(role) if not name.startswith(role.name + "_")] == []
     assert [name for name, spec in documented(options(role)).items() if not spec.get("description")] == []
+
+
+def conditions(tasks: list[dict[str, Any]]) -> list[str]:
+    """The words of every when of a task file, those inside blocks too."""
+    found: list[str] = []
+    for task in tasks:
+        wish = task.get("when", [])
+        found += [str(words) for words in (wish if isinstance(wish, list) else [wish])]
+        for part in ("block", "rescue", "always"):
+            found += conditions(task.get(part, []))
+    return found
+
+
+@pytest.mark.parametrize(
+    "role", [role for role in ROLES if role.name != "postgres_restore"], ids=lambda role: role.name
+)
+def test_a_condition_takes_the_text_that_the_command_line_gives_for_a_boolean(role: Path) -> None:
+    """ansible-playbook -e name=false hands over a text, which Ansible refuses as a condition."""
+    words = [words for path in sorted(role.glob("tasks/*.yml")) for words in conditions(load(path) or [])]
+    for name in (name for name, spec in options(role).items() if spec["type"] == "bool"):
+        assert [found for found in words if re.search(r"\b%s\b(?! *\| *bool\b)" % name, found)] == []
+
+
+def test_the_majors_of_the_role_are_those_the_library_knows() -> None:
+    majors = options(Path(__file__).parents[3] / "roles/postgres_server")["postgres_server_major"]["choices"]
+    assert majors == sorted(END_OF_LIFE)
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)

@@ -3,16 +3,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import pytest
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _amcheck as amcheck
+from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
 
 from .recorded import FIXTURES
 
 
 def test_the_command_looks_at_everything():
-    argv = amcheck.argv(2, heapallindexed=True)
-    assert {"--all", "--install-missing", "--heapallindexed", "--jobs=2"} <= set(argv)
-    assert "--heapallindexed" not in amcheck.argv(2, heapallindexed=False)
+    argv = amcheck.argv("/run/copy", 2, heapallindexed=True)
+    assert {"--all", "--install-missing", "--heapallindexed", "--jobs=2", "--host=/run/copy"} <= set(argv)
+    assert "--heapallindexed" not in amcheck.argv("/run/copy", 2, heapallindexed=False)
 
 
 def test_nothing_found():
@@ -41,5 +43,7 @@ def test_many_findings_are_counted():
 
 def test_a_check_that_did_not_run_is_not_passed():
     error = "pg_amcheck: error: connection to server on socket failed: FATAL: too many connections\n"
-    assert amcheck.verdict(Result(1, "", error), True) == (False, error.strip())
-    assert amcheck.verdict(Result(137), True) == (False, "exit code 137 and no message")
+    for result, why in ((Result(1, "", error), error.strip()), (Result(137), "exit code 137 and no message")):
+        with pytest.raises(PgkeepError) as caught:
+            amcheck.verdict(result, True)
+        assert caught.value.why == why

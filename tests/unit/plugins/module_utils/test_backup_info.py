@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import os
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Optional
 
@@ -13,6 +15,7 @@ import pytest
 import yaml
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _backup_info as backup_info
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _backup_server as server
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _ship_state as state
 from ansible_collections.pgkeep.postgres.plugins.module_utils._backup_repository import Keeper, archiver_error
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
@@ -70,10 +73,41 @@ def test_a_sound_repository(keep: Any) -> None:
 
 def test_the_object_is_the_documented_one(keep: Any) -> None:
     documented = yaml.safe_load(module.RETURN)["backup_info"]["contains"]
-    found = backup_info.info(keep("info-ok.json", "repo-ls-ok.json"))
+    found = backup_info.everything(keep("info-ok.json", "repo-ls-ok.json"))
     assert list(found) == list(documented)
+    assert list(found["repositories"][0]) == list(documented["repositories"]["contains"])
     assert list(found["wal"]) == list(documented["wal"]["contains"])
+    assert list(found["drills"]) == list(documented["drills"]["contains"])
     assert list(found["recovery_window"]) == list(documented["recovery_window"]["contains"])
+
+
+def test_one_that_does_not_answer_hides_no_other(keep: Any, tmp_path: Path) -> None:
+    keeper = replace(keep("info-ok.json", "repo-ls-ok.json"), tool_config=str(tmp_path))
+    (tmp_path / "pgbackrest.conf").write_text("repo2-type=s3\nrepo3-type=sftp\n")
+    archive = tmp_path / ("repository/archive/%s/17-1/0000000100000000" % STANZA)
+    archive.mkdir(parents=True)
+    for number in (5, 6):
+        path = archive / ("00000001000000000000000%d-%s.zst" % (number, "a" * 40))
+        path.touch()
+        os.utime(path, (time.time() - 100, time.time() - 100))
+    trouble = {"what": "w", "why": "the host does not answer", "next_step": "n", "busy": False}
+    state.save(keeper.state, 2, state.Shipped("000000010000000000000005", 1795301700.0, 1795301710.0, trouble))
+    answers = keeper.run
+
+    def run(argv: list[str], timeout: Optional[float] = None) -> Result:
+        if "--repo=2" in argv:
+            assert timeout is not None
+            raise PgkeepError("The command pgbackrest did not end", "it was still running")
+        return answers(argv, timeout)
+
+    first, second, third = backup_info.everything(replace(keeper, run=run))["repositories"]
+    assert (first["number"], first["status"], first["newest_clean"]) == (1, "ok", "20261121-225418F_20261121-225420D")
+    assert (third["number"], third["type"], third["status"], third["error"]) == (3, "sftp", "ok", None)
+    assert (second["status"], second["newest_clean"], second["error"]) == ("error", None, "the host does not answer")
+    assert "did not end" in second["status_text"]
+    assert (second["wal_lag_segments"], second["failing_since"]) == (1, "2026-11-21T22:55:10Z")
+    assert 99 <= second["wal_lag_seconds"] <= 110
+    assert third["wal_lag_segments"] is None
 
 
 def test_after_a_restore_to_an_earlier_moment(keep: Any) -> None:
@@ -90,7 +124,7 @@ def test_after_a_restore_to_an_earlier_moment(keep: Any) -> None:
         ("info-missing-stanza.json", "missing", "missing stanza path"),
         ("info-missing-data.json", "error", "but not the information file"),
         ("info-wrong-passphrase.bin", "error", "cannot be decrypted with the configured passphrase. Next: put"),
-        ("info-damaged.bin", "error", "a file of the repository is damaged"),
+        ("info-damaged.bin", "error", "describes the repository is damaged, and so is its copy"),
     ],
 )
 def test_other_states(keep: Any, info: str, status: str, words: str) -> None:

@@ -87,7 +87,7 @@ BAD: list[tuple[str, str, Any, str]] = [
     ("D08", "container.addresses", ["0.0.0.0"], "published on 0.0.0.0, DOCKER-USER refuses with 0 rules"),
     ("D09", "host.docker_enabled", "disabled", "docker.service is disabled"),
     ("I01", CONFIG + "Image", "postgres:17", "made from postgres:17"),
-    ("I02", "sql.major", 13, "until 2025-11-13"),
+    ("I02", "sql.major", 14, "until 2026-11-12"),
     ("I02", "sql.major", 42, "not known"),
     ("I03", "container.mount", None, "lies in no mount"),
     ("I03", "container.mount.Name", "1b8f679a" * 8, "without a name"),
@@ -331,7 +331,7 @@ def test_a_lost_engine_is_told_once_although_everything_is_behind_it() -> None:
         ("declared.settings.max_connections", "500", "P05", "500 connections"),
         ("declared.settings.shared_buffers", "1GB", "P05", "shared_buffers 1 GB"),
         ("port", {"error": "address in use", "holder": None}, "H13", "address in use"),
-        ("declared.major", 13, "I02", "until 2025-11-13"),
+        ("declared.major", 14, "I02", "until 2026-11-12"),
     ],
 )
 def test_what_stops_a_deploy(path: str, value: Any, id: str, words: str) -> None:
@@ -340,6 +340,18 @@ def test_what_stops_a_deploy(path: str, value: Any, id: str, words: str) -> None
     assert found["result"] == "fail"
     assert words in found["evidence"]
     assert judge(facts, "before", {})["verdict"] == "NOT_READY"
+
+
+def test_a_full_disk_stops_the_first_deploy_and_not_the_one_that_would_empty_it() -> None:
+    full = changed(BEFORE, "disks.data.used_percent", 90)
+    found = finding(full, "K01", "before")
+    assert (found["result"], found["severity"]) == ("fail", "warning")
+    assert "90 % used" in found["evidence"]
+    assert "instance is there already" in found["evidence"]
+    assert "postgres_server_retention_days" in found["fix"]
+    new = changed(changed(BEFORE, "disks", {}), "engine.root_disk.used_percent", 90)
+    assert finding(new, "K01", "before")["severity"] == "blocker"
+    assert judge(new, "before", {})["verdict"] == "NOT_READY"
 
 
 @pytest.mark.parametrize(

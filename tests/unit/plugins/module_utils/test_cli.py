@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _audit as audit
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _backup as backup
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _cli as cli
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
@@ -48,7 +49,8 @@ def test_options_reach_the_library(called: list[Any], capsys: pytest.CaptureFixt
         ("orders", "/data", "full", {"max_age_seconds": 60.0, "check": True}),
         ("orders", "/data", "incr", {"max_age_seconds": None, "check": False}),
     ]
-    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [{"changed": False}] * 2
+    one = {"changed": False, "repositories": [{"repository": 1, "changed": False, "error": None}]}
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [one] * 2
 
 
 @pytest.mark.parametrize("busy, rc", [(False, 1), (True, 75)])
@@ -79,6 +81,29 @@ def test_outside_of_a_keeper(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     monkeypatch.delenv("PGKEEP_INSTANCE", raising=False)
     assert cli.main(["info"]) == 1
     assert printed(capsys)["error"]["why"].startswith("PGKEEP_INSTANCE")
+
+
+def test_a_backup_that_is_not_due_leaves_no_record(
+    called: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(audit, "append", lambda *record: pytest.fail("recorded"))
+    assert cli.main(["backup", "--max-age", "60"]) == 0
+    assert printed(capsys)["changed"] is False
+    assert [options["check"] for _name, _data, _type, options in called] == [True]
+
+
+def test_a_backup_that_is_due_is_recorded_with_who_asked(
+    called: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorded: list[Any] = []
+    monkeypatch.setattr(audit, "append", lambda state, record: recorded.append(record))
+    monkeypatch.setattr(backup, "take", lambda keeper, wanted, **options: {"changed": True, **options})
+    assert cli.main(["--actor", "ansible:anna", "backup", "--max-age", "60"]) == 0
+    assert printed(capsys)["check"] is False
+    assert [(record["phase"], record["actor"]) for record in recorded] == [
+        ("start", "ansible:anna"),
+        ("end", "ansible:anna"),
+    ]
 
 
 @pytest.mark.parametrize("annotation", ["passed", "=passed", "Key=value", "a b=c", "a=b\nc"])

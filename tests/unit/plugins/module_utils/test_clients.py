@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.pgkeep.postgres.plugins.module_utils._clients import clients
+from ansible_collections.pgkeep.postgres.plugins.module_utils._clients import check_scripts, clients
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 
 DATABASES = [{"name": "shop", "owner": "shop"}, {"name": "stats", "owner": "shop"}, {"name": "other"}]
@@ -36,6 +36,9 @@ def test_an_unknown_database_is_named():
         ([{"name": "public"}], [], "belongs to the server"),
         ([{"name": "pg_read_all_data"}], [], "belongs to the server"),
         ([{"name": 'a"b'}], [], "double quotes"),
+        ([{"name": "a%b"}], [], "percent signs.*correct postgres_server_users"),
+        ([], [{"name": "100%"}], "percent signs.*correct postgres_server_databases"),
+        ([], [{"name": "shop"}, {"name": "shop"}], "declared twice"),
         ([{"name": "a"}, {"name": "a"}], [], "declared twice"),
         ([], [{"name": "template1"}], "belongs to the server"),
         ([{"name": "a"}], [{"name": "shop", "owner": "b"}], "owner b.*postgres_server_users"),
@@ -46,6 +49,16 @@ def test_names_that_cannot_be_are_refused_before_anything_is_changed(users, data
         clients(users, databases, {"a": "1", "b": "1"})
 
 
-@pytest.mark.parametrize("name", ["us er", "select", "日本", "a'b", "o;drop", "a%b"])
+@pytest.mark.parametrize("name", ["us er", "select", "日本", "a'b", "o;drop"])
 def test_awkward_names_are_welcome(name):
     assert clients([{"name": name}], [{"name": name, "owner": name}], {name: "1"})[0]["user"] == name
+
+
+def test_two_scripts_of_one_name_in_one_database_are_refused():
+    scripts = [{"database": "shop", "file": "sql/a/init.sql"}, {"database": "shop", "file": "sql/b/init.sql"}]
+    with pytest.raises(PgkeepError, match=r"sql/b/init.sql cannot be told from sql/a/init.sql.*database shop.*rename"):
+        check_scripts(scripts)
+
+
+def test_a_script_may_run_in_several_databases_and_be_declared_twice():
+    check_scripts([{"database": name, "file": "sql/init.sql"} for name in ("shop", "stats", "shop")])

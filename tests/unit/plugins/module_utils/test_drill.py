@@ -11,6 +11,8 @@ import os
 import pytest
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _drill as drilling
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _drill_record as records
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _heartbeat as heartbeat
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _sandbox_host as sandbox_host
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
 
@@ -24,23 +26,16 @@ LABEL = "20261121-225358F"
 def host(tmp_path, monkeypatch):
     monkeypatch.setattr(records, "UID", os.getuid())
     monkeypatch.setattr(records, "GID", os.getgid())
-    monkeypatch.setattr(drilling, "prepare", lambda place: os.makedirs(place.home))
+    monkeypatch.setattr(sandbox_host, "prepare", lambda place: os.makedirs(place.home))
+    monkeypatch.setattr(sandbox_host, "write_access", lambda *arguments: None)
+    monkeypatch.setattr(heartbeat, "beginning", lambda socket_dir: None)
     monkeypatch.setattr(drilling, "production_timeline", lambda socket_dir: 16)
     return Host(tmp_path, monkeypatch)
 
 
-def request(**more):
-    values = {
-        "name": "app",
-        "label": None,
-        "max_age_seconds": None,
-        "memory_bytes": None,
-        "cpus": None,
-        "heapallindexed": True,
-        "timeout_seconds": 60,
-        "keep_on_failure": False,
-    }
-    return drilling.Request(**{**values, **more})
+def drill(run, check_mode, memory=None, cpus=None, **request):
+    sandbox = sandbox_host.on_host(run, "app", memory, cpus)
+    return drilling.drill(sandbox, drilling.Request(**{"timeout_seconds": 60, **request}), check_mode)
 
 
 def records_of(host):
@@ -49,7 +44,7 @@ def records_of(host):
 
 
 def test_check_mode_tells_the_backup_and_only_reads(host):
-    result = drilling.drill(host, request(), check_mode=True)
+    result = drill(host, check_mode=True)
     assert result["changed"] is True
     assert (result["drill"]["label"], result["drill"]["passed"]) == (LABEL, None)
     assert host.writing() == []
@@ -59,9 +54,9 @@ def test_check_mode_tells_the_backup_and_only_reads(host):
 def test_a_young_proof_is_returned_as_it_was_recorded(host):
     host.info = changed(host.info, "backup_info.backups.12.proven_at", "2026-11-21T22:55:00Z")
     proof = records.Drill("app", LABEL, passed=True, started_at=records.now(), rows=5)
-    records.save(host.layout, proof)
+    records.save(host.layout.state_dir, proof)
     for check_mode in (True, False):
-        result = drilling.drill(host, request(max_age_seconds=3600), check_mode)
+        result = drill(host, check_mode, max_age_seconds=3600)
         assert result == {"changed": False, "drill": proof.to_result()}
     assert host.writing() == []
 
@@ -73,19 +68,21 @@ def test_a_young_proof_is_returned_as_it_was_recorded(host):
 )
 def test_a_proof_that_does_not_count(host, started_at, age):
     host.info = changed(host.info, "backup_info.backups.12.proven_at", "2026-11-21T22:55:00Z")
-    records.save(host.layout, records.Drill("app", LABEL, passed=True, started_at=started_at or records.now()))
-    assert drilling.drill(host, request(max_age_seconds=age), check_mode=True)["changed"] is True
+    records.save(
+        host.layout.state_dir, records.Drill("app", LABEL, passed=True, started_at=started_at or records.now())
+    )
+    assert drill(host, check_mode=True, max_age_seconds=age)["changed"] is True
 
 
 def test_a_record_whose_backup_does_not_say_proven_does_not_count(host):
     # The annotation is gone with the repository it was in.
-    records.save(host.layout, records.Drill("app", LABEL, passed=True, started_at=records.now()))
-    assert drilling.drill(host, request(max_age_seconds=3600), check_mode=True)["changed"] is True
+    records.save(host.layout.state_dir, records.Drill("app", LABEL, passed=True, started_at=records.now()))
+    assert drill(host, check_mode=True, max_age_seconds=3600)["changed"] is True
 
 
 def test_a_label_that_is_not_there(host):
     with pytest.raises(PgkeepError) as caught:
-        drilling.drill(host, request(label="20200101-000000F"), check_mode=True)
+        drill(host, check_mode=True, label="20200101-000000F")
     assert "there is none with label 20200101-000000F; the repository has " in caught.value.why
     assert LABEL in caught.value.why
 
@@ -93,7 +90,7 @@ def test_a_label_that_is_not_there(host):
 def test_no_clean_backup(host):
     host.info = changed(host.info, "backup_info.newest_clean", None)
     with pytest.raises(PgkeepError, match="no backup is clean"):
-        drilling.drill(host, request(), check_mode=True)
+        drill(host, check_mode=True)
 
 
 def failing_canary(host):
@@ -109,10 +106,10 @@ def failing_canary(host):
 
 def test_what_is_not_archived_fails_before_anything_is_restored(host):
     with pytest.raises(records.DrillError) as caught:
-        drilling.drill(failing_canary(host), request(), check_mode=False)
-    drill = caught.value.drill.to_result()
-    assert [(check["id"], check["passed"]) for check in drill["checks"]] == [("archive", False)]
-    assert drill["error"]["next_step"] == "free space"
+        drill(failing_canary(host), check_mode=False)
+    found = caught.value.drill.to_result()
+    assert [(check["id"], check["passed"]) for check in found["checks"]] == [("archive", False)]
+    assert found["error"]["next_step"] == "free space"
     assert not any(argv[1] == "run" for argv in host.commands)
     assert not any("annotate" in argv for argv in host.commands)
     assert len(records_of(host)) == 1
@@ -123,7 +120,7 @@ def test_a_copy_that_fails_is_removed_unless_it_shall_stay(host, monkeypatch, ke
     def broken(*_arguments):
         raise PgkeepError("The restore failed", "[075]: no backup set found")
 
-    monkeypatch.setattr(drilling, "wait_until_open", broken)
+    monkeypatch.setattr(sandbox_host, "wait_until_open", broken)
     host.found["container", "app-drill"] = {}
     canary = '{"canary": {"id": 1, "written_at": "2026-11-21T22:55:00Z", "archived_seconds": 0.3}}'
 
@@ -135,21 +132,21 @@ def test_a_copy_that_fails_is_removed_unless_it_shall_stay(host, monkeypatch, ke
         return Result(0, "app-drill\n") if argv[1] in ("ps", "volume") and "--filter" in argv and started else answer
 
     with pytest.raises(records.DrillError) as caught:
-        drilling.drill(run, request(keep_on_failure=keep), check_mode=False)
+        drill(run, check_mode=False, keep_on_failure=keep)
     removed = [" ".join(argv[1:]) for argv in host.commands if argv[1] == "rm" or argv[1:3] == ["volume", "rm"]]
     assert removed == ([] if keep else ["rm --force app-drill", "volume rm app-drill"])
     assert (host.path / "home/drill").exists() is keep
     assert ("the copy was kept: docker logs app-drill" in caught.value.next_step) is keep
-    assert caught.value.drill.rpo_seconds == 0.3
+    assert caught.value.drill.archive_seconds == 0.3
     assert caught.value.drill.rto_seconds is None
 
 
 def test_the_copy_archives_nothing_and_follows_production(host, monkeypatch):
     started = []
-    monkeypatch.setattr(drilling, "start", lambda run, spec: started.append(spec))
-    monkeypatch.setattr(drilling, "wait_until_open", lambda *arguments: None)
+    monkeypatch.setattr(sandbox_host, "start", lambda run, spec: started.append(spec))
+    monkeypatch.setattr(sandbox_host, "wait_until_open", lambda *arguments: None)
     monkeypatch.setattr(drilling, "find_canary", lambda *arguments: (True, "there"))
-    monkeypatch.setattr(drilling, "amcheck", lambda *arguments, **more: (True, "clean"))
+    monkeypatch.setattr(drilling, "_amcheck", lambda *arguments: (True, "clean"))
     monkeypatch.setattr(drilling, "_compare_rows", lambda *arguments: (True, "equal"))
     monkeypatch.setattr(drilling, "checksum_failures", lambda *arguments: (True, "0"))
 
@@ -157,7 +154,7 @@ def test_the_copy_archives_nothing_and_follows_production(host, monkeypatch):
         answer = '{"canary": {"id": 1, "written_at": "2026-11-21T22:55:00Z", "archived_seconds": 0.3}}'
         return Result(0, answer) if "canary" in argv else host(argv, **more)
 
-    result = drilling.drill(run, request(memory_bytes=300 << 20, cpus=0.5), check_mode=False)
+    result = drill(run, check_mode=False, memory=300 << 20, cpus=0.5)
     assert result["drill"]["passed"] is True
     spec = started[0]
     assert spec.environment["PGKEEP_RESTORE_ARGS"] == ("--set=%s --target-timeline=16 --archive-mode=off" % LABEL)
@@ -179,7 +176,7 @@ def test_a_passed_drill_waits_for_the_backup_that_holds_the_repository(host, mon
     def run(argv, **more):
         return answers.pop(0) if "annotate" in argv else host(argv, **more)
 
-    assert drilling.drill(run, request(), check_mode=False)["drill"]["passed"] is True
+    assert drill(run, check_mode=False)["drill"]["passed"] is True
     assert slept == [1.0, 2.0]
 
 
@@ -191,5 +188,5 @@ def test_a_passed_drill_that_cannot_be_marked_says_both(host, monkeypatch):
         return Result(1, json.dumps({"error": error.to_result()})) if "annotate" in argv else host(argv, **more)
 
     with pytest.raises(PgkeepError, match=r"passed, but the backup could not be marked.*disk full.*free space"):
-        drilling.drill(run, request(), check_mode=False)
+        drill(run, check_mode=False)
     assert len(records_of(host)) == 1

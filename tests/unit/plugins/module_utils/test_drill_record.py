@@ -12,17 +12,15 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils import _drill_reco
 from ansible_collections.pgkeep.postgres.plugins.module_utils._damage import DamagedBackup
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 from ansible_collections.pgkeep.postgres.plugins.module_utils._interrupt import Interrupted
-from ansible_collections.pgkeep.postgres.plugins.module_utils._layout import Layout
 
 LABEL = "20261121-225358F"
 
 
 @pytest.fixture
-def layout(tmp_path, monkeypatch):
-    monkeypatch.setattr(Layout, "state_dir", property(lambda self: str(tmp_path)))
+def state(tmp_path, monkeypatch):
     monkeypatch.setattr(records, "UID", os.getuid())
     monkeypatch.setattr(records, "GID", os.getgid())
-    return Layout("orders")
+    return str(tmp_path)
 
 
 def failing(error):
@@ -78,30 +76,30 @@ def test_the_error_is_in_the_object():
     assert drill.to_result()["error"] == error.to_result()
 
 
-def test_only_a_passed_drill_of_that_backup_is_a_proof(layout):
-    assert records.newest_passed(layout, LABEL) is None
+def test_only_a_passed_drill_of_that_backup_is_a_proof(state):
+    assert records.newest_passed(state, LABEL) is None
     for label, passed, started_at in (
         (LABEL, True, "2026-11-21T20:00:00Z"),
         (LABEL, False, "2026-11-21T21:00:00Z"),
         ("20261122-225358F", True, "2026-11-21T22:00:00Z"),
     ):
-        records.save(layout, records.Drill("orders", label, passed=passed, started_at=started_at))
-    found = records.newest_passed(layout, LABEL)
+        records.save(state, records.Drill("orders", label, passed=passed, started_at=started_at))
+    found = records.newest_passed(state, LABEL)
     assert found is not None
     assert found["started_at"] == "2026-11-21T20:00:00Z"
     assert set(found) == set(records.Drill("orders", LABEL).to_result())
 
 
-def test_a_record_that_cannot_be_read_is_passed_over(layout, tmp_path):
-    records.save(layout, records.Drill("orders", LABEL, passed=True, started_at="2026-11-21T20:00:00Z"))
+def test_a_record_that_cannot_be_read_is_passed_over(state, tmp_path):
+    records.save(state, records.Drill("orders", LABEL, passed=True, started_at="2026-11-21T20:00:00Z"))
     (tmp_path / "drills" / "99999999T000000.000000Z.json").write_text("{")
-    assert records.newest_passed(layout, LABEL) is not None
+    assert records.newest_passed(state, LABEL) is not None
 
 
-def test_old_records_go(layout, tmp_path, monkeypatch):
+def test_old_records_go(state, tmp_path, monkeypatch):
     monkeypatch.setattr(records, "KEEP", 2)
     for number in range(4):
-        records.save(layout, records.Drill("orders", LABEL, rows=number))
+        records.save(state, records.Drill("orders", LABEL, rows=number))
     left = sorted((tmp_path / "drills").iterdir())
     assert [json.loads(path.read_text())["rows"] for path in left] == [2, 3]
 
@@ -110,3 +108,48 @@ def test_old_records_go(layout, tmp_path, monkeypatch):
 def test_how_young_a_proof_is(seconds, fresh):
     now = datetime(2026, 11, 21, 21, 0, 0, tzinfo=timezone.utc)
     assert records.is_fresh({"started_at": "2026-11-21T20:00:00Z"}, seconds, now) is fresh
+
+
+def saved(state, *drills):
+    """Oldest first: (passed, where, started_at, rto)."""
+    for passed, where, started_at, rto in drills:
+        records.save(
+            state, records.Drill("orders", LABEL, where, passed=passed, started_at=started_at, rto_seconds=rto)
+        )
+
+
+def test_the_summary_is_of_the_newest_of_each_kind(state):
+    assert set(records.summary(state).values()) == {None}
+    saved(
+        state,
+        (True, "host", "2026-11-21T20:00:00Z", 1.0),
+        (False, "host", "2026-11-22T20:00:00Z", 9.0),
+        (True, "keeper", "2026-11-23T20:00:00Z", 3.0),
+    )
+    assert records.summary(state) == {
+        "last_passed_at": "2026-11-23T20:00:00Z",
+        "last_failed_at": "2026-11-22T20:00:00Z",
+        "last_rto_seconds": 3.0,
+        "last_rpo_seconds": None,
+    }
+
+
+def test_the_trend_compares_drills_of_one_place(state):
+    times = [(True, "keeper", 10.0), (True, "keeper", 12.0), (False, "keeper", 999.0), (True, "host", 2.0)]
+    times += [(True, "keeper", 11.0), (True, "keeper", 20.0), (True, "keeper", 99.0), (True, "keeper", 22.0)]
+    saved(state, *((passed, where, "2026-11-21T20:00:00Z", rto) for passed, where, rto in times))
+    assert records.trend(list(records.records(state))) == {
+        "keeper": {"drills": 6, "oldest_rto_seconds": 11.0, "newest_rto_seconds": 22.0, "growth_percent": 100.0}
+    }
+
+
+def test_a_record_of_an_earlier_release_counts_as_one_on_the_host():
+    assert records.trend([{"passed": True, "rto_seconds": 4.0}, {"passed": True, "rto_seconds": 2.0}]) == {
+        "host": {"drills": 2, "oldest_rto_seconds": 2.0, "newest_rto_seconds": 4.0, "growth_percent": 100.0}
+    }
+
+
+def test_a_record_becomes_the_object_again():
+    drill = records.Drill("orders", LABEL, "keeper", passed=False)
+    drill.check("rows", lambda: (False, "too few"))
+    assert records.Drill.from_result(drill.to_result()) == drill.__class__(**{**vars(drill), "condemned": False})

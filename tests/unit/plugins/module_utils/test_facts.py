@@ -57,6 +57,11 @@ SCRAM_STRONG = (
 )
 MD5_SHOP = "md5f0c1de5eb2934ac9f886a646a0a46ba4"
 
+PARAMS: dict[str, Any] = {
+    "name": "not-there", "memory": None, "cpus": None, "port": None, "bind_address": "127.0.0.1", "major": None,
+    "profile": "web", "disk": "ssd", "connections": 0, "settings": None, "users": [], "databases": [], "init_sql": [],
+}  # fmt: skip
+
 
 class Engine:
     """docker from recorded output; remembers every command."""
@@ -88,6 +93,13 @@ def test_engine() -> None:
     ]
 
 
+def test_a_container_that_goes_while_all_are_looked_at_is_no_failure_of_the_engine() -> None:
+    gone = Result(1, json.dumps([INSPECTED]), "Error: No such object: %s" % UNHARDENED["Id"])
+    assert [entry["published"] for entry in engine(Engine(inspect=gone))["containers"]] == [[15420]]
+    with pytest.raises(PgkeepError, match="cannot be inspected.*permission denied"):
+        engine(Engine(inspect=Result(1, "[]", "permission denied")))
+
+
 def test_an_engine_without_containers_is_asked_for_none() -> None:
     run = Engine(ps=Result(0, ""))
     assert engine(run)["containers"] == []
@@ -96,10 +108,9 @@ def test_an_engine_without_containers_is_asked_for_none() -> None:
 
 def test_before_a_deploy_only_questions_are_asked() -> None:
     run = Engine()
-    params = {"name": "not-there", "memory": "1GB", "cpus": 1, "port": 1, "bind_address": "127.0.0.1", "major": 17}
-    params |= {"tuned": None, "settings": None}
+    params = PARAMS | {"memory": "1GB", "cpus": 1, "port": 1, "major": 17}
     facts = _facts.collect(run, Layout("not-there"), declared(params), "before")
-    assert facts["errors"] == {}
+    assert (facts["errors"], facts["phase"]) == ({}, "before")
     assert (facts["majors"], facts["disks"]) == ([], {})
     assert {command[1] for command in run.commands if command[0] == "docker"} == {
         "version", "info", "ps", "inspect", "volume", "container",
@@ -113,9 +124,7 @@ def test_a_lost_engine_is_a_reason_and_no_traceback() -> None:
             1, "", "Cannot connect to the Docker daemon at unix:///nonexistent. Is the docker daemon running?"
         )
 
-    params = dict.fromkeys(("memory", "cpus", "port", "major", "tuned", "settings"))
-    params |= {"name": "not-there", "bind_address": "127.0.0.1"}
-    facts = _facts.collect(run, Layout("not-there"), declared(params), "after")
+    facts = _facts.collect(run, Layout("not-there"), declared(PARAMS), "after")
     assert {"engine", "majors", "disks", "container", "sql", "files", "repository", "backup", "certificate"} == set(
         facts["errors"]
     )

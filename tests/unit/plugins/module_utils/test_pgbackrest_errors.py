@@ -62,7 +62,10 @@ def test_failures(log: str, rc: int, why: str, next_step: str, busy: bool) -> No
     "name, why",
     [
         ("info-wrong-passphrase.bin", "the repository cannot be decrypted with the configured passphrase"),
-        ("info-damaged.bin", "a file of the repository is damaged: [FormatError] unable to load info file"),
+        (
+            "info-damaged.bin",
+            "the information file that describes the repository is damaged, and so is its copy: [Format",
+        ),
         ("info-denied.json", "a file may not be accessed: [PathOpenError] unable to list file info"),
         ("info-missing-data.json", "the repository holds files of the instance but not the information file"),
     ],
@@ -71,12 +74,28 @@ def test_the_status_of_info(name: str, why: str) -> None:
     assert failure(WHAT, info(name).message).why.startswith(why)
 
 
+@pytest.mark.parametrize("name", ["info-damaged.bin", "info-missing-data.json"])
+def test_without_its_information_files_no_full_backup_is_advised_that_could_not_be_taken(name: str) -> None:
+    steps = failure(WHAT, info(name).message).next_step
+    order = [
+        steps.index(words) for words in ("from a copy", "folders below backup/ and archive/", "stanza-create", "full")
+    ]
+    assert order == sorted(order)
+
+
+def test_another_damaged_file_is_cured_by_a_new_full_backup() -> None:
+    text = "ERROR: [026]: invalid checksum in file '/var/lib/pgbackrest/backup/orders/20261124-062426F/backup.manifest'"
+    error = failure(WHAT, text, 26)
+    assert error.why.startswith("a file of the repository is damaged: [026]")
+    assert "take a new full backup" in error.next_step
+
+
 def test_nothing_unreadable_reaches_a_message() -> None:
     for name in ("info-wrong-passphrase.bin", "info-damaged.bin"):
         message = str(failure(WHAT, info(name).message))
         assert message.isascii()
         assert message.isprintable()
-        assert len(message) < 900
+        assert len(message) < 1100
 
 
 def test_a_hint_to_create_the_stanza_is_never_passed_on() -> None:

@@ -63,6 +63,19 @@ def test_a_replacement_names_its_field_and_expects_an_interruption(monkeypatch):
     assert plan.interruption_seconds > 0
 
 
+def test_a_replacement_is_refused_with_its_field_where_restarts_are_refused(monkeypatch):
+    monkeypatch.setattr(planning, "accepts_writes", lambda layout: True)
+    wanted = declared(port=5432, memory_bytes=2 << 30)
+    container = recorded_server()
+    with pytest.raises(PgkeepError, match="memory_bytes: 1073741824 -> 2147483648.*postgres_server_restart=allowed"):
+        planning.make_plan(Engine({("container", "app"): container}), wanted, restart_allowed=False)
+    # Nobody is interrupted by the replacement of a server that does not run.
+    container["State"]["Running"] = False
+    wanted = declared(port=free_port_of(container), memory_bytes=2 << 30)
+    plan = planning.make_plan(Engine({("container", "app"): container}), wanted, restart_allowed=False)
+    assert plan.server.action == "replace"
+
+
 def test_a_stopped_container_is_only_started():
     container = recorded_server()
     container["State"]["Running"] = False

@@ -15,13 +15,16 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._checks import che
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 from ansible_collections.pgkeep.postgres.plugins.module_utils._preflight import CHECKS, answer, declared, judge
 from ansible_collections.pgkeep.postgres.plugins.module_utils._report import markdown, write
+from ansible_collections.pgkeep.postgres.plugins.module_utils._tune import tune
 
 from .recorded import changed, load
 
 GOOD = load("preflight/after.json")
 BEFORE = load("preflight/before.json")
-PARAMS = {"name": "app-db", "memory": None, "cpus": None, "port": None, "bind_address": "127.0.0.1", "major": None,
-          "tuned": None, "settings": None}  # fmt: skip
+PARAMS: dict[str, Any] = {
+    "name": "app-db", "memory": None, "cpus": None, "port": None, "bind_address": "127.0.0.1", "major": None,
+    "profile": "web", "disk": "ssd", "connections": 0, "settings": None, "users": [], "databases": [], "init_sql": [],
+}  # fmt: skip
 
 
 def found(result: str, severity: str = "blocker") -> dict[str, Any]:
@@ -116,18 +119,34 @@ def test_warnings_do_not_fail() -> None:
 
 
 def test_what_is_declared() -> None:
-    tuned = {"memory_bytes": 1073741824, "settings": {"work_mem": "4MB", "max_connections": "35"}}
-    values = declared(PARAMS | {"tuned": tuned, "settings": {"max_connections": 50}, "major": 17})
+    limits = {"memory": "1GB", "cpus": 2.0, "major": 16, "profile": "dw", "disk": "hdd", "connections": 20}
+    tuned = tune("1GB", cpus=2, pg_major=16, profile="dw", disk="hdd", connections=20)
+    values = declared(PARAMS | limits | {"settings": {"max_connections": 50}})
     assert values["memory_bytes"] == 1073741824
-    assert values["settings"] == {"work_mem": "4MB", "max_connections": 50}
-    assert declared(PARAMS | {"memory": "2GB", "tuned": tuned})["memory_bytes"] == 2147483648
+    assert values["settings"] == {**tuned["settings"], "max_connections": 50}
     assert declared(PARAMS)["memory_bytes"] is None
+    assert declared(PARAMS)["settings"] == {}
+    assert declared(PARAMS | {"bind_address": "[0:0::1]"})["bind_address"] == "::1"
 
 
-@pytest.mark.parametrize("option, value", [("memory", "lots"), ("major", 9)])
-def test_what_cannot_be_declared(option: str, value: Any) -> None:
-    with pytest.raises(PgkeepError):
-        declared(PARAMS | {option: value})
+@pytest.mark.parametrize(
+    "option, value, words",
+    [
+        ("memory", "lots", "cannot be read"),
+        ("memory", "64MB", "too small.*more than.*give the instance at least"),
+        ("connections", 5, "number of connections.*raise it"),
+        ("major", 13, "PostgreSQL 13 is not supported.*knows the majors 14, 15, 16, 17, 18.*declare one"),
+        ("port", 99999, "port 99999.*1 to 65535.*correct postgres_server_port"),
+        ("port", 0, "port 0.*1 to 65535"),
+        ("bind_address", "300.1.1.1", "300.1.1.1.*postgres_server_bind_address"),
+        ("users", [{"name": "a%b"}], "a%b.*percent signs.*correct postgres_server_users"),
+        ("databases", [{"name": "shop", "owner": "nobody"}], "owner nobody.*postgres_server_users"),
+        ("init_sql", [{"database": "a", "file": "x/i.sql"}, {"database": "a", "file": "y/i.sql"}], "cannot be told"),
+    ],
+)
+def test_what_cannot_be_declared(option: str, value: Any, words: str) -> None:
+    with pytest.raises(PgkeepError, match=words):
+        declared(PARAMS | {"memory": "1GB"} | {option: value})
 
 
 def test_report(tmp_path: Path) -> None:

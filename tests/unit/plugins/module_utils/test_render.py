@@ -53,7 +53,9 @@ def test_hba_lets_the_superuser_in_over_the_socket_only():
 
 
 def test_pgbackrest_is_encrypted_kept_by_time_and_options_win():
-    text = render.pgbackrest_conf("app", 17, "secret", 7, {"process-max": 4, "repo1-bundle": False})
+    text = render.pgbackrest_conf(
+        "app", 17, [render.first_repository("secret", 7)], {"process-max": 4, "repo1-bundle": False}
+    )
     settings = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     assert settings["repo1-cipher-type"] == "aes-256-cbc"
     assert settings["repo1-cipher-pass"] == "secret"

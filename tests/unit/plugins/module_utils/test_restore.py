@@ -94,6 +94,26 @@ def test_for_the_newest_state_the_old_server_stops_before_the_copy_is_made(host)
     assert stopped < started
 
 
+def test_from_another_repository_the_first_is_prepared_for_the_server(host):
+    (host.path / "config_dir/pgbackrest/pgbackrest.conf").write_text("repo2-type=s3\n")
+    result = restored(host, repository=2)
+    assert result["repository"] == 2
+    copy = next(argv for argv in host.commands if argv[1:3] == ["run", "--detach"])
+    assert "PGKEEP_REPOSITORY=2" in copy
+    assert "--network=pgkeep" in copy or copy[copy.index("--network") + 1] == "pgkeep"
+    prepared = next(number for number, argv in enumerate(host.commands) if "stanza-create" in argv)
+    assert host.commands.index(copy) < prepared
+    assert {"--config=/etc/pgbackrest/archive.conf", "--no-online"} <= set(host.commands[prepared])
+    assert "Prepared the first repository for the server's WAL" in result["steps"]
+
+
+def test_from_the_first_repository_nothing_has_to_be_prepared(host):
+    assert restored(host)["repository"] == 1
+    copy = next(argv for argv in host.commands if argv[1:3] == ["run", "--detach"])
+    assert "PGKEEP_REPOSITORY=1" in copy
+    assert not [argv for argv in host.commands if "stanza-create" in argv]
+
+
 def test_for_a_label_it_stops_after_the_copy_is_proven(host):
     restored(host, label="20261121-225358F")
     assert verbs(host)[:2] == ["stop app-restore", "stop app"]
@@ -101,7 +121,7 @@ def test_for_a_label_it_stops_after_the_copy_is_proven(host):
 
 def test_for_a_time_a_row_is_archived_first(host):
     restored(host, time="2026-11-21T22:54:30Z")
-    asked = [argv[-1] for argv in host.commands if "pgkeep" in argv]
+    asked = [argv[argv.index("pgkeep") + 1] for argv in host.commands if "pgkeep" in argv]
     assert asked == ["info", "canary"]
 
 

@@ -93,6 +93,63 @@ def test_what_a_restore_cannot_do_without(host, kind, name, words):
     assert host.writing() == []
 
 
+OTHERS = "[global]\nrepo1-path=/x\nrepo2-type=s3\nrepo3-type=sftp\n"
+
+
+def with_repositories(host, answers):
+    """A run before which the repositories answer so: number -> backup_info, or the words of an error."""
+    (host.path / "config_dir/pgbackrest/pgbackrest.conf").write_text(OTHERS)
+    answer = host.__call__
+
+    def run(argv, **more):
+        if "--repo" not in argv:
+            return answer(argv, **more)
+        said = answers[int(argv[argv.index("--repo") + 1])]
+        if isinstance(said, str):
+            return Result(1, json.dumps({"error": {"what": said, "why": "w", "next_step": "n", "busy": False}}))
+        return Result(0, json.dumps({"backup_info": said}))
+
+    return run
+
+
+def test_the_first_repository_is_asked_alone_while_it_has_a_backup(host):
+    run = with_repositories(host, {1: host.info["backup_info"]})
+    assert planning.make_plan(run, request(), NOW).repository == 1
+
+
+def test_without_its_volume_the_next_one_that_answers_serves(host):
+    for lost in (("container", "app"), ("container", "app-keeper"), ("volume", "app-data"), ("volume", "app-repo")):
+        del host.found[lost]
+    run = with_repositories(host, {2: "Repository 2 is away", 3: host.info["backup_info"]})
+    made = planning.make_plan(run, request(label=host.info["backup_info"]["backups"][0]["label"]), NOW)
+    assert made.repository == 3
+    assert made.missing_volumes["app-repo"] == "repo"
+    assert "from repository 3" in " ".join(made.steps())
+
+
+def test_an_empty_first_repository_is_passed_over_but_not_one_that_cannot_be_read(host):
+    empty = {**host.info["backup_info"], "backups": []}
+    run = with_repositories(host, {1: empty, 2: host.info["backup_info"]})
+    assert planning.make_plan(run, request(), NOW).repository == 2
+    run = with_repositories(host, {1: "Repository 1 cannot be decrypted", 2: host.info["backup_info"]})
+    with pytest.raises(PgkeepError, match="cannot be decrypted"):
+        planning.make_plan(run, request(), NOW)
+
+
+def test_the_repository_may_be_named(host):
+    run = with_repositories(host, {3: host.info["backup_info"]})
+    assert planning.make_plan(run, request(repository=3), NOW).repository == 3
+    with pytest.raises(PgkeepError, match="its repositories are 1, 2, 3"):
+        planning.make_plan(run, request(repository=4), NOW)
+
+
+def test_when_none_serves_the_first_reason_is_told(host):
+    del host.found["volume", "app-repo"]
+    run = with_repositories(host, {2: "Repository 2 is away", 3: "Repository 3 is away"})
+    with pytest.raises(PgkeepError, match="Repository 2 is away"):
+        planning.make_plan(run, request(), NOW)
+
+
 def test_settings_that_are_gone(host):
     (host.path / "config_dir/pgbackrest/pgbackrest.conf").unlink()
     with pytest.raises(PgkeepError, match=r"pgbackrest\.conf is missing"):

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _backup_ask, _module
+from ansible_collections.pgkeep.postgres.plugins.module_utils._actor import ANSIBLE, actor
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
 from ansible_collections.pgkeep.postgres.plugins.modules import backup, backup_info
@@ -49,7 +50,7 @@ def ran(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     return run
 
 
-EXEC = ["docker", "exec", "--user", "999:999", "orders-keeper", "pgkeep"]
+EXEC = ["docker", "exec", "--user", "999:999", "orders-keeper", "pgkeep", "--actor", actor(ANSIBLE)]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,48 @@
+-- Everything whose name or kind some dump tool has lost before.
+CREATE ROLE "Käufer ""A"" %" LOGIN PASSWORD 'awkward-secret-1';
+CREATE DATABASE "Sales/2026 ""ü"" 'x' 100 % = y" OWNER "Käufer ""A"" %" CONNECTION LIMIT 7;
+REVOKE ALL ON DATABASE "Sales/2026 ""ü"" 'x' 100 % = y" FROM PUBLIC;
+GRANT CONNECT ON DATABASE "Sales/2026 ""ü"" 'x' 100 % = y" TO pg_monitor WITH GRANT OPTION;
+ALTER DATABASE "Sales/2026 ""ü"" 'x' 100 % = y" SET search_path TO public, "$user", "select";
+ALTER DATABASE "Sales/2026 ""ü"" 'x' 100 % = y" SET work_mem TO '7MB';
+ALTER ROLE "Käufer ""A"" %" IN DATABASE "Sales/2026 ""ü"" 'x' 100 % = y" SET "DateStyle" TO 'German, DMY';
+COMMENT ON DATABASE "Sales/2026 ""ü"" 'x' 100 % = y" IS 'it''s "theirs"';
+-- psql takes a name with a = in it for a connection string.
+\connect "dbname='Sales/2026 ""ü"" \'x\' 100 % = y'"
+CREATE EXTENSION pg_trgm;
+CREATE SCHEMA "select";
+CREATE SCHEMA "Ü %s ""q""";
+CREATE TYPE "select"."enum" AS ENUM ('a', 'b''c', 'ü');
+CREATE TABLE "select"."from" (id serial PRIMARY KEY, "where" "select"."enum" NOT NULL, "100 %" text);
+INSERT INTO "select"."from" ("where", "100 %") SELECT 'b''c', repeat(md5(n::text), 3) FROM generate_series(1, 500) n;
+CREATE INDEX "group by" ON "select"."from" USING gin ("100 %" gin_trgm_ops);
+CREATE TABLE "Ü %s ""q""".keyed (n int REFERENCES "select"."from", CHECK (n > 0));
+INSERT INTO "Ü %s ""q""".keyed VALUES (1), (2), (3);
+CREATE TABLE "Ü %s ""q"""."no columns" ();
+INSERT INTO "Ü %s ""q"""."no columns" DEFAULT VALUES;
+INSERT INTO "Ü %s ""q"""."no columns" DEFAULT VALUES;
+CREATE TABLE parted (n int, day date) PARTITION BY RANGE (day);
+CREATE TABLE "parted 2025" PARTITION OF parted FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+CREATE TABLE "parted 2026" PARTITION OF parted FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+INSERT INTO parted SELECT n, date '2025-12-01' + n FROM generate_series(1, 60) n;
+CREATE TABLE parent (n int);
+CREATE TABLE child (m int) INHERITS (parent);
+INSERT INTO parent VALUES (1);
+INSERT INTO child VALUES (2, 3), (3, 4);
+CREATE UNLOGGED TABLE unlogged AS SELECT n FROM generate_series(1, 42) n;
+CREATE MATERIALIZED VIEW seen AS SELECT count(*) AS many, max(n) AS most FROM parted;
+CREATE VIEW "or" AS SELECT * FROM "select"."from" WHERE id > 490;
+CREATE SEQUENCE "Ü %s ""q"""."next one" START 1000;
+SELECT max(nextval('"Ü %s ""q"""."next one"')) FROM generate_series(1, 5);
+CREATE TABLE same (n int);
+INSERT INTO same VALUES (7);
+CREATE TABLE "select".same (n int);
+INSERT INTO "select".same VALUES (8), (9);
+SELECT lo_from_bytea(77001, decode(repeat('00ff27225c', 2000), 'hex'));
+CREATE FUNCTION twice(n int) RETURNS int LANGUAGE sql AS 'SELECT n * 2';
+CREATE TABLE guarded (n int, owner text DEFAULT current_user);
+ALTER TABLE guarded ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON guarded USING (owner = current_user);
+ALTER TABLE guarded FORCE ROW LEVEL SECURITY;
+INSERT INTO guarded VALUES (1), (2);
+GRANT SELECT ON "select"."from" TO "Käufer ""A"" %";
