@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the pgkeep maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The modules backup and backup_info: what they ask of the keeper. Private to the collection."""
+"""The modules backup, restore_point and backup_info: what they ask of the keeper. Private to the collection."""
 
 from __future__ import annotations
 
@@ -44,10 +44,19 @@ def backup(run: Run, params: Mapping[str, Any], check_mode: bool) -> dict[str, A
         ) from error
 
 
+def restore_point(run: Run, params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Make a restore point and return what the keeper says: restore_point, changed."""
+    argv = ["restore-point", "--name", params["restore_point"], "--timeout", str(params["timeout_seconds"])]
+    answer = ask(run, Layout(params["name"]), [*argv, *(["--check"] if check_mode else [])])
+    return {"changed": True, "restore_point": answer["restore_point"]}
+
+
 def backup_info(run: Run, params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     """What is known about the backups; reads only, so check mode is the same."""
     answer = ask(run, Layout(params["name"]), ["info"], timeout=INFO_SECONDS)
-    return {"changed": False, "backup_info": answer["backup_info"]}
+    result = {"changed": False, "backup_info": answer["backup_info"]}
+    warnings = answer["backup_info"].get("warnings")
+    return {**result, "warnings": warnings} if warnings else result
 
 
 def backup_prune(run: Run, params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:

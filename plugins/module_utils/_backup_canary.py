@@ -47,13 +47,10 @@ def release(
     Returns id, written_at (RFC 3339), lsn (everything before it is archived) and archived_seconds.
     """
     begun = clock()
-    archive_id = _archive_id(keeper)
+    archive_id = require_archive(keeper)
     identity, written_at, lsn, segment = _write(keeper)
-    while not _is_archived(keeper, archive_id, segment):
-        if clock() - begun >= timeout_seconds:
-            why = "WAL segment %s was not archived before the timeout of %d s" % (segment, timeout_seconds)
-            raise failure("The canary did not reach the repository", why, 0, repository.circumstances(keeper))
-        sleep(_POLL_SECONDS)
+    what = "The canary did not reach the repository"
+    wait_until_archived(keeper, archive_id, segment, what, begun + timeout_seconds, clock, sleep)
     return {
         "id": identity,
         "written_at": rfc3339(written_at),
@@ -79,7 +76,8 @@ def _write(keeper: Keeper) -> tuple[int, float, str, str]:
     return identity, written_at, lsn, segment
 
 
-def _archive_id(keeper: Keeper) -> str:
+def require_archive(keeper: Keeper) -> str:
+    """The id of the archive that WAL goes to. Raises PgkeepError when the repository cannot be used."""
     info = repository.information(keeper)
     problem = repository.problem(keeper, info)
     if problem is not None:
@@ -87,6 +85,24 @@ def _archive_id(keeper: Keeper) -> str:
     if info.archive_id is None:
         raise failure("The canary did not reach the repository", "unable to load info file: FileMissingError")
     return info.archive_id
+
+
+def wait_until_archived(
+    keeper: Keeper,
+    archive_id: str,
+    segment: str,
+    what: str,
+    deadline: float,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Raises PgkeepError that says what, with the archiver's own reason, when segment is not there at the deadline."""
+    begun = clock()
+    while not _is_archived(keeper, archive_id, segment):
+        if clock() >= deadline:
+            why = "WAL segment %s was not archived before the timeout of %d s" % (segment, deadline - begun)
+            raise failure(what, why, 0, repository.circumstances(keeper))
+        sleep(_POLL_SECONDS)
 
 
 def _is_archived(keeper: Keeper, archive_id: str, segment: str) -> bool:

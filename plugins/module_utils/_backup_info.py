@@ -15,10 +15,12 @@ from . import _backup_server as server
 from . import _drill_record as drill_record
 from . import _evidence_files as evidence
 from . import _pgbackrest as pgbackrest
+from . import _timelines as timelines
 from ._backup_repository import Keeper
 from ._errors import PgkeepError
-from ._evidence import Backup, Window, current, judge, window
+from ._evidence import Backup, Window, current, judge, segment_size, window
 from ._pgbackrest_errors import archiver_words, excerpt
+from ._restore_point import reachable
 from ._ship import archived_here, behind
 from ._ship_state import load as load_shipped
 from ._times import epoch_of, rfc3339
@@ -36,6 +38,9 @@ def info(keeper: Keeper) -> dict[str, Any]:
     known = window(keeper.instance, snapshot, backups)
     problem = repository.problem(keeper, snapshot.info)
     files = pgbackrest.files(keeper.instance, snapshot.listing)
+    known_timelines = timelines.of_snapshot(keeper, snapshot)
+    foreign = timelines.foreign(known_timelines, snapshot.timeline)
+    warnings = [timelines.warning(keeper.instance, foreign, snapshot.timeline)] if foreign else []
     return {
         "instance": keeper.instance,
         "status": _STATUS.get(snapshot.info.code, "error"),
@@ -49,6 +54,9 @@ def info(keeper: Keeper) -> dict[str, Any]:
         "repository_bytes": sum(entry.size for entry in files),
         "repository_free_bytes": repository.free_bytes(keeper),
         "running": snapshot.info.running,
+        "restore_points": reachable(keeper, snapshot, backups),
+        "timelines": [each.to_result() for each in known_timelines],
+        "warnings": warnings,
         "drills": drill_record.summary(keeper.state),
     }
 
@@ -107,10 +115,19 @@ def _newest(backups: list[Backup]) -> Optional[str]:
     return backups[-1].label if backups else None
 
 
-def _window(known: Window) -> Optional[dict[str, str]]:
+def _window(known: Window) -> Optional[dict[str, Any]]:
     if known.since is None or known.until is None:
         return None
-    return {"from": rfc3339(known.since), "to": rfc3339(known.until)}
+    gaps = [
+        {
+            "missing_from": gap.first,
+            "missing_to": gap.last,
+            "after": rfc3339(gap.after),
+            "until": None if gap.until is None else rfc3339(gap.until),
+        }
+        for gap in known.gaps
+    ]
+    return {"from": rfc3339(known.since), "to": rfc3339(known.until), "gaps": gaps}
 
 
 def _wal(keeper: Keeper, snapshot: pgbackrest.Snapshot, known: Window) -> dict[str, Any]:
@@ -123,6 +140,7 @@ def _wal(keeper: Keeper, snapshot: pgbackrest.Snapshot, known: Window) -> dict[s
     return {
         "min": min(segments, default=None),
         "max": max(segments, default=None),
+        "segment_bytes": segment_size(snapshot.info, archive_id),
         "missing": list(known.missing[:_NAMED]),
         "last_archived_at": rfc3339(max(segments.values())) if segments else None,
         "ready_count": len(server.ready(keeper)),

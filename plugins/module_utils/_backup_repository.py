@@ -11,8 +11,9 @@ import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Optional
+from typing import Collection, Optional
 
+from . import _history as history
 from . import _pgbackrest as pgbackrest
 from ._errors import PgkeepError
 from ._files import read
@@ -171,9 +172,13 @@ def snapshot(keeper: Keeper) -> pgbackrest.Snapshot:
         return pgbackrest.Snapshot(info)
     everything = asked.result()
     control = read_control(keeper.data)
-    timeline, history = _history(keeper, info, everything, control.timeline if control else None)
+    # Where the data are lost the instance's history still knows which timeline was in production.
+    current = (
+        control.timeline if control else history.following(history.parse(read(keeper.state + "/" + history.FILE) or ""))
+    )
+    timeline, text = _history(keeper, info, everything, current)
     return pgbackrest.Snapshot(
-        info, everything, timeline, history, certain=control is not None, page_errors=_page_errors(keeper, info)
+        info, everything, timeline, text, certain=current is not None, page_errors=_page_errors(keeper, info)
     )
 
 
@@ -192,15 +197,21 @@ def _history(
     keeper: Keeper, info: pgbackrest.Info, everything: pgbackrest.Listing, current: Optional[int]
 ) -> tuple[int, str]:
     """The timeline and its history. The archive's newest is not always the server's: a restore may have been undone."""
-    folder = pgbackrest.archive_folder(keeper.instance, info.archive_id or "")
+    archive_id = info.archive_id or ""
+    folder = pgbackrest.archive_folder(keeper.instance, archive_id)
     names = [path[len(folder) :] for path in everything if path.startswith(folder)]
-    wanted = max((name for name in names if _HISTORY.match(name)), default=None)
-    if current is not None:
-        wanted = next((name for name in names if name == "%08X.history" % current), None)
-    if wanted is None:
-        return current or 1, ""
-    what = "The history of timeline %d cannot be read" % int(wanted[:8], 16)
-    return int(wanted[:8], 16), _answer(keeper, what, ["repo-get", folder + wanted])
+    newest = max((int(name[:8], 16) for name in names if _HISTORY.match(name)), default=1)
+    timeline = current or newest
+    return timeline, timeline_history(keeper, archive_id, timeline, names)
+
+
+def timeline_history(keeper: Keeper, archive_id: str, timeline: int, names: Collection[str]) -> str:
+    """The history file of the timeline, empty when it is not among names, which are those in the archive's folder."""
+    name = "%08X.history" % timeline
+    if name not in names:
+        return ""
+    what = "The history of timeline %d cannot be read" % timeline
+    return _answer(keeper, what, ["repo-get", pgbackrest.archive_folder(keeper.instance, archive_id) + name])
 
 
 def archiver_error(keeper: Keeper) -> str:

@@ -16,6 +16,7 @@ from . import _backup_info as backup_info
 from . import _backup_prune as pruning
 from . import _backup_repository as repository
 from . import _evidence_files as evidence
+from . import _restore_point as restore_point
 from . import _sql
 from ._backup_all import ALL, chosen, each
 from ._backup_repository import Keeper
@@ -37,6 +38,10 @@ def add_commands(add: Add) -> None:
     add("canary", _canary, "Write a row and wait until its WAL is in the repository.").add_argument(
         "--timeout", type=float, default=60, metavar="SECONDS", help="default: %(default)s"
     )
+    point = add("restore-point", _restore_point, "Make a named point that can be restored to.", audited=True)
+    point.add_argument("--name", required=True)
+    point.add_argument("--timeout", type=float, default=60, metavar="SECONDS", help="default: %(default)s")
+    point.add_argument("--check", action="store_true", help="only say whether it can be made")
     add("counters", _counters, "Read the write counters of every user table.").add_argument(
         "--rows", action="store_true", help="count the rows too"
     )
@@ -76,6 +81,13 @@ def _info(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
 
 def _canary(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
     return {"canary": canary.release(keeper, options.timeout)}
+
+
+def _restore_point(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "restore_point": restore_point.create(keeper, options.name, options.timeout, check=options.check),
+        "changed": True,
+    }
 
 
 def _counters(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:

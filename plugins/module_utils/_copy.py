@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Mapping, Optional, Sequence
 
 from ._container import ContainerSpec, create_argv
 from ._errors import PgkeepError
+from ._files import File, write
 from ._layout import ARCHIVE_CONFIG, DATA_MOUNT, PGBACKREST_CONFIG_MOUNT, SCRATCH_MOUNT, pgdata
 from ._pgfiles import Control, parse_timeline_history, position
-from ._sql import connection, driver, rows
+from ._sql import connection, driver, query, rows
 from ._swap import Directories
-from ._target import Choice
+from ._target_choice import Choice
 from ._throwaway import MINIMUM_MEMORY, Place, databases, derive, source_of
 
 # In postgresql.auto.conf after a restore; left there, a later recovery of any kind would stop at an old target.
@@ -29,6 +31,31 @@ _TARGET_SETTINGS = (
     "recovery_target_xid",
 )
 
+# Nobody may come for a copy: the engine, the host and Ansible may be away when its time is over.
+_PASSING = """
+pgkeep-entrypoint "$@" &
+server=$!
+trap 'kill -INT "$server"' INT TERM
+is_over() {
+  local until
+  read -r until 2> /dev/null < /var/lib/pgkeep/until && [[ $EPOCHSECONDS -ge $until ]]
+}
+while kill -0 "$server" 2> /dev/null; do
+  if is_over; then
+    kill -INT "$server"
+    wait "$server"
+    rm -rf "$PGDATA" "$PGDATA".*
+    echo "pgkeep: the time of this copy is over: its data were removed" >&2
+    exit 0
+  fi
+  sleep 1 &
+  wait $!
+done
+wait "$server"
+"""
+UNTIL = "until"
+PREVIEW = "preview"
+
 _ARCHIVE = """
 folder=$1
 shift
@@ -41,6 +68,10 @@ for file; do
 done
 exit "$status"
 """ % {"archive": ARCHIVE_CONFIG, "all": PGBACKREST_CONFIG_MOUNT + "/pgbackrest.conf"}
+
+_REACHED = """
+select to_char(pg_last_xact_replay_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+"""
 
 _FACTS = """
 select (select system_identifier::text from pg_control_system()),
@@ -77,35 +108,53 @@ def restored_spec(
 ) -> ContainerSpec:
     """The container that restores into directories.inside_beside through the image's entrypoint and starts the result.
 
-    rescue: folder (in the container) of WAL that the archive may not have. beside_server: the old server keeps its
-    memory meanwhile, so the copy gets half as much.
+    Of the kind preview it stops at its target, and ends by itself: see passing(). rescue: folder (in the container) of
+    WAL that the archive may not have. beside_server: the old server keeps its memory meanwhile, so the copy gets half.
     """
     inside = directories.inside_beside
     environment = {
         "PGDATA": inside,
         # archive-get refuses to work in another directory than the configured one; the environment is stronger.
         "PGBACKREST_PG1_PATH": inside,
-        "PGKEEP_RESTORE_ARGS": choice.restore_args(),
+        "PGKEEP_RESTORE_ARGS": choice.restore_args("pause" if directories.kind == PREVIEW else "promote"),
     }
     environment.update(fetching)
     if rescue:
         environment["PGKEEP_RESCUE_WAL"] = rescue
-    memory = max(server.memory_bytes // 2, MINIMUM_MEMORY) if beside_server else server.memory_bytes
-    return derive(
+    # Empty means: keep the WAL, somebody will come for it (PostgreSQL manual, archive_command). The copy must not
+    # archive, since it may still be thrown away; but the history and the WAL of the new timeline have to reach
+    # the archive, and the real server finds them marked as ready. With archive_mode off they would be lost.
+    settings = {"archive_command": ""}
+    if directories.kind == PREVIEW:
+        settings["hot_standby"] = "on"
+    spec = derive(
         server,
         place,
-        name=server.name + "-restore",
-        role="restore",
+        name="%s-%s" % (server.name, directories.kind),
+        role=directories.kind,
         data=source_of(server, DATA_MOUNT),
         environment=environment,
-        # Empty means: keep the WAL, somebody will come for it (PostgreSQL manual, archive_command). The copy must not
-        # archive, since it may still be thrown away; but the history and the WAL of the new timeline have to reach
-        # the archive, and the real server finds them marked as ready. With archive_mode off they would be lost.
-        settings={"archive_command": ""},
-        memory_bytes=min(memory, server.memory_bytes),
+        settings=settings,
+        memory_bytes=copy_memory(server, beside_server),
         cpus=server.cpus,
         repository=repository,
     )
+    return passing(spec) if directories.kind == PREVIEW else spec
+
+
+def copy_memory(server: ContainerSpec, beside_server: bool) -> int:
+    memory = max(server.memory_bytes // 2, MINIMUM_MEMORY) if beside_server else server.memory_bytes
+    return min(memory, server.memory_bytes)
+
+
+def passing(spec: ContainerSpec) -> ContainerSpec:
+    """The same copy, which ends at the moment in the file UNTIL of its state folder and takes its data with it."""
+    return replace(spec, command=("bash", "-c", _PASSING, "passing", *spec.command))
+
+
+def keep_until(place: Place, moment: datetime) -> None:
+    """Let the copy of place end at moment."""
+    write(File("%s/%s" % (place.state_dir, UNTIL), "%d\n" % moment.timestamp(), 0o644))
 
 
 def archive_command(folder: str, names: Sequence[str]) -> list[str]:
@@ -137,6 +186,17 @@ def _once_argv(keeper: ContainerSpec, server: ContainerSpec, command: Sequence[s
         restart="no",
     )
     return create_argv(spec, "run --rm")
+
+
+def look(socket_dir: str) -> Optional[str]:
+    """When the last transaction was committed that a paused copy has replayed; RFC 3339 UTC, None for none."""
+    reached: Optional[str] = query(socket_dir, _REACHED)[0][0]
+    return reached
+
+
+def resume(socket_dir: str) -> None:
+    """End the recovery of a paused copy; it is promoted then."""
+    query(socket_dir, "select pg_wal_replay_resume()")
 
 
 def prove(socket_dir: str) -> CopyFacts:

@@ -150,7 +150,7 @@ def create_volume(run: Run, name: str, instance: str, role: str) -> None:
 
 
 def remove_volume(run: Run, name: str) -> None:
-    """For volumes of drills only: nothing else of ours is ever removed."""
+    """For volumes of drills and clones only: nothing else of ours is ever removed."""
     docker(run, ["volume", "rm", name], what="The volume %s could not be removed" % name)
 
 

@@ -146,16 +146,32 @@ def _backup(raw: RawBackup, reasons: list[str], errors: Collection[str], note: N
 
 
 @dataclass(frozen=True)
+class Gap:
+    """A run of missing WAL segments, from first to last, and the moments it takes away (seconds since the epoch).
+
+    after: what was committed until then is still reached. until: the end of the first clean backup behind the gap, from
+    which recovery works again, None when there is none.
+    """
+
+    first: str
+    last: str
+    after: int
+    until: Optional[int]
+
+
+@dataclass(frozen=True)
 class Window:
     """Which moments can be restored. since and until are seconds since the epoch, both None when none can.
 
-    until is when the last segment before the first gap was archived; what it holds was committed a moment before.
-    missing are segments that a recovery from the oldest clean backup would need.
+    since is the end of the oldest clean backup; until is when the last segment was archived that the newest one reaches
+    without a gap. What a segment holds was committed a moment before. missing are segments that a recovery from the
+    oldest clean backup would need, gaps the moments between since and until that they take away.
     """
 
     since: Optional[int]
     until: Optional[int]
     missing: tuple[str, ...] = ()
+    gaps: tuple[Gap, ...] = ()
 
 
 def _way(instance: str, snapshot: Snapshot) -> tuple[dict[str, int], list[wal.Branch], int]:
@@ -188,14 +204,27 @@ def current(instance: str, snapshot: Snapshot, backups: list[Backup]) -> list[Ba
 
 
 def window(instance: str, snapshot: Snapshot, backups: list[Backup]) -> Window:
-    """The unbroken time up to now, or up to the gap that the newest clean backup runs into."""
+    """The time from the oldest clean backup to now, or to the gap that the newest one runs into, with its gaps."""
     segments, way, size = _way(instance, snapshot)
     usable = current(instance, snapshot, backups)
     if not usable:
         return Window(None, None)
-    reached = [wal.reach(backup.wal_start, segments, way, size) for backup in usable]
-    first = usable[reached.index(reached[-1])]
-    since = next(raw.stop for raw in snapshot.info.backups if raw.label == first.label)
+    stops = {raw.label: raw.stop for raw in snapshot.info.backups}
     # A clean backup has all its segments, so something is always reached.
-    until = max(segments.get(reached[-1] or "", since), since)
-    return Window(since, until, tuple(wal.gaps(usable[0].wal_start, segments, way, size)))
+    reached = wal.reach(usable[-1].wal_start, segments, way, size)
+    since, newest = stops[usable[0].label], stops[usable[-1].label]
+    missing = wal.gaps(usable[0].wal_start, segments, way, size)
+    spans = [(stops[each.label], wal.parse(each.wal_start, size), wal.parse(each.wal_stop, size)) for each in usable]
+    gaps = []
+    for first, last in wal.runs(missing, size):
+        start, end = wal.parse(first, size).number, wal.parse(last, size).number
+        before = segments.get(wal.name_of(wal.serving(start - 1, way), size), since)
+        gaps.append(
+            Gap(
+                first,
+                last,
+                max([before, *(stop for stop, _begin, finish in spans if finish.number < start)]),
+                next((stop for stop, begin, _finish in spans if begin.number > end), None),
+            )
+        )
+    return Window(since, max(segments.get(reached or "", newest), newest), tuple(missing), tuple(gaps))

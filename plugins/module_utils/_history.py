@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The instance's history file: one line each time its data directory was made. Private to the collection.
 
-``<RFC 3339 UTC> <initialised|restored> system-id=<id>``, and from the module restore also ``from=<timeline>
-timeline=<timeline>``. The entrypoint takes its existence for a proof that the instance existed.
+``<RFC 3339 UTC> <initialised|restored|noticed> system-id=<id>``, from the keeper (noticed) also ``timeline=<timeline>``
+and from the module restore ``from=<timeline> timeline=<timeline>``. The entrypoint takes its existence for a proof that
+the instance existed, and restores to the timeline of its last line.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from ._files import read
 from ._layout import GID, UID, Layout
 from ._target import moment_of, rfc3339
 
+FILE = "history"
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -31,7 +34,7 @@ class Entry:
 
 
 def path(layout: Layout) -> str:
-    return layout.state_dir + "/history"
+    return layout.state_dir + "/" + FILE
 
 
 def entries(layout: Layout) -> list[Entry]:
@@ -60,6 +63,11 @@ def _number(text: Optional[str]) -> Optional[int]:
     return int(text) if text and text.isdigit() else None
 
 
+def following(known: list[Entry]) -> Optional[int]:
+    """The timeline in production as the last line tells it; None when that line does not."""
+    return known[-1].entered if known else None
+
+
 def timeline_at(moment: datetime, known: list[Entry], current: int) -> int:
     """The timeline that was in production at moment: the one that the first change after it left.
 
@@ -73,19 +81,25 @@ def timeline_at(moment: datetime, known: list[Entry], current: int) -> int:
 
 
 def append(layout: Layout, system_id: str, left: int, entered: int) -> None:
+    write_line(path(layout), "restored", system_id, left, entered)
+
+
+def write_line(file: str, event: str, system_id: str, left: Optional[int], entered: int) -> None:
     now = rfc3339(datetime.now(timezone.utc).replace(microsecond=0))
-    with open(path(layout), "a", encoding="utf-8") as handle:
-        os.fchown(handle.fileno(), UID, GID)
-        handle.write("%s %s" % (now, _rest(system_id, left, entered)))
+    with open(file, "a", encoding="utf-8") as handle:
+        if os.geteuid() == 0:
+            os.fchown(handle.fileno(), UID, GID)
+        handle.write("%s %s\n" % (now, _rest(event, system_id, left, entered)))
         handle.flush()
         os.fsync(handle.fileno())
 
 
 def append_command(layout: Layout, system_id: str, left: int, entered: int) -> str:
-    """The same as a command for a shell, for the moment when it is run."""
-    line = shlex.quote("+%Y-%m-%dT%H:%M:%SZ " + _rest(system_id, left, entered).strip())
+    """append() as a command for a shell, for the moment when it is run."""
+    line = shlex.quote("+%Y-%m-%dT%H:%M:%SZ " + _rest("restored", system_id, left, entered))
     return "date -u %s >> %s" % (line, shlex.quote(path(layout)))
 
 
-def _rest(system_id: str, left: int, entered: int) -> str:
-    return "restored system-id=%s from=%d timeline=%d\n" % (system_id, left, entered)
+def _rest(event: str, system_id: str, left: Optional[int], entered: int) -> str:
+    before = "" if left is None else "from=%d " % left
+    return "%s system-id=%s %stimeline=%d" % (event, system_id, before, entered)

@@ -170,12 +170,12 @@ def _drill(context: Context, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _restore(context: Context, options: argparse.Namespace) -> dict[str, Any]:
-    from ._restore import restore
+    from ._restore_actions import act
     from ._restore_plan import Request
 
     # Asked for the plan, nobody needs to be sure already.
     options.confirm = context.layout.name if options.check else options.confirm
-    return restore(context.run, _request(Request, context, options), options.check, who=context.who)
+    return act(context.run, _request(Request, context, options), options.check, who=context.who)
 
 
 def _request(kind: Any, context: Context, options: argparse.Namespace) -> Any:

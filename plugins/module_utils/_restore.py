@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import dataclass, field
-from typing import Any, Optional
+from datetime import datetime, timezone
+from typing import Any, Callable, Optional
 
 from . import _docker as docker
 from . import _history as history
 from ._actor import ANSIBLE, actor
 from ._audit import recorded
 from ._container import ContainerSpec, create_argv
+from ._copies import remove_expired
 from ._copy import (
     CopyFacts,
     archive_command,
@@ -31,15 +32,16 @@ from ._keeper import COMMAND, answer
 from ._layout import DATA_MOUNT, Layout
 from ._lock import hold
 from ._network import ensure_network
-from ._pgfiles import Unarchived, read_control, unarchived
+from ._pgfiles import Control, Unarchived, read_control, unarchived
 from ._release import utc_stamp
-from ._restore_plan import Plan, Request, make_plan, make_tool, require_confirmed, require_release
-from ._run import Result, Run
+from ._restore_choice import make_tool
+from ._restore_plan import Plan, Request, make_plan, require_confirmed, require_release
+from ._restore_result import Progress, RestoreError, done, planned
+from ._run import Run
 from ._server import wait_until_serving
 from ._swap import Directories
-from ._target import LATEST, TIME
+from ._target import LATEST
 from ._throwaway import (
-    Place,
     discard,
     host_path,
     prepare,
@@ -49,7 +51,8 @@ from ._throwaway import (
     wait_until_open,
 )
 
-ROLE = "restore"
+# Makes the copy and proves it; leaves a cleanly stopped, consistent one.
+Make = Callable[[Run, Plan, Request, Progress], CopyFacts]
 
 # What of the result the audit trail keeps: what came back, and what went.
 _RECORDED = ("target", "label", "timeline_before", "timeline_after", "reached_time", "previous_data")
@@ -58,72 +61,32 @@ _RECORDED = ("target", "label", "timeline_before", "timeline_after", "reached_ti
 _BACK_SECONDS = 120
 
 
-class RestoreError(PgkeepError):
-    """A restore that did not happen; rolled_back says whether everything is as before."""
-
-    def __init__(self, error: PgkeepError, what: str, why: str, rolled_back: bool) -> None:
-        super().__init__(what, why, error.next_step, busy=error.busy)
-        self.rolled_back = rolled_back
-
-    def to_result(self) -> dict[str, object]:
-        return {**super().to_result(), "rolled_back": self.rolled_back}
-
-
-@dataclass
-class Progress:
-    """How far a restore has come: what a roll-back has to undo and what the result tells. Moments are monotonic."""
-
-    directories: Directories
-    steps: list[str] = field(default_factory=list)
-    stopped_at: Optional[float] = None
-    created: list[str] = field(default_factory=list)
-    swapped: bool = False
-    kept: Optional[str] = None
-    rescued: int = 0
-    waiting: tuple[str, ...] = ()
-
-    def note_archived(self, names: tuple[str, ...], result: Result, *, last: bool) -> None:
-        """What became of WAL that only the old data had. A failure is not a reason to stop: the copy gets the WAL all
-        the same, see PGKEEP_RESCUE_WAL."""
-        self.waiting = () if result.rc == 0 else names
-        if result.rc == 0:
-            self.steps.append("Archived WAL that only the old data had: %s" % ", ".join(names))
-        elif last:
-            errors = [line.split("ERROR: ")[1] for line in result.stdout.splitlines() if "ERROR: " in line]
-            self.steps.append(
-                "The archive did not take %s (%s): backups from before lead no further than there"
-                % (", ".join(names), (errors or ["no message"])[-1].strip())
-            )
-
-
 def restore(run: Run, request: Request, check_mode: bool, who: Optional[str] = None) -> dict[str, Any]:
-    """What the module returns: changed and restore. who stands in the audit trail; without it, it is Ansible."""
+    """The object restore. who stands in the audit trail; without it, it is Ansible."""
     require_confirmed(request)
     layout = Layout(request.name)
     require_release(layout)
     if check_mode:
         plan = make_plan(run, request)
-        return {"changed": True, "restore": _result(plan, plan.steps())}
-    parameters = {name: value for name, value in vars(request).items() if value is not None}
-    with hold(layout.lock_file, "restore of %s" % layout.name), interruptible():
-        with recorded(layout.state_dir, "restore", who or actor(ANSIBLE), parameters) as outcome:
-            plan = make_plan(run, request)
-            result = apply(run, plan, request)
-            outcome.details.update((name, result[name]) for name in _RECORDED)
-        return {"changed": True, "restore": result}
+        return planned(plan, plan.steps())
+    told = recorded(layout.state_dir, "restore", who or actor(ANSIBLE), request.told())
+    with hold(layout.lock_file, "restore of %s" % layout.name), interruptible(), told as outcome:
+        removed = remove_expired(run, layout)
+        plan = make_plan(run, request)
+        result = apply(run, plan, request)
+        outcome.details.update((name, result[name]) for name in _RECORDED)
+    return {**result, "steps": removed + result["steps"]}
 
 
-def apply(run: Run, plan: Plan, request: Request) -> dict[str, Any]:
+def apply(run: Run, plan: Plan, request: Request, make: Optional[Make] = None) -> dict[str, Any]:
     """Carry out the plan and return the object restore. On any failure everything is as before, see RestoreError."""
-    layout, began = plan.layout, time.monotonic()
-    remove_leftovers(run, layout.name, ROLE)
+    began = time.monotonic()
     for volume, role in plan.missing_volumes.items():
-        docker.create_volume(run, volume, layout.name, role)
+        docker.create_volume(run, volume, plan.layout.name, role)
     directories = plan.directories or Directories(_root(run, plan), plan.major, utc_stamp())
-    directories.remove_copies()
     progress = Progress(directories)
     try:
-        facts = _copy(run, plan, request, progress)
+        progress.facts = facts = (make or _copy)(run, plan, request, progress)
         if progress.stopped_at is None:
             _stop(run, plan, progress)
         # Once the restored data serve, their WAL is archived; half a restore would leave a useless timeline there.
@@ -137,15 +100,9 @@ def apply(run: Run, plan: Plan, request: Request) -> dict[str, Any]:
         raise _roll_back(run, plan, progress, error) from error
     ready = time.monotonic()
     _finish(run, plan, request, progress, facts)
-    return _result(
-        plan,
-        progress.steps,
-        facts,
-        progress,
-        rto_seconds=round(ready - began, 3),
-        # Nobody was interrupted where nothing served.
-        interruption_seconds=round(ready - (progress.stopped_at or ready), 3) if plan.serving else None,
-    )
+    # Nobody was interrupted where nothing served.
+    interruption = ready - (progress.stopped_at or ready) if plan.serving else None
+    return done(plan, progress, facts, ready - began, interruption)
 
 
 def _root(run: Run, plan: Plan) -> str:
@@ -153,37 +110,53 @@ def _root(run: Run, plan: Plan) -> str:
 
 
 def _copy(run: Run, plan: Plan, request: Request, progress: Progress) -> CopyFacts:
-    """Restore into a directory beside the data and prove it; leaves a cleanly stopped, consistent copy."""
-    layout, directories = plan.layout, progress.directories
-    if plan.serving and plan.choice.target.kind == TIME:
-        # A commit behind the target: recovery to a time ends with an error when the WAL ends before it.
-        answer(make_tool(run, layout, plan.keeper)([COMMAND, "canary"]), ["canary"])
+    start_copy(run, plan, request, progress)
+    return prove_copy(run, plan, request, progress)
+
+
+def start_copy(run: Run, plan: Plan, request: Request, progress: Progress) -> None:
+    """Start a copy that restores into a directory beside the data."""
+    directories = progress.directories
+    remove_leftovers(run, plan.layout.name, plan.role)
+    directories.remove_copies()
     if plan.stop_first:
         _stop(run, plan, progress)
+    else:
+        push_wal(run, plan)
     # Read again: a stop writes its checkpoint.
-    control = (read_control(directories.data) or plan.control) if plan.rescue else None
+    control = _control(plan, directories)
     found = unarchived(directories.data, control, plan.lost) if control else Unarchived()
     _rescue(run, plan, progress, found)
-    place = Place(layout.home + "/" + ROLE)
-    prepare(place)
-    beside_server = plan.running and not plan.stop_first
+    prepare(plan.place)
     spec = restored_spec(
         plan.server,
-        place,
+        plan.place,
         directories,
         plan.choice,
         fetching=plan.fetching,
         rescue=directories.lay_aside(found.names),
-        beside_server=beside_server,
+        beside_server=plan.running and not plan.stop_first,
         repository=plan.repository,
     )
     start(run, spec)
-    wait_until_open(run, spec.name, place.socket_dir, request.timeout_seconds)
+
+
+def push_wal(run: Run, plan: Plan) -> None:
+    """Have everything archived, and a commit behind the target: recovery to a target fails when WAL ends before it."""
+    if plan.serving and not plan.choice.target.ends_with_backup:
+        answer(make_tool(run, plan.layout, plan.keeper)([COMMAND, "canary"]), ["canary"])
+
+
+def prove_copy(run: Run, plan: Plan, request: Request, progress: Progress) -> CopyFacts:
+    """Wait for the end of recovery and prove the copy; leaves a cleanly stopped, consistent one."""
+    place = plan.place
+    wait_until_open(run, plan.container, place.socket_dir, request.timeout_seconds)
     facts = prove(place.socket_dir)
+    control = _control(plan, progress.directories)
     if control is not None and plan.choice.target.kind == LATEST:
         require_complete(facts, control)
-    docker.stop(run, spec.name)
-    docker.remove(run, spec.name)
+    docker.stop(run, plan.container)
+    docker.remove(run, plan.container)
     discard(place)
     progress.steps.append(
         "Restored backup %s of repository %d beside the old data, recovered it to %s and read its %d databases"
@@ -192,8 +165,13 @@ def _copy(run: Run, plan: Plan, request: Request, progress: Progress) -> CopyFac
     return facts
 
 
+def _control(plan: Plan, directories: Directories) -> Optional[Control]:
+    """The old data's, where WAL that only they have may be needed."""
+    return (read_control(directories.data) or plan.control) if plan.rescue else None
+
+
 def _stop(run: Run, plan: Plan, progress: Progress) -> None:
-    progress.stopped_at = time.monotonic()
+    progress.stopped_at, progress.until = time.monotonic(), datetime.now(timezone.utc)
     if plan.running:
         docker.stop(run, plan.layout.server)
         progress.steps.append("Stopped the server")
@@ -270,11 +248,12 @@ def _words(error: PgkeepError) -> str:
 
 def _go_back(run: Run, plan: Plan, progress: Progress) -> str:
     """Returns how things stand."""
-    remove_leftovers(run, plan.layout.name, ROLE)
-    discard(Place(plan.layout.home + "/" + ROLE))
+    remove_leftovers(run, plan.layout.name, plan.role)
+    discard(plan.place)
     if progress.swapped:
         docker.attempt(run, ["stop", plan.layout.server])
         progress.directories.swap_back(progress.kept)
+        _note_both_ways(plan, progress.facts)
     for name in progress.created:
         docker.remove(run, name)
     progress.directories.remove_copies()
@@ -286,6 +265,13 @@ def _go_back(run: Run, plan: Plan, progress: Progress) -> str:
     if plan.serving:
         wait_until_serving(run, plan.layout, _BACK_SECONDS)
     return "the server was started again on its old data"
+
+
+def _note_both_ways(plan: Plan, facts: Optional[CopyFacts]) -> None:
+    """The archive may have the timeline already that is left again: nobody shall take it for a stranger's."""
+    if facts is not None:
+        history.append(plan.layout, facts.system_id, plan.timeline_before, facts.timeline)
+        history.append(plan.layout, facts.system_id, facts.timeline, plan.timeline_before)
 
 
 def _finish(run: Run, plan: Plan, request: Request, progress: Progress, facts: CopyFacts) -> None:
@@ -303,33 +289,3 @@ def _finish(run: Run, plan: Plan, request: Request, progress: Progress, facts: C
     except (PgkeepError, OSError) as error:
         progress.steps.append("The server serves, but afterwards: %s" % error)
     progress.steps.append("Take a full backup now: recovery from older ones crosses the change of timeline")
-
-
-def _result(
-    plan: Plan,
-    steps: list[str],
-    facts: Optional[CopyFacts] = None,
-    progress: Optional[Progress] = None,
-    rto_seconds: Optional[float] = None,
-    interruption_seconds: Optional[float] = None,
-) -> dict[str, Any]:
-    kept = progress.kept if progress else None
-    undo = None
-    if progress and facts and kept:
-        note = history.append_command(plan.layout, facts.system_id, facts.timeline, plan.timeline_before)
-        undo = progress.directories.undo_command(plan.layout.server, kept, note)
-    return {
-        "instance": plan.layout.name,
-        "target": str(plan.choice.target),
-        "label": plan.choice.label,
-        "repository": plan.repository,
-        "timeline_before": plan.timeline_before,
-        "timeline_after": facts.timeline if facts else None,
-        "reached_time": (facts.reached_time or plan.choice.backup["stopped_at"]) if facts else None,
-        "rescued_segments": progress.rescued if progress else None,
-        "previous_data": kept,
-        "rto_seconds": rto_seconds,
-        "interruption_seconds": interruption_seconds,
-        "undo": undo,
-        "steps": steps,
-    }

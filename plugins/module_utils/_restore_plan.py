@@ -6,33 +6,32 @@
 from __future__ import annotations
 
 import os
-import posixpath
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any, Callable, Collection, Mapping, Optional, Sequence
+from typing import Any, Mapping, Optional, Sequence
 
 from . import _docker as docker
-from . import _history as history
 from ._container import ContainerSpec, spec_from_dict
 from ._errors import PgkeepError
 from ._files import read
-from ._keeper import COMMAND, answer, once, require_readable
 from ._layout import DATA_MOUNT, REPO_MOUNT, SPOOL_MOUNT, Layout
-from ._pgfiles import Control, control_from_wal, parse_timeline_history, read_control, timeline_of, unarchived
+from ._pgfiles import Control
 from ._release import read_current, utc_stamp
 from ._repositories import parse
-from ._run import Result, Run
+from ._restore_choice import choose_backup, find_info, make_tool, own_control
+from ._run import Run
 from ._server import accepts_writes
 from ._swap import Directories
-from ._target import LABEL, LATEST, TIME, Choice, Target, choose, moment_of, parse_target
-from ._throwaway import fetching, host_path, require_space, source_of
+from ._target import LATEST, Target, parse_target
+from ._target_choice import Choice
+from ._throwaway import Place, fetching, host_path, require_space, source_of
 from ._units import MB
+
+# Role of a copy, in its labels, in the name of its container and of its folders.
+RESTORE, CLONE = "restore", "clone"
 
 # What recovery writes besides the data: a few segments of the new timeline.
 _WAL_BYTES = 64 * MB
-
-# Runs a command where the library and pgBackRest are: in the keeper, or in a container made for it.
-Tool = Callable[[Sequence[str]], Result]
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,22 @@ class Request:
     keep_previous: int
     timeout_seconds: int
     repository: Optional[int] = None
+    action: str = "restore"
+    restore_point: Optional[str] = None
+    lsn: Optional[str] = None
+    xid: Optional[str] = None
+    immediate: bool = False
+    ttl_seconds: int = 14400
+    into: Optional[str] = None
+    port: Optional[int] = None
+    masking_sql: Optional[str] = None
+
+    def told(self) -> dict[str, Any]:
+        """What of it may stand in the audit trail."""
+        return {name: value for name, value in vars(self).items() if value is not None and name != "masking_sql"}
+
+    def target(self) -> Target:
+        return parse_target(self.label, self.time, self.restore_point, self.lsn, self.xid, self.immediate)
 
 
 @dataclass(frozen=True)
@@ -71,6 +86,16 @@ class Plan:
     timeline_before: int
     control: Optional[Control]
     repository: int = 1
+    role: str = RESTORE
+
+    @property
+    def container(self) -> str:
+        """Name of the copy's container."""
+        return "%s-%s" % (self.layout.name, self.role)
+
+    @property
+    def place(self) -> Place:
+        return Place("%s/%s" % (self.layout.home, self.role))
 
     @property
     def stop_first(self) -> bool:
@@ -80,7 +105,11 @@ class Plan:
     @property
     def rescue(self) -> bool:
         """Whether WAL that only the old data directory has may be needed to reach the target."""
-        return self.control is not None and self.choice.target.kind != LABEL and (self.stop_first or not self.serving)
+        return (
+            self.control is not None
+            and not self.choice.target.ends_with_backup
+            and (self.stop_first or not self.serving)
+        )
 
     def steps(self) -> list[str]:
         """The plan in sentences, for check mode."""
@@ -101,10 +130,10 @@ class Plan:
         return steps
 
 
-def make_plan(run: Run, request: Request, now: Optional[datetime] = None) -> Plan:
+def make_plan(run: Run, request: Request, now: Optional[datetime] = None, role: str = RESTORE) -> Plan:
     """Raises PgkeepError for everything that can be known before the first change."""
     layout = Layout(request.name)
-    target = parse_target(request.label, request.time)
+    target = request.target()
     release = require_release(layout)
     server, keeper = spec_from_dict(release["server"]), spec_from_dict(release["keeper"])
     _require_files(layout)
@@ -113,12 +142,21 @@ def make_plan(run: Run, request: Request, now: Optional[datetime] = None) -> Pla
     repositories = _repositories(layout, request.repository, server, missing)
     container = docker.inspect(run, layout.server)
     serving = docker.running(container) and accepts_writes(layout)
-    directories = _directories(run, server, int(release["major"]), missing)
-    control = _own_control(layout, directories)
+    directories = data_directories(run, server, int(release["major"]), role, missing)
+    control = own_control(layout, directories)
     tool = make_tool(run, layout, keeper, missing=missing, network="none" if repositories == [1] else keeper.network)
     repository, info = find_info(tool, layout, repositories)
-    choice, timeline = _choose(
-        tool, layout, target, info, control, directories, serving, now or datetime.now(timezone.utc), repository
+    choice, timeline = choose_backup(
+        tool,
+        layout,
+        target,
+        info,
+        control,
+        directories,
+        serving,
+        now or datetime.now(timezone.utc),
+        repository,
+        rescues=role != CLONE and (target.kind == LATEST or not serving),
     )
     path = directories.root if directories else str(docker.engine(run)["DockerRootDir"])
     require_space(path, int(choice.backup["size_bytes"] * 1.1) + _WAL_BYTES, "restore of %s" % layout.name)
@@ -131,7 +169,7 @@ def make_plan(run: Run, request: Request, now: Optional[datetime] = None) -> Pla
         major=int(release["major"]),
         missing_volumes=missing,
         # WAL behind a backup's end is not read for the state at its end.
-        fetching=fetching(choice.backup, None if target.kind == LABEL else info["wal"]["max"]),
+        fetching=fetching(choice.backup, None if target.ends_with_backup else info["wal"]["max"]),
         # A container in a restart loop is one that shall run.
         lost=info["wal"]["missing"],
         running=container is not None and bool(container["State"]["Running"] or container["State"]["Restarting"]),
@@ -139,16 +177,16 @@ def make_plan(run: Run, request: Request, now: Optional[datetime] = None) -> Pla
         timeline_before=timeline,
         control=control,
         repository=repository,
+        role=role,
     )
 
 
 def require_confirmed(request: Request) -> None:
     if request.confirm != request.name:
         raise PgkeepError(
-            "The restore of %s is not confirmed" % request.name,
+            "The %s of %s is not confirmed" % (request.action, request.name),
             "confirm is %s" % ("not given" if request.confirm is None else repr(request.confirm)),
-            "a restore replaces the data of the instance: repeat with confirm=%s if that is what you want"
-            % request.name,
+            "it replaces the data of the instance: repeat with confirm=%s if that is what you want" % request.name,
         )
 
 
@@ -217,134 +255,11 @@ def _repositories(
     return [number for number in found if number != 1]
 
 
-def _directories(run: Run, server: ContainerSpec, major: int, missing: Mapping[str, str]) -> Optional[Directories]:
+def data_directories(
+    run: Run, server: ContainerSpec, major: int, role: str, missing: Mapping[str, str]
+) -> Optional[Directories]:
+    """Those on the data volume, None where that is one of missing."""
     source = source_of(server, DATA_MOUNT)
     if source in missing:
         return None
-    return Directories(host_path(run, source), major, utc_stamp())
-
-
-def _own_control(layout: Layout, directories: Optional[Directories]) -> Optional[Control]:
-    """The control file of the old data, unless they are of another database: after a data volume was lost and an
-    empty one initialised by hand, neither its timeline nor its WAL have anything to do with the repository."""
-    if directories is None:
-        return None
-    control = read_control(directories.data)
-    ids = [int(entry.system_id) for entry in history.entries(layout) if entry.system_id and entry.system_id.isdigit()]
-    if control is None:
-        return control_from_wal(directories.data, ids[-1]) if ids else None
-    return None if ids and ids[-1] != control.system_id else control
-
-
-def make_tool(
-    run: Run, layout: Layout, keeper: ContainerSpec, *, missing: Collection[str] = (), network: str = "none"
-) -> Tool:
-    if docker.running(docker.inspect(run, layout.keeper)):
-        return lambda argv: docker.execute(run, layout.keeper, argv)
-    return lambda argv: once(run, keeper, argv, missing=missing, network=network)
-
-
-def read_info(tool: Tool, layout: Layout, repository: int = 1) -> dict[str, Any]:
-    argv = [COMMAND, "info", "--repo", str(repository)]
-    info: dict[str, Any] = answer(tool(argv), argv[1:])["backup_info"]
-    require_readable(info)
-    return info
-
-
-def find_info(tool: Tool, layout: Layout, repositories: Sequence[int]) -> tuple[int, dict[str, Any]]:
-    """The first repository that has a backup, and what is known about it.
-
-    One that cannot be read ends the search where it is the first of the instance: it has what no other has. Of the
-    others the next one is tried, and the first error is raised when none serves.
-    """
-    trouble: Optional[PgkeepError] = None
-    nothing: Optional[tuple[int, dict[str, Any]]] = None
-    for number in repositories:
-        try:
-            info = read_info(tool, layout, number)
-        except PgkeepError as error:
-            if number == 1:
-                raise
-            trouble = trouble or error
-            continue
-        if info["backups"]:
-            return number, info
-        nothing = nothing or (number, info)
-    if nothing is None:
-        raise trouble or PgkeepError("The instance %s has no repository" % layout.name, "none is declared")
-    return nothing
-
-
-def _choose(
-    tool: Tool,
-    layout: Layout,
-    target: Target,
-    info: Mapping[str, Any],
-    control: Optional[Control],
-    directories: Optional[Directories],
-    serving: bool,
-    now: datetime,
-    repository: int,
-) -> tuple[Choice, int]:
-    """The backup to start from, and the timeline in production now."""
-    current = _current_timeline(layout, info, control)
-    timeline = current
-    if target.kind == TIME and target.moment is not None:
-        timeline = history.timeline_at(target.moment, history.entries(layout), current)
-    # The old data may have the WAL that the archive misses.
-    lost = info["wal"]["missing"]
-    at_hand = unarchived(directories.data, control, lost).complete if directories and control else ()
-    window = info["recovery_window"] or {}
-    reach = moment_of(window["to"]) if window else None
-    parents = _parents(tool, layout, timeline, directories, repository) if timeline > 1 and target.kind != LABEL else {}
-    choice = choose(
-        target,
-        info["backups"],
-        timeline=timeline,
-        parents=tuple(parents.items()),
-        # A timeline that was left has no end that anybody waits for.
-        missing=[name for name in lost if name not in at_hand and timeline_of(name) in (timeline, *parents)],
-        reach=reach,
-        # While the server serves, a row and a WAL switch bring the archive past any moment up to now.
-        open_end=serving or control is not None,
-        now=now,
-    )
-    return choice, current
-
-
-def _current_timeline(layout: Layout, info: Mapping[str, Any], control: Optional[Control]) -> int:
-    """The old data know it best: after a restore that was undone the archive has a newer timeline."""
-    if control is not None:
-        return control.timeline
-    entered = [entry.entered for entry in history.entries(layout) if entry.entered is not None]
-    newest = info["wal"]["max"]
-    return entered[-1] if entered else timeline_of(newest) if newest else 1
-
-
-def _parents(
-    tool: Tool, layout: Layout, timeline: int, directories: Optional[Directories], repository: int
-) -> dict[int, int]:
-    """The history of timeline, from the old data directory or from the repository."""
-    name = "%08X.history" % timeline
-    text = read(os.path.join(directories.data, "pg_wal", name)) if directories else None
-    if text is None:
-        text = _from_archive(tool, layout, name, repository)
-    return parse_timeline_history(text)
-
-
-def _from_archive(tool: Tool, layout: Layout, name: str, repository: int) -> str:
-    archive = posixpath.join("archive", layout.name)
-    quiet = ["--log-level-console=off", "--log-level-stderr=error"]
-    tool_argv = ["pgbackrest", "--stanza=" + layout.name, "--repo=%d" % repository, *quiet]
-    listed = tool([*tool_argv, "repo-ls", archive])
-    # Folders are called 17-1, 18-2 …: version and number of the stanza's upgrade.
-    names = [word for word in listed.stdout.split() if word.partition("-")[2].isdigit()]
-    folders = sorted(names, key=lambda word: int(word.partition("-")[2]))
-    found = tool([*tool_argv, "repo-get", posixpath.join(archive, folders[-1] if folders else "", name)])
-    if found.rc != 0 or not folders:
-        raise PgkeepError(
-            "The history of timeline %s cannot be read" % name[:8],
-            (listed.stderr + found.stderr).strip() or "the archive is empty",
-            "name a backup with label; that needs no history",
-        )
-    return found.stdout
+    return Directories(host_path(run, source), major, utc_stamp(), role)

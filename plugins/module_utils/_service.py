@@ -21,6 +21,7 @@ from . import (
     _job,
     _schedule_duty,
     _ship_duty,
+    _timelines,
     _watch_duty,
 )
 from ._backup_repository import Keeper
@@ -39,6 +40,8 @@ class Duty:
 
 DUTIES = (
     Duty("schedule", 5.0, _schedule_duty.tick, _schedule_duty.check),
+    Duty("timeline", _timelines.NOTICE_SECONDS, _timelines.notice, _timelines.nothing_to_check),
+    Duty("foreign-timelines", _timelines.WATCH_SECONDS, _timelines.watch, _timelines.nothing_to_check),
     Duty("ship", 3.0, _ship_duty.Shipping().act, _ship_duty.check),
     Duty("alerts", 2.0, _alert_duty.tick, _alert_duty.check),
     # How often these two really act is a matter of the inventory; this is how exact that is.

@@ -20,11 +20,15 @@ from ._layout import DATA_MOUNT, GID, UID, pgdata
 
 @dataclass(frozen=True)
 class Directories:
-    """root is the host path of DATA_MOUNT; stamp makes the names of one restore unique and sorts by time."""
+    """root is the host path of DATA_MOUNT; stamp makes the names of one restore unique and sorts by time.
+
+    kind says what the replacement is called: restore, or preview while somebody looks at it.
+    """
 
     root: str
     major: int
     stamp: str
+    kind: str = "restore"
 
     def _host(self, inside: str) -> str:
         return self.root + inside[len(DATA_MOUNT) :]
@@ -36,7 +40,7 @@ class Directories:
     @property
     def inside_beside(self) -> str:
         """The replacement's path in a container; beside is the same on the host."""
-        return "%s.restore-%s" % (pgdata(self.major), self.stamp)
+        return "%s.%s-%s" % (pgdata(self.major), self.kind, self.stamp)
 
     @property
     def beside(self) -> str:
@@ -77,7 +81,7 @@ class Directories:
         return os.path.isdir(self.data) and bool(os.listdir(self.data))
 
     def named(self, kind: str) -> list[str]:
-        """Paths of everything of a kind (restore, previous or undone), oldest first."""
+        """Paths of everything of a kind (restore, preview, previous or undone), oldest first."""
         parent, base = os.path.split(self.data)
         if not os.path.isdir(parent):
             return []
@@ -122,8 +126,8 @@ class Directories:
             raise _failed("The data directories could not be changed back", error) from error
 
     def remove_copies(self) -> list[str]:
-        """Remove what this and interrupted restores left; never the data, never a previous directory."""
-        return self.remove("restore")
+        """Remove what this and interrupted ones of its kind left; never the data, never a previous directory."""
+        return self.remove(self.kind)
 
     def remove(self, kind: str) -> list[str]:
         """Remove everything of a kind and return its paths."""

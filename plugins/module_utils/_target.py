@@ -1,19 +1,23 @@
 # Copyright (c) 2026, the pgkeep maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where a restore shall end, and which backup leads there. Pure. Private to the collection."""
+"""Where a restore shall end. Pure. Private to the collection."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
-from typing import Any, Mapping, Optional, Sequence
+from datetime import datetime, timezone
+from typing import Optional
 
 from ._errors import PgkeepError
-from ._pgfiles import leads_to, timeline_of
 
-LATEST, LABEL, TIME = "latest", "label", "time"
+LATEST, LABEL, TIME, NAME, LSN, XID, IMMEDIATE = "latest", "label", "time", "restore_point", "lsn", "xid", "immediate"
+
+_LSN = re.compile(r"[0-9A-F]{1,8}/[0-9A-F]{1,8}\Z", re.IGNORECASE)
+_XID = re.compile(r"[1-9][0-9]{0,19}\Z")
+# One word without a quote: it travels through the entrypoint to pgBackRest and into a file of settings.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+-]{0,62}\Z")
 
 _TIME = re.compile(
     r"(?P<date>\d{4}-\d{2}-\d{2})[T ](?P<clock>\d{2}:\d{2})(?P<second>:\d{2})?(?:[.,](?P<fraction>\d{1,6}))?"
@@ -25,48 +29,72 @@ _EXAMPLES = "write it as 2026-11-21T20:12:31Z or 2026-11-21 21:12:31.5+01:00"
 
 @dataclass(frozen=True)
 class Target:
-    """kind is latest, label or time; moment (UTC) belongs to time, label to label."""
+    """kind is one of the words above; moment (UTC) belongs to time, value to lsn, xid and restore_point.
+
+    label is the backup to begin with: that of the kind label itself, an optional one for xid and restore_point.
+    """
 
     kind: str
     label: Optional[str] = None
     moment: Optional[datetime] = None
+    value: Optional[str] = None
 
     def __str__(self) -> str:
         if self.kind == TIME and self.moment is not None:
             return rfc3339(self.moment)
-        return self.label if self.kind == LABEL and self.label else LATEST
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A target with the backup to start from and the timeline to follow (None: the backup's own)."""
-
-    target: Target
-    backup: Mapping[str, Any]
-    timeline: Optional[int]
+        if self.value is not None:
+            return "%s %s" % (self.kind.replace("_", " "), self.value)
+        return self.label if self.kind == LABEL and self.label else self.kind
 
     @property
-    def label(self) -> str:
-        return str(self.backup["label"])
+    def ends_with_backup(self) -> bool:
+        """Whether WAL behind the end of a backup is not replayed."""
+        return self.kind in (LABEL, IMMEDIATE)
 
-    def restore_args(self) -> str:
-        """The words for PGKEEP_RESTORE_ARGS, options of pgbackrest restore."""
-        words = ["--set=" + self.label]
-        if self.target.kind == LABEL:
-            # Ends where the backup became consistent: the database as it was when that backup ended. pgBackRest
-            # follows the backup's own timeline then and takes no other.
-            return " ".join([*words, "--type=immediate", "--target-action=promote"])
-        words.append("--target-timeline=%s" % (self.timeline or "current"))
-        if self.target.moment is not None:
-            words += ["--type=time", "--target=" + pgbackrest_time(self.target.moment), "--target-action=promote"]
-        return " ".join(words)
+    def words(self) -> list[str]:
+        """The options of pgbackrest restore that say where to end, without the action."""
+        if self.ends_with_backup:
+            # Ends where the backup became consistent: the database as it was when that backup ended.
+            return ["--type=immediate"]
+        if self.kind == TIME and self.moment is not None:
+            return ["--type=time", "--target=" + pgbackrest_time(self.moment)]
+        if self.kind == NAME:
+            return ["--type=name", "--target=%s" % self.value]
+        if self.kind == LSN:
+            # What ended before the position. Included would be the first record at it, which may be a commit.
+            return ["--type=lsn", "--target=%s" % self.value, "--target-exclusive"]
+        return ["--type=xid", "--target=%s" % self.value] if self.kind == XID else []
 
 
-def parse_target(label: Optional[str], time: Optional[str]) -> Target:
-    """From the options of the module; neither of them means latest."""
+def parse_target(
+    label: Optional[str],
+    time: Optional[str],
+    restore_point: Optional[str] = None,
+    lsn: Optional[str] = None,
+    xid: Optional[str] = None,
+    immediate: bool = False,
+) -> Target:
+    """From the options of the module; none of them means latest."""
     if time is not None:
         return Target(TIME, moment=parse_time(time))
-    return Target(LABEL, label=label) if label is not None else Target(LATEST)
+    if restore_point is not None:
+        what = "it is not a name: 1 to 63 letters, digits and _ . : + -"
+        return Target(NAME, label, value=_checked(NAME, restore_point, _NAME, what, "write it as it was made"))
+    if lsn is not None:
+        what = "it is not a position in the WAL"
+        return Target(LSN, value=_checked(LSN, lsn, _LSN, what, "write it as pg_current_wal_lsn() does: 0/3000060"))
+    if xid is not None:
+        what = "it is not the number of a transaction"
+        return Target(XID, label, value=_checked(XID, xid, _XID, what, "write it as pg_current_xact_id() does: 771"))
+    if label is not None:
+        return Target(LABEL, label)
+    return Target(IMMEDIATE if immediate else LATEST)
+
+
+def _checked(kind: str, text: str, form: re.Pattern[str], why: str, next_step: str) -> str:
+    if not form.match(text):
+        raise PgkeepError("The %s %r cannot be used" % (kind.replace("_", " "), text), why, next_step)
+    return text.upper() if kind == LSN else text
 
 
 def parse_time(text: str) -> datetime:
@@ -104,113 +132,3 @@ def rfc3339(moment: datetime) -> str:
 def moment_of(text: str) -> datetime:
     """The inverse of rfc3339(), for the times in backup objects."""
     return parse_time(text)
-
-
-def choose(
-    target: Target,
-    backups: Sequence[Mapping[str, Any]],
-    *,
-    timeline: int,
-    parents: Sequence[tuple[int, int]],
-    missing: Sequence[str],
-    reach: Optional[datetime],
-    open_end: bool,
-    now: datetime,
-) -> Choice:
-    """The backup to start from. Raises PgkeepError when nothing leads to target.
-
-    timeline is the one to follow and parents its history (parse_timeline_history). missing are segments that the
-    archive should have and nobody has; reach is when the last one before the first of them was archived. open_end: WAL
-    newer than the archive's is at hand.
-    """
-    if target.kind == LABEL:
-        return Choice(target, _labelled(target, backups), None)
-    clean = sorted((backup for backup in backups if backup["clean"]), key=lambda backup: str(backup["stopped_at"]))
-    usable = [
-        backup for backup in clean if leads_to(timeline_of(backup["wal_stop"]), backup["lsn_stop"], timeline, parents)
-    ]
-    if not usable:
-        raise PgkeepError("There is nothing to restore from", _why_none(backups, clean, timeline), _next_label(backups))
-    if target.kind == LATEST or target.moment is None:
-        _refuse_hole(usable[-1], missing, reach)
-        return Choice(target, usable[-1], timeline)
-    hole = _holes(usable[-1], missing)
-    _check_window(target.moment, moment_of(usable[0]["stopped_at"]), None if open_end and not hole else reach, now)
-    # Backup times are whole seconds, so one that ended within the second of the target may have ended after it.
-    before = [b for b in usable if moment_of(b["stopped_at"]) + timedelta(seconds=1) <= target.moment]
-    return Choice(target, before[-1], timeline)
-
-
-def _holes(backup: Mapping[str, Any], missing: Sequence[str]) -> list[str]:
-    """The missing segments behind the backup; digits 8 to 23 of a name count through all timelines."""
-    return [name for name in missing if name[8:] > str(backup["wal_stop"])[8:]]
-
-
-def _refuse_hole(backup: Mapping[str, Any], missing: Sequence[str], reach: Optional[datetime]) -> None:
-    """PostgreSQL would end recovery at the hole and start without a word about what it left out."""
-    holes = _holes(backup, missing)
-    if holes:
-        raise PgkeepError(
-            "The newest state cannot be restored",
-            "WAL is missing behind backup %s: %s%s; what was committed later is out of reach"
-            % (backup["label"], ", ".join(holes[:5]), " and more" if len(holes) > 5 else ""),
-            "name the backup with label to restore its end%s"
-            % (", or a time before %s" % rfc3339(reach) if reach else ""),
-        )
-
-
-def _labelled(target: Target, backups: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    for backup in backups:
-        if backup["label"] == target.label:
-            return backup
-    labels = [str(backup["label"]) for backup in backups]
-    raise PgkeepError(
-        "The backup %s cannot be restored" % target.label,
-        "the repository has no backup of that label; it has %s" % (", ".join(labels[-10:]) or "none at all"),
-        "choose one of them, or leave the label out for the newest",
-    )
-
-
-def _check_window(moment: datetime, oldest: datetime, until: Optional[datetime], now: datetime) -> None:
-    first = oldest + timedelta(seconds=1)
-    window = "the recoverable window is %s to %s" % (rfc3339(first), rfc3339(until or now))
-    if moment > now:
-        raise PgkeepError(
-            "The time %s cannot be restored" % rfc3339(moment),
-            "it is in the future; now it is %s" % rfc3339(now.replace(microsecond=0)),
-            "choose an earlier time, or leave the time out for the newest state",
-        )
-    if moment < first:
-        raise PgkeepError(
-            "The time %s cannot be restored" % rfc3339(moment),
-            "it is before the end of the oldest usable backup; %s" % window,
-            "choose a later time",
-        )
-    if until is not None and moment > until:
-        raise PgkeepError(
-            "The time %s cannot be restored" % rfc3339(moment),
-            "it is later than the last archived WAL; %s" % window,
-            "choose an earlier time, or leave the time out for the newest state, unarchived WAL included",
-        )
-
-
-def _why_none(backups: Sequence[Mapping[str, Any]], clean: Sequence[Mapping[str, Any]], timeline: int) -> str:
-    if not backups:
-        return "the repository has no backup"
-    if not clean:
-        newest = backups[-1]
-        return "none of the %d backups is clean; the newest, %s: %s" % (
-            len(backups),
-            newest["label"],
-            "; ".join(newest["reasons"]) or "no reason is known",
-        )
-    return "none of the %d clean backups lies on the way to timeline %d, which is in production" % (
-        len(clean),
-        timeline,
-    )
-
-
-def _next_label(backups: Sequence[Mapping[str, Any]]) -> str:
-    if not backups:
-        return "run the playbook backup.yml, or look for the right repository"
-    return "name a backup with label to restore the state at its end; the newest is %s" % backups[-1]["label"]

@@ -48,7 +48,7 @@ _REFUSAL = re.compile(r"pgkeep: (.*)\. Why: (.*)\. Next: (.*)\.\Z")
 _STEPS = (
     (
         "recovery ended before configured recovery target",
-        "choose a time before the last completed transaction, or leave it out for the newest state",
+        "choose a target before the last completed transaction, or for an xid or a name an older backup with label",
     ),
     ("No space left on device", "free space on the file system of the data volume, then repeat"),
     ("", "choose another backup with label; backup_info lists them, and what is wrong with each"),
@@ -194,13 +194,14 @@ def wait_until_open(
     timeout_seconds: float,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
+    ready: Optional[Callable[[str], bool]] = None,
 ) -> None:
     """wait_open() for a server in the container name."""
 
     def log() -> str:
         return docker.logs_tail(run, name, LOG_LINES)
 
-    wait_open(socket_dir, lambda: docker.running(docker.inspect(run, name)), log, timeout_seconds, clock, sleep)
+    wait_open(socket_dir, lambda: docker.running(docker.inspect(run, name)), log, timeout_seconds, clock, sleep, ready)
 
 
 def wait_open(
@@ -210,13 +211,15 @@ def wait_open(
     timeout_seconds: float,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
+    ready: Optional[Callable[[str], bool]] = None,
 ) -> None:
-    """Wait until the server accepts writes. Raises PgkeepError with the log's own words when it is not alive any more.
+    """Wait until the server accepts writes, or ready(socket_dir) says yes.
 
+    Raises PgkeepError with the log's own words when it is not alive any more.
     Every refused login is a line of the log, so after some seconds they become rarer.
     """
     began = asked = clock()
-    while not is_open(socket_dir):
+    while not (ready or is_open)(socket_dir):
         now = clock()
         # A question to the engine costs ten times a login.
         if now - asked >= 0.5:
@@ -226,7 +229,7 @@ def wait_open(
         if now - began > timeout_seconds:
             raise PgkeepError(
                 "The copy was not ready in time",
-                "it did not accept writes within %d s; %s" % (timeout_seconds, failure(log()).why),
+                "it was not there within %d s; %s" % (timeout_seconds, failure(log()).why),
                 "repeat with a greater timeout_seconds",
             )
         sleep(min(0.05 + (now - began) / 200, 0.5))
@@ -234,9 +237,18 @@ def wait_open(
 
 def is_open(socket_dir: str) -> bool:
     """Whether a login succeeds and the server is out of recovery. Raises PgkeepError for a login that never will."""
+    return _says(socket_dir, "select not pg_is_in_recovery()")
+
+
+def is_paused(socket_dir: str) -> bool:
+    """Whether a login succeeds and recovery waits at its target. Raises PgkeepError for a login that never will."""
+    return _says(socket_dir, "select pg_is_in_recovery() and pg_is_wal_replay_paused()")
+
+
+def _says(socket_dir: str, question: str) -> bool:
     try:
         with connection(socket_dir) as opened:
-            return bool(rows(opened, "select not pg_is_in_recovery()")[0][0])
+            return bool(rows(opened, question)[0][0])
     except driver().OperationalError as error:
         if retryable(error):
             return False

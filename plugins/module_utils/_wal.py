@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Collection, Iterable, Optional
+from typing import Collection, Iterable, Optional, Sequence
 
 DEFAULT_SIZE = 16 * 1024 * 1024
 _LOG_BYTES = 1 << 32
@@ -147,3 +147,14 @@ def gaps(start: str, archived: Collection[str], way: list[Branch], size: int = D
     )
     names = (name_of(serving(number, way), size) for number in range(first, max(on_way, default=first) + 1))
     return [name for name in names if name not in archived]
+
+
+def runs(missing: Sequence[str], size: int = DEFAULT_SIZE) -> list[tuple[str, str]]:
+    """First and last name of each unbroken run in missing, which gaps() returned."""
+    found: list[tuple[str, str]] = []
+    for name in missing:
+        if found and parse(name, size).number == parse(found[-1][1], size).number + 1:
+            found[-1] = (found[-1][0], name)
+        else:
+            found.append((name, name))
+    return found

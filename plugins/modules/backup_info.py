@@ -68,11 +68,7 @@ backup_info:
   returned: success
   type: dict
   contains:
-    instance:
-      description: Name of the instance.
-      type: str
-      returned: always
-      sample: orders
+    instance: {description: Name of the instance., type: str, returned: always, sample: orders}
     status:
       description:
         - State of the repository. V(ok), V(empty) (prepared, without a backup), V(missing) (not prepared for the
@@ -85,11 +81,7 @@ backup_info:
       type: str
       returned: always
       sample: ok
-    encrypted:
-      description: Whether the repository is encrypted.
-      type: bool
-      returned: always
-      sample: true
+    encrypted: {description: Whether the repository is encrypted., type: bool, returned: always, sample: true}
     backups:
       description: All backups, oldest first.
       type: list
@@ -125,16 +117,8 @@ backup_info:
           type: str
           returned: always
           sample: "2026-11-21T12:00:09Z"
-        duration_seconds:
-          description: Seconds between the two.
-          type: int
-          returned: always
-          sample: 4
-        size_bytes:
-          description: Size of the databases in bytes.
-          type: int
-          returned: always
-          sample: 1097540856
+        duration_seconds: {description: Seconds between the two., type: int, returned: always, sample: 4}
+        size_bytes: {description: Size of the databases in bytes., type: int, returned: always, sample: 1097540856}
         repository_bytes:
           description: What this backup added to the repository, in bytes, compressed.
           type: int
@@ -150,16 +134,8 @@ backup_info:
           type: str
           returned: always
           sample: "000000010000000000000043"
-        lsn_start:
-          description: WAL position at which it began.
-          type: str
-          returned: always
-          sample: 0/42000028
-        lsn_stop:
-          description: WAL position at which it ended.
-          type: str
-          returned: always
-          sample: 0/43000050
+        lsn_start: {description: WAL position at which it began., type: str, returned: always, sample: 0/42000028}
+        lsn_stop: {description: WAL position at which it ended., type: str, returned: always, sample: 0/43000050}
         clean:
           description:
             - Whether the evidence is complete. Its command ended with 0, no page has a wrong checksum, every table
@@ -204,20 +180,29 @@ backup_info:
       returned: always
       sample: 20261121-020004F
     recovery_window:
-      description: The unbroken time that can be restored. None when nothing can.
+      description: The time that can be restored, and the gaps in it. None when nothing can.
       type: dict
       returned: always
       contains:
         from:
-          description: Earliest moment, in RFC 3339 format, UTC.
+          description: The end of the oldest clean backup, in RFC 3339 format, UTC.
           type: str
           returned: always
           sample: "2026-11-07T02:00:09Z"
         to:
-          description: When the last WAL before the first gap was archived, in RFC 3339 format, UTC.
+          description: When the last WAL that the newest clean backup reaches was archived, in RFC 3339 format, UTC.
           type: str
           returned: always
           sample: "2026-11-21T12:41:10Z"
+        gaps:
+          description:
+            - Missing WAL, from the segment C(missing_from) to C(missing_to), and the moments that it takes away, in RFC
+              3339 format, UTC. What was committed until C(after) can be restored, and so can what was committed after
+              C(until), the end of the next clean backup, None when there is none.
+          type: list
+          elements: dict
+          returned: always
+          sample: []
     wal:
       description: State of the WAL archive.
       type: dict
@@ -233,6 +218,7 @@ backup_info:
           type: str
           returned: always
           sample: "000000010000000000000047"
+        segment_bytes: {description: Size of a segment., type: int, returned: always, sample: 16777216}
         missing:
           description:
             - The first 20 segments that a recovery from the oldest clean backup to the present needs and that are not
@@ -271,11 +257,29 @@ backup_info:
       type: int
       returned: always
       sample: 77468901376
-    running:
-      description: Whether a backup runs now.
-      type: bool
+    running: {description: Whether a backup runs now., type: bool, returned: always, sample: false}
+    restore_points:
+      description:
+        - The points of M(pgkeep.postgres.restore_point) that can still be reached, oldest first. C(label) is the backup
+          that leads there and C(follow) the timeline that the recovery takes.
+      type: list
+      elements: dict
       returned: always
-      sample: false
+      sample: []
+    timelines:
+      description:
+        - The timelines in the archive. C(from) is the one that it left, None for the first one and where nobody knows;
+          C(known) says whether production ever took it. Restores follow production and no other.
+      type: list
+      elements: dict
+      returned: always
+      sample: [{timeline: 1, from: null, known: true}]
+    warnings:
+      description: What somebody should look into, such as a timeline of another server in the archive.
+      type: list
+      elements: str
+      returned: always
+      sample: []
     drills:
       description: What the drills of this instance found lately, on the host and in the keeper.
       type: dict
@@ -324,11 +328,7 @@ backup_info:
           type: str
           returned: always
           sample: ok
-        status_text:
-          description: As RV(backup_info.status_text).
-          type: str
-          returned: always
-          sample: ok
+        status_text: {description: As RV(backup_info.status_text)., type: str, returned: always, sample: ok}
         newest_clean:
           description: As RV(backup_info.newest_clean).
           type: str
@@ -352,11 +352,7 @@ backup_info:
           type: int
           returned: always
           sample: 0
-        wal_lag_seconds:
-          description: Since when the oldest of these waits.
-          type: int
-          returned: always
-          sample: 0
+        wal_lag_seconds: {description: Since when the oldest of these waits., type: int, returned: always, sample: 0}
         last_shipped_at:
           description: When the last WAL was brought there, in RFC 3339 format, UTC.
           type: str
@@ -367,11 +363,7 @@ backup_info:
           type: str
           returned: always
           sample: null
-        error:
-          description: Why it cannot.
-          type: str
-          returned: always
-          sample: null
+        error: {description: Why it cannot., type: str, returned: always, sample: null}
 error:
   description: What did not work, with the keys C(what), C(why), C(next_step) and C(busy).
   returned: failure

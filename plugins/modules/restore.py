@@ -6,13 +6,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: restore
-short_description: Take an instance back to its newest state, a backup or a moment
+short_description: Take an instance back to its newest state, a backup, a moment or a position
 version_added: "0.1.0"
 description:
   - Restores beside the old data, starts the copy without network, waits for the end of recovery, reads every database,
     and only then exchanges the data directories. Whatever fails before, the old server serves as before.
-  - Without O(label) and O(time) the target is the newest state. The old server is stopped first, and WAL that it could
-    not archive any more is rescued from its data directory. For the other targets it serves until the copy is proven.
+  - Without a target it is the newest state. The old server is stopped first, and WAL that it could not archive any more
+    is rescued from its data directory. For the other targets it serves until the copy is proven.
+  - Targets are validated against the archive before anything stops. One in a gap of the archive is refused.
   - Works from the release record and the repository alone. Containers and the data volume may be gone; the containers
     are then made as the last deploy made them.
   - The old data stay on the volume, and the result says how to go back to them.
@@ -31,13 +32,27 @@ attributes:
     details:
       - Every run is a restore.
 options:
+  action:
+    description:
+      - V(restore) replaces the data.
+      - V(preview) makes a copy that stands at the target, read-only and without network, while the server goes on.
+      - V(promote) puts the preview in the place of the data, as a restore does.
+      - V(clone) makes a throw-away copy O(into) with a volume of its own, which cannot archive.
+      - V(abandon) removes the preview, or with O(into) that clone.
+      - V(sweep) removes the copies whose time is over. Every other action does so too.
+    type: str
+    choices: [restore, preview, promote, clone, abandon, sweep]
+    default: restore
   confirm:
-    description: The name of the instance once more. Without it nothing happens, and the module fails with the reason.
+    description:
+      - The name of the instance once more. Without it O(action=restore) and O(action=promote) do nothing, and the
+        module fails with the reason.
     type: str
   label:
     description:
       - Restore the state at the end of this backup, as M(pgkeep.postgres.backup_info) lists it. WAL written later is
         not replayed. A backup that is not clean is taken too; the copy has to prove itself all the same.
+      - With O(restore_point) or O(xid) the backup to begin with.
     type: str
   time:
     description:
@@ -50,6 +65,40 @@ options:
       - Without it, the first one that has a backup is taken. The one on the instance's own volume comes first, and is
         passed over only when it has no backup or its volume is gone.
     type: int
+  restore_point:
+    description:
+      - Restore the state at this point of M(pgkeep.postgres.restore_point). One that was made without that module needs
+        O(label), because nothing tells which backup leads to it.
+    type: str
+  lsn:
+    description:
+      - Restore what was written before this position in the WAL of the timeline in production, such as V(0/3000060).
+    type: str
+  xid:
+    description:
+      - Restore the state at the commit of this transaction, itself included. Nothing tells beforehand whether the
+        archive has it. The recovery fails when it has not, or when the backup it begins with, the newest one or
+        O(label), is younger; the old server serves on then.
+    type: str
+  immediate:
+    description: Restore the state at the end of the newest clean backup.
+    type: bool
+    default: false
+  into:
+    description: Name of the clone.
+    type: str
+  port:
+    description: Port of 127.0.0.1 for the clone. Without it there is only C(docker exec).
+    type: int
+  masking_sql:
+    description:
+      - Script for C(psql) that runs in a clone before it has a network, in the database C(postgres) until it says
+        C(\\connect). The first error ends it, and the clone is removed.
+    type: str
+  ttl_seconds:
+    description: How long a preview or a clone stands. Then it ends by itself and removes its data.
+    type: int
+    default: 14400
   keep_previous:
     description:
       - How many old data directories stay on the volume after a success, the one that this restore replaces included.
@@ -62,6 +111,7 @@ options:
     default: 21600
 seealso:
   - module: pgkeep.postgres.backup_info
+  - module: pgkeep.postgres.restore_point
   - module: pgkeep.postgres.drill
 author:
   - The pgkeep maintainers (@pgkeep)
@@ -85,11 +135,22 @@ EXAMPLES = r"""
     time: "2026-11-21T20:12:31Z"
   check_mode: true
 
-- name: Bring back the state at the end of a backup
+- name: Look at the state before a release, then bring it back
   pgkeep.postgres.restore:
     name: orders
+    action: "{{ item }}"
     confirm: orders
-    label: 20261121-020004F
+    restore_point: "{{ 'before-release-42' if item == 'preview' else omit }}"
+  loop: [preview, promote]
+
+- name: Give developers a masked copy for a day
+  pgkeep.postgres.restore:
+    name: orders
+    action: clone
+    into: orders-look
+    port: 5499
+    masking_sql: "{{ lookup('ansible.builtin.file', 'masking.sql') }}"
+    ttl_seconds: 86400
 
 - name: Bring everything back from the off-site repository, the local one notwithstanding
   pgkeep.postgres.restore:
@@ -122,7 +183,9 @@ restore:
       returned: always
       sample: orders
     target:
-      description: V(latest), the label or the moment in RFC 3339 format, UTC.
+      description:
+        - V(latest), V(immediate), the label, the moment in RFC 3339 format, UTC, or the kind and value of the target,
+          such as V(lsn 0/3000060). None for V(abandon) and V(sweep), as is everything but the copies and steps.
       type: str
       returned: always
       sample: "2026-11-21T20:12:31Z"
@@ -153,6 +216,13 @@ restore:
       type: str
       returned: always
       sample: "2026-11-21T20:12:29.104512Z"
+    lost:
+      description:
+        - The time whose commits are not in what is restored, with C(from), C(to) (RFC 3339, UTC) and C(seconds). None
+          for the newest state, for a clone, and for an O(lsn) or O(xid) in check mode. The old data have them.
+      type: dict
+      returned: always
+      sample: {from: "2026-11-21T20:12:31Z", to: "2026-11-21T20:13:01Z", seconds: 30}
     rescued_segments:
       description: Number of WAL segments that only the old data directory had. None in check mode.
       type: int
@@ -178,6 +248,14 @@ restore:
       type: str
       returned: always
       sample: docker stop orders && mv … && mv … && docker start orders
+    copies:
+      description:
+        - The previews and clones that stand now, with C(kind), C(name), C(container), C(target), C(label),
+          C(reached_time), C(created_at), C(expires_at), C(port), C(masked), and in C(psql) the command to look at it.
+      type: list
+      elements: dict
+      returned: always
+      sample: []
     steps:
       description: What was done, in sentences; in check mode the plan.
       type: list
@@ -206,26 +284,42 @@ error:
 from typing import Any
 
 from ansible_collections.pgkeep.postgres.plugins.module_utils._module import argument_spec, run_module
-from ansible_collections.pgkeep.postgres.plugins.module_utils._restore import restore
+from ansible_collections.pgkeep.postgres.plugins.module_utils._restore_actions import act
 from ansible_collections.pgkeep.postgres.plugins.module_utils._restore_plan import Request
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Run
 
+ACTIONS = ["restore", "preview", "promote", "clone", "abandon", "sweep"]
+
 SPEC = argument_spec(
+    action={"type": "str", "choices": ACTIONS, "default": "restore"},
     confirm={"type": "str"},
     label={"type": "str"},
     time={"type": "str"},
     repository={"type": "int"},
+    restore_point={"type": "str"},
+    lsn={"type": "str"},
+    xid={"type": "str"},
+    immediate={"type": "bool", "default": False},
+    into={"type": "str"},
+    port={"type": "int"},
+    masking_sql={"type": "str", "no_log": True},
+    ttl_seconds={"type": "int", "default": 14400},
     keep_previous={"type": "int", "default": 1},
     timeout_seconds={"type": "int", "default": 21600},
 )
 
 
 def manage(run: Run, params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
-    return restore(run, Request(**params), check_mode)
+    return act(run, Request(**params), check_mode)
 
 
 def main() -> None:
-    run_module(manage, SPEC, mutually_exclusive=[("label", "time")])
+    run_module(
+        manage,
+        SPEC,
+        mutually_exclusive=[("time", "restore_point", "lsn", "xid"), ("label", "time"), ("label", "lsn")],
+        required_if=[("action", "clone", ["into"])],
+    )
 
 
 if __name__ == "__main__":

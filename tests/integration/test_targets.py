@@ -23,7 +23,7 @@ TARGETS = sorted(
     if not path.parents[1].name.startswith("setup_")
 )
 # Everything that a target may make, also one that was killed.
-INSTANCES = ("pgkeep-it", "pgkeep-it-instance", "pgkeep-it-small")
+INSTANCES = ("pgkeep-it", "pgkeep-it-instance", "pgkeep-it-small", "pgkeep-it-look")
 # Their names are the same for every checkout on this machine, so one test run waits for another.
 LOCK = Path("/run/pgkeep-it.lock")
 SECRETS = HERE.parents[1] / ".work/integration"

@@ -52,10 +52,15 @@ def test_a_sound_repository(keep: Any) -> None:
     assert (found["instance"], found["status"], found["encrypted"], found["running"]) == (STANZA, "ok", True, False)
     assert found["newest_clean"] == "20261121-225418F_20261121-225420D"
     assert found["newest_proven"] == "20261121-225418F"
-    assert found["recovery_window"] == {"from": "2026-11-21T22:54:19Z", "to": "2026-11-21T22:54:21Z"}
+    assert found["recovery_window"] == {
+        "from": "2026-11-21T22:54:19Z",
+        "to": "2026-11-21T22:54:21Z",
+        "gaps": [],
+    }
     assert found["wal"] == {
         "min": "000000010000000000000001",
         "max": "000000010000000000000006",
+        "segment_bytes": 16777216,
         "missing": [],
         "last_archived_at": "2026-11-21T22:54:21Z",
         "ready_count": 0,

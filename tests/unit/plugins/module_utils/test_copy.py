@@ -9,7 +9,8 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._declared import d
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 from ansible_collections.pgkeep.postgres.plugins.module_utils._pgfiles import Control, lsn
 from ansible_collections.pgkeep.postgres.plugins.module_utils._swap import Directories
-from ansible_collections.pgkeep.postgres.plugins.module_utils._target import Choice, parse_target
+from ansible_collections.pgkeep.postgres.plugins.module_utils._target import parse_target
+from ansible_collections.pgkeep.postgres.plugins.module_utils._target_choice import Choice
 from ansible_collections.pgkeep.postgres.plugins.module_utils._throwaway import Place
 
 from .instance_options import options

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from ansible_collections.pgkeep.postgres.plugins.module_utils._evidence import (
     Backup,
+    Gap,
     Note,
     Window,
     current,
@@ -132,14 +133,25 @@ def test_window_ends_at_the_gap_that_the_newest_backup_runs_into() -> None:
     found = window(STANZA, taken, judge(STANZA, taken, {}))
     # Segment 7 is the last before the gap.
     seven = next(e.time for path, e in taken.listing.items() if "/000000010000000000000007-" in path)
-    assert found == Window(1795301659, seven, ("000000010000000000000008",))
+    gap = Gap("000000010000000000000008", "000000010000000000000008", seven, None)
+    assert found == Window(1795301659, seven, ("000000010000000000000008",), (gap,))
 
 
-def test_window_begins_behind_a_gap_that_a_newer_backup_bridges() -> None:
+def test_a_gap_ends_where_a_newer_backup_does() -> None:
     taken = without(snapshot("ok"), "000000010000000000000004-")
     found = window(STANZA, taken, judge(STANZA, taken, {}))
     # The full backup cannot reach the present, the differential one can.
-    assert found == Window(1795301661, 1795301661, ("000000010000000000000004",))
+    three = next(e.time for path, e in taken.listing.items() if "/000000010000000000000003-" in path)
+    gap = Gap("000000010000000000000004", "000000010000000000000004", three, 1795301661)
+    assert found == Window(1795301659, 1795301661, ("000000010000000000000004",), (gap,))
+
+
+def test_neighbours_are_one_gap() -> None:
+    taken = without(without(snapshot("page-errors"), "000000010000000000000007-"), "000000010000000000000008-")
+    found = window(STANZA, taken, judge(STANZA, taken, {}))
+    assert [(gap.first, gap.last, gap.until) for gap in found.gaps] == [
+        ("000000010000000000000007", "000000010000000000000008", None)
+    ]
 
 
 def test_a_backup_whose_drill_failed_is_not_clean_and_neither_is_what_builds_on_it() -> None:

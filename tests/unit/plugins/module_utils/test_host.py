@@ -12,7 +12,13 @@ import os
 import pytest
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _actor as actors
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _audit as audit
-from ansible_collections.pgkeep.postgres.plugins.module_utils import _drill, _host, _restart, _restore, _sandbox_host
+from ansible_collections.pgkeep.postgres.plugins.module_utils import (
+    _drill,
+    _host,
+    _restart,
+    _restore_actions,
+    _sandbox_host,
+)
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _free as freeing
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _host_commands as commands
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _host_text as texts
@@ -161,7 +167,7 @@ def test_restore_and_drill_reach_the_library_with_the_options_of_their_modules(h
         seen.append((request, check_mode, who))
         return {"changed": True, "drill": DRILLED.to_result()}
 
-    monkeypatch.setattr(_restore, "restore", restore)
+    monkeypatch.setattr(_restore_actions, "act", restore)
     monkeypatch.setattr(_sandbox_host, "on_host", lambda run, name: name)
     monkeypatch.setattr(_drill, "drill", drill)
     assert _host.main(["app", "restore", "--confirm", "app", "--time", "2026-01-05 02:00:00+00"]) == 0

@@ -9,7 +9,9 @@ import os
 
 import pytest
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _restore as restoring
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _restore_choice as choosing
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _restore_plan as planning
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _restore_result as results
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _swap as swapping
 from ansible_collections.pgkeep.postgres.plugins.module_utils._copy import CopyFacts
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
@@ -26,6 +28,7 @@ BROKEN = PgkeepError("The restore failed", "[075]: no backup set found", "choose
 def host(tmp_path, monkeypatch):
     """An instance whose copy comes up: what needs PostgreSQL is answered, what moves files is real."""
     monkeypatch.setattr(planning, "accepts_writes", lambda layout: True)
+    monkeypatch.setattr(choosing, "query", lambda socket_dir, statement: [("0/86000000",)])
     monkeypatch.setattr(restoring, "prepare", lambda place: None)
     monkeypatch.setattr(restoring, "wait_until_open", lambda *arguments: None)
     monkeypatch.setattr(restoring, "wait_until_serving", lambda *arguments: 0.1)
@@ -57,7 +60,7 @@ def request(**more):
 
 
 def restored(host, **more):
-    return restoring.restore(host.run, request(**more), check_mode=False)["restore"]
+    return restoring.restore(host.run, request(**more), check_mode=False)
 
 
 def names(host):
@@ -130,7 +133,7 @@ def test_no_previous_data_are_kept_when_none_are_wanted(host):
 
 def test_a_copy_that_fails_leaves_the_server_running(host, monkeypatch):
     monkeypatch.setattr(restoring, "wait_until_open", fail)
-    with pytest.raises(restoring.RestoreError) as caught:
+    with pytest.raises(results.RestoreError) as caught:
         restored(host, label="20261121-225358F")
     assert caught.value.to_result()["rolled_back"] is True
     assert caught.value.what == "The restore of app to 20261121-225358F failed"
@@ -142,7 +145,7 @@ def test_a_copy_that_fails_leaves_the_server_running(host, monkeypatch):
 
 def test_a_copy_that_fails_after_the_stop_starts_the_server_again(host, monkeypatch):
     monkeypatch.setattr(restoring, "prove", fail)
-    with pytest.raises(restoring.RestoreError, match="the server was started again on its old data"):
+    with pytest.raises(results.RestoreError, match="the server was started again on its old data"):
         restored(host)
     assert verbs(host) == ["stop app", "start app"]
     assert names(host) == ["data"]
@@ -151,7 +154,7 @@ def test_a_copy_that_fails_after_the_stop_starts_the_server_again(host, monkeypa
 def test_a_copy_that_ends_too_early_is_not_put_in_place(host, monkeypatch):
     short = CopyFacts(str(SYSTEM_ID), 17, lsn("0/38000000"), None, 3)
     monkeypatch.setattr(restoring, "prove", lambda socket_dir: short)
-    with pytest.raises(restoring.RestoreError, match="the old data go on to 0/83000028"):
+    with pytest.raises(results.RestoreError, match="the old data go on to 0/83000028"):
         restored(host)
     assert (host.data / "who").read_text() == "old"
 
@@ -166,17 +169,19 @@ def test_a_server_that_does_not_start_gets_its_old_data_back(host, monkeypatch):
         return 0.1
 
     monkeypatch.setattr(restoring, "wait_until_serving", serving)
-    with pytest.raises(restoring.RestoreError, match=r"does not start: FATAL: x; the server was started again"):
+    with pytest.raises(results.RestoreError, match=r"does not start: FATAL: x; the server was started again"):
         restored(host)
     assert (host.data / "who").read_text() == "old"
     assert names(host) == ["data"]
-    assert not (host.path / "home/state/history").exists()
+    # The archive may have the timeline already that was left again.
+    history = (host.path / "home/state/history").read_text().splitlines()
+    assert [line.split(" ", 3)[3] for line in history] == ["from=16 timeline=17", "from=17 timeline=16"]
 
 
 def test_going_back_may_fail_too_and_says_so(host, monkeypatch):
     monkeypatch.setattr(restoring, "prove", fail)
     monkeypatch.setattr(restoring, "wait_until_serving", fail)
-    with pytest.raises(restoring.RestoreError, match="and going back failed too") as caught:
+    with pytest.raises(results.RestoreError, match="and going back failed too") as caught:
         restored(host)
     assert caught.value.to_result()["rolled_back"] is False
 
@@ -185,7 +190,7 @@ def test_a_container_that_was_stopped_stays_stopped(host, monkeypatch):
     host.found["container", "app"] = {"State": {"Running": False, "Restarting": False}, "RestartCount": 0}
     monkeypatch.setattr(planning, "accepts_writes", lambda layout: False)
     monkeypatch.setattr(restoring, "prove", fail)
-    with pytest.raises(restoring.RestoreError, match="the old data are as they were"):
+    with pytest.raises(results.RestoreError, match="the old data are as they were"):
         restored(host)
     assert verbs(host) == []
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _restore_choice as choosing
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _restore_plan as planning
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 from ansible_collections.pgkeep.postgres.plugins.module_utils._restore import restore
@@ -21,6 +22,7 @@ NOW = moment_of("2026-11-21T22:54:40Z")
 @pytest.fixture
 def host(tmp_path, monkeypatch):
     monkeypatch.setattr(planning, "accepts_writes", lambda layout: True)
+    monkeypatch.setattr(choosing, "query", lambda socket_dir, statement: [("0/86000000",)])
     return Host(tmp_path, monkeypatch)
 
 
@@ -53,10 +55,10 @@ def test_check_mode_returns_the_plan_and_only_reads(host):
     host.history("2026-11-21T22:18:44Z initialised system-id=%d\n" % SYSTEM_ID)
     before = sorted(path for path in host.path.rglob("*"))
     result = restore(host, request(label="20261121-225358F"), check_mode=True)
-    assert result["changed"] is True
-    assert result["restore"]["label"] == "20261121-225358F"
-    assert result["restore"]["steps"] == plan(host, label="20261121-225358F").steps()
-    assert result["restore"]["rto_seconds"] is None
+    assert result["label"] == "20261121-225358F"
+    assert result["steps"][1:] == plan(host, label="20261121-225358F").steps()
+    assert result["steps"][0].startswith("What was committed between 2026-11-21T22:53:59Z and ")
+    assert result["rto_seconds"] is None
     assert host.writing() == []
     assert sorted(path for path in host.path.rglob("*")) == before
 
@@ -180,7 +182,7 @@ def test_the_timeline_of_lost_data_is_told_by_the_history(host):
     del host.found["volume", "app-data"]
     host.history("2026-11-21T22:40:00Z restored system-id=%d from=17 timeline=16\n" % SYSTEM_ID)
     host.info = changed(host.info, "backup_info.wal.max", "000000110000000000000086")
-    assert planning._current_timeline(host.layout, host.info["backup_info"], None) == 16
+    assert choosing.current_timeline(host.layout, host.info["backup_info"], None) == 16
 
 
 def test_data_of_another_database_give_neither_timeline_nor_wal(host):

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 
 import pytest
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _target as targets
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _target_choice as choices
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 from ansible_collections.pgkeep.postgres.plugins.module_utils._pgfiles import parse_timeline_history
 
@@ -22,8 +23,13 @@ def backups():
 
 
 def choose(target, found=None, **more):
-    values = {"timeline": 16, "parents": PARENTS, "missing": [], "reach": REACH, "open_end": True, "now": NOW}
-    return targets.choose(target, backups() if found is None else found, **{**values, **more})
+    values = {"timeline": 16, "parents": PARENTS, "reach": REACH, "open_end": True, "now": NOW}
+    archive = choices.Archive(backups() if found is None else found, **{**values, **more})
+    return choices.choose(target, archive)
+
+
+def hole(first, last=None, after=REACH, until=None):
+    return choices.Hole(first, last or first, after, until)
 
 
 def at(text):
@@ -98,7 +104,7 @@ def test_no_backup_at_all():
 
 def test_a_hole_behind_the_newest_backup_is_refused():
     with pytest.raises(PgkeepError) as caught:
-        choose(targets.parse_target(None, None), missing=["000000100000000000000086"])
+        choose(targets.parse_target(None, None), holes=[hole("000000100000000000000086")])
     assert "000000100000000000000086" in caught.value.why
     assert caught.value.next_step == (
         "name the backup with label to restore its end, or a time before 2026-11-21T22:54:37Z"
@@ -106,7 +112,9 @@ def test_a_hole_behind_the_newest_backup_is_refused():
 
 
 def test_a_hole_before_it_does_not_matter():
-    assert choose(targets.parse_target(None, None), missing=["0000000F0000000000000080"]).label == "20261121-225358F"
+    assert (
+        choose(targets.parse_target(None, None), holes=[hole("0000000F0000000000000080")]).label == "20261121-225358F"
+    )
 
 
 def test_a_label_restores_the_end_of_that_backup():
@@ -146,7 +154,7 @@ def test_a_time_begins_with_the_newest_backup_that_had_ended():
         ("2026-11-21T22:19:05Z", {}, "it is before the end of the oldest usable backup"),
         ("2026-11-21T22:54:41Z", {}, "it is in the future"),
         ("2026-11-21T22:54:38Z", {"open_end": False}, "it is later than the last archived WAL"),
-        ("2026-11-21T22:54:38Z", {"missing": ["000000100000000000000086"]}, "it is later than the last archived WAL"),
+        ("2026-11-21T22:54:38Z", {"holes": [hole("000000100000000000000086")]}, "it lies in a gap of the archive"),
     ],
 )
 def test_a_time_outside_the_window(time, more, why):
@@ -160,3 +168,91 @@ def test_a_time_outside_the_window(time, more, why):
 def test_the_window_is_told():
     with pytest.raises(PgkeepError, match="window is 2026-11-21T22:19:06Z to 2026-11-21T22:54:37Z"):
         choose(at("2026-11-21T22:00:00Z"), open_end=False)
+
+
+@pytest.mark.parametrize(
+    "more,words,args",
+    [
+        ({"lsn": "0/8600a000"}, "lsn 0/8600A000", "--type=lsn --target=0/8600A000 --target-exclusive"),
+        ({"xid": "771"}, "xid 771", "--type=xid --target=771"),
+        ({"immediate": True}, "immediate", "--type=immediate"),
+    ],
+)
+def test_a_target_in_the_words_of_pgbackrest(more, words, args):
+    choice = choose(targets.parse_target(None, None, **more))
+    assert str(choice.target) == words
+    assert choice.label == "20261121-225358F"
+    timeline = "" if more.get("immediate") else "--target-timeline=16 "
+    assert choice.restore_args("pause") == "--set=20261121-225358F %s%s --target-action=pause" % (timeline, args)
+
+
+@pytest.mark.parametrize(
+    "more", [{"lsn": "3000060"}, {"lsn": "0/3000060 "}, {"xid": "0"}, {"xid": "x"}, {"restore_point": "a b"}]
+)
+def test_a_target_that_cannot_be_read(more):
+    with pytest.raises(PgkeepError, match="cannot be used.*Next: write it as"):
+        targets.parse_target(None, None, **more)
+
+
+def test_a_position_begins_with_the_newest_backup_that_ended_before_it():
+    # The last two backups of the recording ended at 0/85024AE8 and 0/80000158.
+    assert choose(targets.parse_target(None, None, lsn="0/85024AE8")).label == "20261121-225358F"
+    assert choose(targets.parse_target(None, None, lsn="0/85024AE7")).label == "20261121-225308F"
+
+
+@pytest.mark.parametrize(
+    "position,more,why",
+    [
+        ("0/28", {}, "it is before the end of the oldest usable backup; the recoverable WAL goes from 0/"),
+        ("0/9000000A", {"end": 0x90000000}, "no WAL was written so far; the recoverable WAL goes from 0/"),
+        ("0/86000000", {"holes": [hole("000000100000000000000086")]}, "it lies in a gap of the archive"),
+        ("0/99000000", {"holes": [hole("000000100000000000000086")]}, "it lies in a gap of the archive"),
+    ],
+)
+def test_a_position_that_cannot_be_reached(position, more, why):
+    with pytest.raises(PgkeepError) as caught:
+        choose(targets.parse_target(None, None, lsn=position), **more)
+    assert caught.value.what == "The position %s cannot be restored" % position
+    assert why in caught.value.why
+    assert caught.value.next_step.startswith("choose a")
+
+
+def test_a_position_before_a_gap():
+    target = targets.parse_target(None, None, lsn="0/85FFFFF0")
+    assert choose(target, holes=[hole("000000100000000000000086")]).label == "20261121-225358F"
+
+
+def test_a_time_in_a_gap_and_one_behind_it():
+    until = targets.moment_of(backups()[-1]["stopped_at"])
+    holes = [hole("000000100000000000000083", None, targets.moment_of("2026-11-21T22:53:30Z"), until)]
+    with pytest.raises(PgkeepError) as caught:
+        choose(at("2026-11-21T22:53:40Z"), holes=holes)
+    assert "WAL is missing, 000000100000000000000083; what was committed after 2026-11-21T22:53:30Z" in caught.value.why
+    assert caught.value.next_step == "choose a time up to 2026-11-21T22:53:30Z, or one after 2026-11-21T22:53:59Z"
+    assert choose(at("2026-11-21T22:53:29Z"), holes=holes).label == "20261121-225308F"
+    assert choose(at("2026-11-21T22:54:10Z"), holes=holes).label == "20261121-225358F"
+
+
+POINT = {"name": "rp", "created_at": "2026-11-21T22:53:20.5Z", "label": "20261121-225308F", "follow": 7}
+
+
+def test_a_known_point_says_its_backup_and_its_timeline():
+    choice = choose(targets.parse_target(None, None, "rp"), points=[POINT])
+    assert choice.restore_args() == (
+        "--set=20261121-225308F --target-timeline=7 --type=name --target=rp --target-action=promote"
+    )
+    assert choice.moment == targets.moment_of(POINT["created_at"])
+
+
+def test_an_unknown_point_needs_a_label():
+    with pytest.raises(PgkeepError, match="those that can are: rp. Next: choose one of them, or name with label"):
+        choose(targets.parse_target(None, None, "other"), points=[POINT])
+    choice = choose(targets.parse_target("20261121-225308F", None, "other"), points=[POINT])
+    assert (choice.label, choice.timeline) == ("20261121-225308F", 16)
+
+
+def test_a_label_beside_a_transaction_is_where_recovery_begins():
+    choice = choose(targets.parse_target("20261121-225308F", None, xid="9"))
+    assert choice.restore_args() == (
+        "--set=20261121-225308F --target-timeline=16 --type=xid --target=9 --target-action=promote"
+    )

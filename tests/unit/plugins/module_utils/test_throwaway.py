@@ -150,7 +150,7 @@ def test_waiting_ends_with_the_time(monkeypatch):
     clock = iter(range(100))
     with pytest.raises(PgkeepError) as caught:
         throwaway.wait_until_open(run, "app-drill", "/nowhere", 5, lambda: float(next(clock)), lambda seconds: None)
-    assert caught.value.why == "it did not accept writes within 5 s; LOG:  redo starts at 0/85000028"
+    assert caught.value.why == "it was not there within 5 s; LOG:  redo starts at 0/85000028"
     assert "timeout_seconds" in caught.value.next_step
 
 
