@@ -90,8 +90,8 @@ class OffSite:
         return self.prefix + "-sftp"
 
     def make_keys(self) -> None:
-        authority, s3 = (ec.generate_private_key(ec.SECP256R1()) for _number in range(2))
-        host, user = (ed25519.Ed25519PrivateKey.generate() for _number in range(2))
+        authority, s3 = (ec.generate_private_key(ec.SECP256R1()) for _turn in range(2))
+        host, user = (ed25519.Ed25519PrivateKey.generate() for _turn in range(2))
         names = x509.SubjectAlternativeName([x509.DNSName(self.s3)])
         files = {
             "ca.crt": _certificate("off-site", authority, authority, x509.BasicConstraints(True, 0)),
