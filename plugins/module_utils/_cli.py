@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from typing import Any, Optional, Sequence
 
@@ -51,6 +52,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         keeper = _keeper()
         if options.function is None:
             return _service.serve(keeper)
+        # The main process waits for these signals with them blocked, and what it starts inherits that.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
         _print(_carry_out(keeper, options))
     except PgkeepError as error:
         _print({"error": error.to_result()})

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import signal
 from itertools import islice
 from typing import Any
 
@@ -35,8 +34,6 @@ def add_commands(add: Add) -> None:
 
 
 def _drill(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
-    # The main process waits for these signals with them blocked, and a job inherits that.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
     request = Request(
         label=options.label,
         max_age_seconds=options.max_age,

@@ -120,8 +120,10 @@ def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_main_process_says_one_line_and_ends_when_told_to(number: int) -> None:
+    # Without its duties, which would work in the folders of a keeper's container.
     code = (
-        "import sys; from ansible_collections.pgkeep.postgres.plugins.module_utils import _cli; sys.exit(_cli.main())"
+        "import sys; from ansible_collections.pgkeep.postgres.plugins.module_utils import _cli, _job, _service;"
+        "_service.DUTIES = (); _job.note_interrupted = lambda *_words: []; sys.exit(_cli.main())"
     )
     environment = {
         **os.environ,
