@@ -41,7 +41,7 @@ def verdict(result: Result, heapallindexed: bool, closed: Sequence[str] = ()) ->
         depth = ", every row found in every index" if heapallindexed else ""
         text = "no corruption in any table or B-tree index" + depth
         if closed:
-            text += "; not looked at, for they allow no connections: the databases " + some(closed)
+            text += "; not looked at, for they allow no connections: " + some(["database " + name for name in closed])
         return True, text
     found = findings(result.stdout if result.rc == CORRUPT else result.stderr)
     text = some(found) or "exit code %d and no message" % result.rc

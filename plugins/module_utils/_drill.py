@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
-from typing import Any, Callable, Mapping, Optional
+from typing import Any, Callable, Mapping, Optional, Sequence
 
 from . import _heartbeat as heartbeat
 from ._actor import ANSIBLE, actor
@@ -18,6 +18,7 @@ from ._amcheck import argv as amcheck_argv
 from ._amcheck import verdict
 from ._audit import Outcome, recorded
 from ._backup_repository import Keeper
+from ._counts import Reading
 from ._damage import with_files
 from ._drill_checks import TOPIC, Wanted, parse, run_check
 from ._drill_record import Check, Drill, DrillError, is_fresh, newest_passed, now, save
@@ -25,11 +26,13 @@ from ._drill_rows import (
     checksum_failures,
     closed,
     compare_copy,
+    compare_dump,
     find_canary,
     production_timeline,
     read_copy,
     read_counters,
 )
+from ._dump_manifest import newest_before
 from ._errors import PgkeepError
 from ._evidence_files import skipped, tables
 from ._interrupt import interruptible
@@ -42,6 +45,7 @@ from ._run import run
 from ._sandbox import Deadline, Recovery, Sandbox
 from ._sql import guarded
 from ._throwaway import databases, fetching
+from ._times import epoch_of
 
 _MOMENT = 2.0
 _MARK_SECONDS = 600.0
@@ -223,6 +227,7 @@ def _failure(sandbox: Sandbox, done: Drill, request: Request) -> DrillError:
     advice = {
         "archive": "look at the archiver with playbooks/health.yml, then drill again",
         "amcheck": "the server itself may be damaged: run pg_amcheck there, and reindex what it names",
+        "dumps": "one of them is wrong, the dump or the copy: compare these tables with the server, and take both anew",
         "rows": "compare these tables with the server; then take a full backup and drill again",
     }
     # A copy that was ended fails at whatever it was doing; the reason is the last one.
@@ -272,9 +277,12 @@ def _prove(sandbox: Sandbox, choice: Choice, request: Request, wanted: Wanted, d
         return
     done.check("canary", lambda: find_canary(sandbox.socket_dir, measured.canary))
     done.rpo_seconds = heartbeat.measure(sandbox.socket_dir, choice.newest, measured.began)
+    # Counted once, by the first of those that ask for it.
+    copy: list[Reading] = []
     for identity, proof in (
         ("amcheck", partial(_amcheck, sandbox, request, deadline)),
-        ("rows", partial(_compare_rows, sandbox, done)),
+        ("rows", partial(_compare_rows, sandbox, done, copy)),
+        ("dumps", partial(_compare_dump, sandbox, measured, copy)),
         *(("check " + check.name, partial(run_check, sandbox.socket_dir, check)) for check in wanted.checks),
         ("checksums", partial(checksum_failures, sandbox.socket_dir)),
     ):
@@ -290,10 +298,21 @@ def _amcheck(sandbox: Sandbox, request: Request, deadline: Deadline) -> tuple[bo
     return verdict(found, request.heapallindexed, closed(sandbox.socket_dir))
 
 
-def _compare_rows(sandbox: Sandbox, done: Drill) -> tuple[bool, str]:
+def _compare_rows(sandbox: Sandbox, done: Drill, counted: list[Reading]) -> tuple[bool, str]:
     copy = read_copy(sandbox.socket_dir)
+    counted.append(copy)
     done.rows, done.tables = copy.rows, len(copy.tables)
     done.databases = len(databases(sandbox.socket_dir))
     keeper = _keeper_of(sandbox)
     recorded, unread = tables(keeper, done.label), skipped(keeper, done.label)
     return compare_copy(recorded, copy, lambda: read_counters(sandbox.production), unread=unread)
+
+
+def _compare_dump(sandbox: Sandbox, measured: Measured, counted: Sequence[Reading]) -> tuple[bool, str]:
+    """The copy holds the canary, so a run of dumps that was complete before the canary was written is older."""
+    run = newest_before(sandbox.dumps_dir, epoch_of(measured.canary["written_at"]) or 0)
+    if run is None:
+        return True, "skipped: there is no dump from before the drill"
+    if not counted or counted[0].skipped or counted[0].damaged:
+        return True, "skipped: the rows of the copy could not be counted"
+    return compare_dump(run, counted[0], lambda: read_counters(sandbox.production))

@@ -12,6 +12,8 @@ from typing import Any, Callable, Mapping, Sequence
 from ._amcheck import some
 from ._counts import CLOSED, Check, Reading, Table, compare
 from ._counts_read import read
+from ._dump_manifest import Run
+from ._dump_rows import crosscheck
 from ._errors import PgkeepError
 from ._sql import connection, driver, rows
 
@@ -89,17 +91,44 @@ def compare_copy(
     return summary(checks, bool(recorded), blind)
 
 
+def compare_dump(
+    run: Run, copy: Reading, counters: Callable[[], Reading], sleep: Callable[[float], None] = time.sleep
+) -> tuple[bool, str]:
+    """(passed, detail) of the rows of a run of dumps against those of a copy that was recovered to a later moment.
+
+    Two ways out of the server that share nothing: when nothing was written to a table since, both have the same rows.
+    """
+
+    def checks() -> tuple[dict[str, str], list[Check]]:
+        now = counters()
+        blind = {name: why for name, why in _blind(copy, now, {}).items() if name in dumped}
+        return blind, [check for check in crosscheck(run, now, copy, blind) if check.id != "new"]
+
+    dumped = {dump.database for dump in run.databases}
+    blind, found = checks()
+    if any(check.passed is False for check in found):
+        sleep(STATISTICS_LAG_SECONDS)
+        blind, found = checks()
+    passed, detail = summary(found, True, blind)
+    return passed, "dumps of %s: %s" % (run.started_at, detail)
+
+
 def _compare(
     recorded: Sequence[Table], copy: Reading, now: Reading, unread: Mapping[str, str]
 ) -> tuple[dict[str, str], list[Check]]:
     """(database -> why nothing can be said about it, checks of the tables of all others)."""
+    blind = _blind(copy, now, unread)
+    sides = [[table for table in side if table.database not in blind] for side in (recorded, now.tables, copy.tables)]
+    return blind, compare(*sides)
+
+
+def _blind(copy: Reading, now: Reading, unread: Mapping[str, str]) -> dict[str, str]:
     blind = dict.fromkeys(copy.closed, "%s in the copy" % CLOSED)
     for name in now.closed:
         blind[name] = "%s on the server" % CLOSED
     for when, reasons in (("on the server", now.skipped), ("when the backup was made", unread)):
         blind.update((name, "its tables could not be read %s: %s" % (when, why)) for name, why in reasons.items())
-    sides = [[table for table in side if table.database not in blind] for side in (recorded, now.tables, copy.tables)]
-    return blind, compare(*sides)
+    return blind
 
 
 def summary(

@@ -29,7 +29,7 @@ def test_nothing_found():
 def test_what_nobody_looked_at_is_named():
     passed, detail = amcheck.verdict(Result(0), False, ["archive", "old"])
     assert passed
-    assert detail.endswith("; not looked at, for they allow no connections: the databases archive; old")
+    assert detail.endswith("; not looked at, for they allow no connections: database archive; database old")
 
 
 def test_a_row_that_its_index_does_not_have():
