@@ -157,6 +157,8 @@ def test_the_copy_archives_nothing_and_follows_production(host, monkeypatch):
 
     result = drill(run, check_mode=False, memory=300 << 20, cpus=0.5)
     assert result["drill"]["passed"] is True
+    details = {check["id"]: check["detail"] for check in result["drill"]["checks"]}
+    assert details["dumps"] == "skipped: there is no dump from before the drill"
     spec = started[0]
     assert spec.environment["PGKEEP_RESTORE_ARGS"] == ("--set=%s --target-timeline=16 --archive-mode=off" % LABEL)
     assert "archive_mode=off" in spec.command

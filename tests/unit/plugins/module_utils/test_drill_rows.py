@@ -3,11 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _drill_rows as drill_rows
 from ansible_collections.pgkeep.postgres.plugins.module_utils._counts import Reading, Table
 from ansible_collections.pgkeep.postgres.plugins.module_utils._drill_record import Drill
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
+
+from .test_dump_manifest import dump, run_of
 
 
 def table(rows, inserts=100, deletes=0, name="items", reset=None):
@@ -101,6 +105,45 @@ def test_a_backup_of_which_no_database_could_be_read():
     passed, detail = drill_rows.compare_copy([], reading, lambda: reading, lambda seconds: None, {"lost": "timeout"})
     assert passed
     assert detail.startswith("0 of 0 tables could be compared; not comparable: database lost (")
+
+
+DUMPS = replace(run_of("2026-11-21_020005"), databases=(replace(dump("app"), tables=(table(100),)),))
+
+
+def against_dumps(copy, *counters):
+    answers, slept = iter(counters), []
+    return drill_rows.compare_dump(DUMPS, copy, lambda: next(answers), slept.append), slept
+
+
+def test_a_dump_and_the_copy_have_the_same_rows():
+    new = Table("app", "public", "new", 5, 5, 0, 1)
+    verdict, slept = against_dumps(copy_of(table(100), new), copy_of(table(None), new))
+    assert verdict == (
+        True,
+        "dumps of 2026-11-21T02:00:05Z: 1 of 1 tables could be compared, all hold the rows they must hold",
+    )
+    assert slept == []
+
+
+def test_a_dump_that_has_other_rows_fails_the_drill_and_condemns_no_backup():
+    done = Drill("app", "20261121-225358F")
+    again = copy_of(table(None))
+    assert not done.check("dumps", lambda: against_dumps(copy_of(table(99)), again, again)[0])
+    assert done.failed()[0].detail.endswith("app: public.items: 99 rows in the copy, at least 100 expected")
+    assert not done.condemned
+
+
+def test_rows_written_since_the_dump_that_were_counted_a_moment_later():
+    verdict, slept = against_dumps(copy_of(table(103)), copy_of(table(None)), copy_of(table(None, inserts=103)))
+    assert verdict[0]
+    assert slept == [drill_rows.STATISTICS_LAG_SECONDS]
+
+
+def test_a_dumped_database_that_is_closed_now():
+    verdict, _slept = against_dumps(Reading((), {}, closed=("app", "other")), copy_of())
+    assert verdict[0]
+    assert "0 of 0 tables could be compared; not comparable: database app (it allows no connections in" in verdict[1]
+    assert "other" not in verdict[1]
 
 
 def test_many_differences_are_counted():
