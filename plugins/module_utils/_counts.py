@@ -80,7 +80,8 @@ class Check:
     """The comparison of one table. id says how it ended; passed is None when there was nothing to compare with.
 
     exact: nothing was written, the copy has the recorded rows. within: the copy has a number of rows that what was
-    written since allows. new, dropped: the table exists on one side only, as it may. too_few, too_many, missing: rows
+    written since allows. new, dropped: the table exists on one side only, as it may. anew:
+    another table of the same name, as it may. too_few, too_many, missing: rows
     or the table are lost or appeared from nowhere. not_comparable: the evidence is not good enough to say.
     """
 
@@ -111,7 +112,7 @@ def _check(then: Table, now: Optional[Table], copy: Optional[Table]) -> Check:
             return Check("dropped", then.name, True, "dropped after the backup")
         return Check("missing", then.name, False, "recorded with the backup, still on the server, not in the copy")
     if copy.is_another(then):
-        return Check("new", then.name, True, "dropped and made anew after the backup")
+        return Check("anew", then.name, True, "dropped and made anew after the backup")
     if now is not None and now.is_another(then):
         # As if it had another name now.
         now = None
