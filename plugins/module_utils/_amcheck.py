@@ -46,7 +46,8 @@ def verdict(result: Result, heapallindexed: bool, closed: Sequence[str] = ()) ->
     found = findings(result.stdout if result.rc == CORRUPT else result.stderr)
     text = some(found) or "exit code %d and no message" % result.rc
     if result.rc != CORRUPT:
-        raise PgkeepError("pg_amcheck did not do its work", text, "correct what it names, or look at memory and load, then drill again")
+        next_step = "correct what it names, or look at memory and load, then drill again"
+        raise PgkeepError("pg_amcheck did not do its work", text, next_step)
     return False, text
 
 
