@@ -45,7 +45,8 @@ def run_once(layout: Layout, database: str, script: str, content: str, check_mod
     digest = hashlib.sha256(content.encode()).hexdigest()
     error = driver().Error
     try:
-        with connection(layout.socket_dir, database) as opened:
+        # The settings of the database and the role are what the script was written for.
+        with connection(layout.socket_dir, database, settings={}) as opened:
             known = _known(opened, script)
             if known is None and not check_mode:
                 opened.autocommit = False
