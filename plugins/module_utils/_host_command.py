@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import pkgutil
 import sys
@@ -107,6 +108,24 @@ def install(run: Run, params: Mapping[str, Any], check_mode: bool) -> dict[str, 
             "size_bytes": len(content),
         },
     }
+
+
+def is_current(found: str, version: str) -> bool:
+    """Whether install() would change nothing, from what the probe of the role docker_host prints about the command: a
+    JSON list of the Python that should run it, the checksum of its file and the names in it; anything else is a no.
+
+    A run of install() brings the files that it imports and those that they import. The names found are that set as
+    long as all their texts are the same: a further name begins with a changed text.
+    """
+    try:
+        python, checksum, names = json.loads(found)
+    except ValueError:
+        return False
+    library = sources()
+    prefix = _PACKAGE + "/"
+    there = {name[len(prefix) :] for name in names if name.startswith(prefix)}
+    same = {name: text for name, text in library.items() if name in there}
+    return bool(checksum == hashlib.sha256(archive(same, python, version)).hexdigest())
 
 
 def interpreter(run: Run) -> str:
