@@ -43,12 +43,15 @@ def sources() -> dict[str, str]:
     """File name -> text of the library that this very run came with: out of Ansible's archive on a managed host, out of
     a folder in a checkout."""
     texts = {}
-    for found in pkgutil.iter_modules(sys.modules[__package__ or ""].__path__):
+    folders = sys.modules[__package__ or ""].__path__
+    for found in pkgutil.iter_modules(folders):
         finder = found.module_finder
         if isinstance(finder, zipimport.zipimporter):
             text = finder.get_source(found.name)
         else:
-            text = read("%s/%s.py" % (getattr(finder, "path", ""), found.name))
+            # On the control node the finder is Ansible's own, which does not tell its folder.
+            texts_there = (read("%s/%s.py" % (folder, found.name)) for folder in folders)
+            text = next((each for each in texts_there if each is not None), None)
         if text is not None and found.name not in _LEFT_OUT:
             texts[found.name + ".py"] = text
     return texts

@@ -101,6 +101,15 @@ def test_the_probe_tells_a_library_that_became_another_one(tmp_path, monkeypatch
     assert not installing.is_current(probed(tmp_path), "9.8.7")
 
 
+def test_on_the_control_node_where_the_collection_is_imported_by_ansible(tmp_path):
+    program = (
+        "from ansible.plugins.loader import init_plugin_loader\n"
+        "init_plugin_loader([%r])\n" % str(LIBRARY.parents[1] / "collections") + PROGRAM
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == sorted(installing.sources())
+
+
 def test_check_mode_tells_and_touches_nothing(tmp_path):
     planned = install(tmp_path, check=True)
     assert planned["changed"] is True
