@@ -142,6 +142,13 @@ def _archiving() -> None:
     fact("archiving: from a commit to the repository", text, f"longest of {_CANARIES}: {max(waits):.2f} s")
 
 
+def _ansible(inventory: Path) -> None:
+    """Part of every drill on the host and of every restore, whatever the size, and of nothing by hand."""
+    began = time.monotonic()
+    sh("ansible", NAME, "-i", str(inventory), "-m", "ansible.builtin.ping")
+    fact("start of Ansible, part of what a module takes", f"{time.monotonic() - began:.2f} s")
+
+
 def _growth(times: dict[str, dict[float, float | None]], bytes_of: dict[float, int]) -> None:
     """Seconds for each GB that was added between one size and the next: flat when the time grows with the size."""
     for what, by_size in times.items():
@@ -156,6 +163,7 @@ def _growth(times: dict[str, dict[float, float | None]], bytes_of: dict[float, i
 
 def measure(inventory: Path) -> None:
     _archiving()
+    _ansible(inventory)
     times: dict[str, dict[float, float | None]] = {}
     bytes_of: dict[float, int] = {}
     for size in SIZES:
