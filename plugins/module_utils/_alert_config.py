@@ -9,7 +9,6 @@ passwords lie in files beside keeper.json, whose names split() gives them and th
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass, fields
 from typing import Any, Callable, Mapping, Optional, Union
 from urllib.parse import urlsplit
@@ -290,6 +289,9 @@ class _Reader:
         text = self.file(entry, key)
         if text is None:
             return None
+        # Only here, for it takes a while and every command of the keeper imports this file.
+        import ssl
+
         try:
             ssl.create_default_context(cadata=text)
         except (ssl.SSLError, ValueError) as error:

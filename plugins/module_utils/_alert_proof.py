@@ -9,7 +9,6 @@ try_out() runs in the keeper, prove() on the host for the module alert_test.
 from __future__ import annotations
 
 import time
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any, Callable, Mapping, Optional
 from urllib.parse import quote, urlsplit
 
@@ -112,6 +111,8 @@ def _did_not_arrive(
 
 def fetch(url: str) -> Optional[str]:
     """The page, None while there is none. Raises PgkeepError for what is no URL."""
+    from http.client import HTTPConnection, HTTPException, HTTPSConnection
+
     split = urlsplit(url)
     if split.scheme not in ("http", "https") or not split.hostname:
         raise PgkeepError(

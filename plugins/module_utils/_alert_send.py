@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One alert to one receiver: what it reads, and the attempt to bring it there. Private to the collection.
 
-requests and the certificates of the system are in the keeper only, so it is imported late.
+requests and the certificates of the system are in the keeper only, so it is imported late. So is what speaks SMTP:
+every command of the keeper imports this file, and half of its start would be for a message that it does not send.
 """
 
 from __future__ import annotations
@@ -11,17 +12,17 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import smtplib
 import socket
-import ssl
 import threading
 import time
-from email.message import EmailMessage
-from email.utils import formatdate
-from typing import Any, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Mapping, Optional
 
 from ._alert import RESOLVED, TEST
 from ._alert_config import Email, Receiver, Webhook
+
+if TYPE_CHECKING:
+    import smtplib
+    import ssl
 
 CONNECT_SECONDS = 5.0
 TOTAL_SECONDS = 10.0
@@ -169,6 +170,11 @@ def _words(error: BaseException) -> str:
 
 
 def _email(receiver: Email, content: Mapping[str, Any]) -> str:
+    import smtplib
+    import ssl
+    from email.message import EmailMessage
+    from email.utils import formatdate
+
     message = EmailMessage()
     message["Subject"] = headline(content)
     message["From"] = receiver.sender
@@ -206,6 +212,8 @@ def _email(receiver: Email, content: Mapping[str, Any]) -> str:
 
 
 def _connected(receiver: Email, context: ssl.SSLContext) -> smtplib.SMTP:
+    import smtplib
+
     # The own name is given, or smtplib would ask the name service for it.
     options: dict[str, Any] = {"local_hostname": socket.gethostname(), "timeout": CONNECT_SECONDS}
     if receiver.tls == "tls":

@@ -10,6 +10,7 @@ Every command but keeper prints one JSON object. A failure prints {"error": {...
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import signal
@@ -17,7 +18,6 @@ import sys
 from typing import Any, Optional, Sequence
 
 from . import _audit as audit
-from . import _cli_alert, _cli_backup, _cli_drill, _cli_dump, _cli_job, _service
 from ._backup_repository import Keeper
 from ._command import Command
 from ._errors import PgkeepError
@@ -26,11 +26,25 @@ from ._run import run
 EXIT_FAILED = 1
 EXIT_BUSY = 75
 
-# Each file of commands has a function add_commands().
-_FILES = (_cli_backup, _cli_drill, _cli_dump, _cli_job, _cli_alert)
+# Each file of commands has a function add_commands(). It is imported when one of its commands is asked for: all of them
+# take longer to import than most commands to run, and a keeper has little processor.
+_FILES = {
+    "_cli_backup": ("backup", "info", "canary", "restore-point", "counters", "expire", "prune", "annotate"),
+    "_cli_drill": ("drill", "drills"),
+    "_cli_dump": ("dump", "dumps", "dump-restore"),
+    "_cli_job": ("job", "due", "check-config"),
+    "_cli_alert": ("alerts", "alert-test"),
+}
+_SERVE = "keeper"
 
 
-def _parser() -> argparse.ArgumentParser:
+def _files(words: Sequence[str]) -> list[str]:
+    """The files whose commands may be meant, as a word may also be a value; all for help and for what is no command."""
+    found = [file for file, commands in _FILES.items() if any(word in commands for word in words)]
+    return found or ([] if _SERVE in words else list(_FILES))
+
+
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pgkeep", description="Looks after one PostgreSQL instance.")
     parser.add_argument("--actor", default="shell", help="who asks, for the audit trail; default: %(default)s")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -40,17 +54,20 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(function=command, audited=audited)
         return added
 
-    for file in _FILES:
-        file.add_commands(add)
-    add("keeper", None, "The main process of the keeper container: its schedule.")
+    for file in _files(words):
+        importlib.import_module("." + file, __package__).add_commands(add)
+    add(_SERVE, None, "The main process of the keeper container: its schedule.")
     return parser
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
-    options = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    options = _parser(words).parse_args(words)
     try:
         keeper = _keeper()
         if options.function is None:
+            from . import _service
+
             return _service.serve(keeper)
         # The main process waits for these signals with them blocked, and what it starts inherits that.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
@@ -63,6 +80,12 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         _print({"error": _from_system(options.command, error).to_result()})
         return EXIT_FAILED
     return 0
+
+
+def inside(keeper: Keeper, words: Sequence[str]) -> dict[str, Any]:
+    """What another process would print for words, without its start; for a command that needs another one."""
+    found: dict[str, Any] = json.loads(json.dumps(_carry_out(keeper, _parser(words).parse_args(words))))
+    return found
 
 
 def _carry_out(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:

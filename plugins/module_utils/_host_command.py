@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import pkgutil
 import sys
@@ -42,12 +43,15 @@ def sources() -> dict[str, str]:
     """File name -> text of the library that this very run came with: out of Ansible's archive on a managed host, out of
     a folder in a checkout."""
     texts = {}
-    for found in pkgutil.iter_modules(sys.modules[__package__ or ""].__path__):
+    folders = sys.modules[__package__ or ""].__path__
+    for found in pkgutil.iter_modules(folders):
         finder = found.module_finder
         if isinstance(finder, zipimport.zipimporter):
             text = finder.get_source(found.name)
         else:
-            text = read("%s/%s.py" % (getattr(finder, "path", ""), found.name))
+            # On the control node the finder is Ansible's own, which does not tell its folder.
+            texts_there = (read("%s/%s.py" % (folder, found.name)) for folder in folders)
+            text = next((each for each in texts_there if each is not None), None)
         if text is not None and found.name not in _LEFT_OUT:
             texts[found.name + ".py"] = text
     return texts
@@ -107,6 +111,24 @@ def install(run: Run, params: Mapping[str, Any], check_mode: bool) -> dict[str, 
             "size_bytes": len(content),
         },
     }
+
+
+def is_current(found: str, version: str) -> bool:
+    """Whether install() would change nothing, from what the probe of the role docker_host prints about the command: a
+    JSON list of the Python that should run it, the checksum of its file and the names in it; anything else is a no.
+
+    A run of install() brings the files that it imports and those that they import. The names found are that set as
+    long as all their texts are the same: a further name begins with a changed text.
+    """
+    try:
+        python, checksum, names = json.loads(found)
+    except ValueError:
+        return False
+    library = sources()
+    prefix = _PACKAGE + "/"
+    there = {name[len(prefix) :] for name in names if name.startswith(prefix)}
+    same = {name: text for name, text in library.items() if name in there}
+    return bool(checksum == hashlib.sha256(archive(same, python, version)).hexdigest())
 
 
 def interpreter(run: Run) -> str:

@@ -20,7 +20,6 @@ from typing import Any, Callable, Iterable, Optional, Sequence
 from ._backup_repository import Keeper
 from ._errors import PgkeepError
 from ._files import File, write
-from ._keeper import COMMAND, answer
 from ._layout import CONFIG_MOUNT, DRILL_LOCK, SCRATCH_MOUNT
 from ._run import Result, run
 from ._sandbox import Recovery, access_settings, write_access
@@ -172,7 +171,10 @@ class KeeperSandbox:
         return self.root + "/log"
 
     def ask(self, words: Sequence[str]) -> dict[str, Any]:
-        return answer(self.keeper.run([COMMAND, *words]), words)
+        # Late, for the command line imports this file.
+        from ._cli import inside
+
+        return inside(self.keeper, words)
 
     def clear(self) -> None:
         clear(self.scratch)

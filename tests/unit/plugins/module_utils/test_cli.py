@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
+import importlib
 import json
 import os
 import signal
@@ -138,3 +140,39 @@ def test_the_main_process_says_one_line_and_ends_when_told_to(number: int) -> No
         process.send_signal(number)
         assert process.wait(timeout=5) == 0
         assert process.stdout.read() == ""
+
+
+def test_every_file_of_commands_is_imported_for_its_own_commands() -> None:
+    parts = {path.stem for path in (ROOT / "plugins/module_utils").glob("_cli_*.py")}
+    assert set(cli._FILES) == parts
+    for file, commands in cli._FILES.items():
+        added: list[str] = []
+
+        def add(name: str, *_words: Any, added: list[str] = added, **_rest: Any) -> argparse.ArgumentParser:
+            added.append(name)
+            return argparse.ArgumentParser()
+
+        importlib.import_module("." + file, cli.__package__).add_commands(add)
+        assert tuple(added) == commands
+
+
+@pytest.mark.parametrize(
+    ("words", "files"),
+    [
+        (["--actor", "keeper", "backup", "--type", "full"], ["_cli_backup"]),
+        (["keeper"], []),
+        (["dump", "--database", "keeper"], ["_cli_dump"]),
+        (["dump", "--database", "info"], ["_cli_backup", "_cli_dump"]),
+        (["--help"], list(cli._FILES)),
+        (["bakcup"], list(cli._FILES)),
+    ],
+)
+def test_what_is_imported_for_a_command(words: list[str], files: list[str]) -> None:
+    assert cli._files(words) == files
+
+
+def test_a_command_for_another_one_needs_no_process(called: list[Any]) -> None:
+    keeper = cli._keeper()
+    assert cli.inside(keeper, ["backup", "--type", "diff", "--check"])["changed"] is False
+    assert called[0][0] == "orders"
+    assert called[0][2] == "diff"

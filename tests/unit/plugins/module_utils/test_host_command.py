@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _host_command as installing
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
@@ -53,6 +54,59 @@ def test_out_of_an_archive_as_ansible_makes_it(tmp_path):
         for name, text in installing.sources().items():
             payload.writestr("%s/%s" % (package, name), text)
     done = subprocess.run([sys.executable, "-I", str(path)], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == sorted(installing.sources())
+
+
+def probed(prefix):
+    """What the role's probe says of the command below prefix."""
+    text = yaml.safe_load((LIBRARY.parents[1] / "roles/docker_host/vars/main.yml").read_text())["__docker_host_probe"]
+    # Nothing else of this machine matters here.
+    text = text.replace("/usr/local/", "%s/" % prefix).replace("/usr/bin/python3", "/bin/false")
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    return [*done.stdout.split("\n"), ""][1]
+
+
+def test_the_probe_sees_whether_the_module_would_change_anything(tmp_path):
+    assert not installing.is_current(probed(tmp_path), "9.8.7")
+    library = Path(install(tmp_path)["host_command"]["library"])
+    assert installing.is_current(probed(tmp_path), "9.8.7")
+    assert not installing.is_current(probed(tmp_path), "9.8.8")
+
+    library.chmod(0o644)
+    assert not installing.is_current(probed(tmp_path), "9.8.7")
+    library.chmod(0o755)
+    (tmp_path / "bin/pgkeep").unlink()
+    assert not installing.is_current(probed(tmp_path), "9.8.7")
+    install(tmp_path)
+    assert installing.is_current(probed(tmp_path), "9.8.7")
+
+    content = library.read_bytes()
+    at = content.index(b"There is no instance")
+    library.write_bytes(content[:at] + b"D" + content[at + 1 :])
+    assert not installing.is_current(probed(tmp_path), "9.8.7")
+    library.write_bytes(b"no archive at all")
+    assert not installing.is_current(probed(tmp_path), "9.8.7")
+
+
+def test_the_probe_tells_a_library_that_became_another_one(tmp_path, monkeypatch):
+    """As the module on a managed host, with a part of the files; then one of them imports a further one."""
+    texts = installing.sources()
+    part = {name: texts[name] for name in ("_errors.py", "_host.py", "_layout.py")}
+    monkeypatch.setattr(installing, "sources", lambda: part)
+    install(tmp_path)
+    monkeypatch.setattr(installing, "sources", lambda: texts)
+    assert installing.is_current(probed(tmp_path), "9.8.7")
+    changed = {**texts, "_host.py": texts["_host.py"] + "\nfrom . import _times\n"}
+    monkeypatch.setattr(installing, "sources", lambda: changed)
+    assert not installing.is_current(probed(tmp_path), "9.8.7")
+
+
+def test_on_the_control_node_where_the_collection_is_imported_by_ansible(tmp_path):
+    program = (
+        "from ansible.plugins.loader import init_plugin_loader\n"
+        "init_plugin_loader([%r])\n" % str(LIBRARY.parents[1] / "collections") + PROGRAM
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == sorted(installing.sources())
 
 

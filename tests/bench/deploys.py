@@ -1,0 +1,93 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A deploy beside what anybody would type, and the return after a crash."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+from .tools import (
+    FLOOR,
+    NAME,
+    PGDATA,
+    PORT,
+    compare,
+    drop_floor,
+    drop_instance,
+    fact,
+    play,
+    row,
+    seconds,
+    server_image,
+    sh,
+    until_writes,
+)
+
+
+def _recap(output: str) -> dict[str, int]:
+    """Counts of the recap; ok is every executed task, the changed ones included."""
+    found = re.search(rf"^{NAME} .*?: (.*)$", output, re.MULTILINE)
+    assert found, output
+    return {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", found[1])}
+
+
+def _floor(image_id: str) -> None:
+    """What anybody would type: a volume, initdb, start, ready."""
+    hardening = ["--user", "999:999", "--tmpfs", "/tmp", "--tmpfs", "/var/run/postgresql:uid=999,gid=999"]
+    data = ["--volume", f"{FLOOR}:/var/lib/postgresql"]
+    sh(
+        "docker",
+        "run",
+        "--rm",
+        *hardening,
+        *data,
+        image_id,
+        "initdb",
+        "-D",
+        PGDATA,
+        "-U",
+        "postgres",
+        "--data-checksums",
+    )
+    # The same size and a published port: what an application needs of it.
+    publish = ["--publish", f"127.0.0.1:{PORT + 1}:5432", "--restart", "unless-stopped"]
+    start = ["postgres", "-D", PGDATA, "-c", "shared_buffers=256MB", "-c", "listen_addresses=*"]
+    sh("docker", "run", "--detach", "--name", FLOOR, *publish, *hardening, *data, image_id, *start)
+    until_writes(FLOOR)
+
+
+def _kill_and_wait(container: str) -> None:
+    pid = json.loads(sh("docker", "inspect", container))[0]["State"]["Pid"]
+    os.kill(pid, 9)
+    until_writes(container)
+
+
+def _deploys(inventory: Path) -> None:
+    outputs: list[str] = []
+    # The image is there before the clock runs: building it is not what is compared.
+    play(inventory, "deploy.yml")
+    drop_instance()
+    first = seconds(lambda: outputs.append(play(inventory, "deploy.yml")))
+    again = seconds(lambda: outputs.append(play(inventory, "deploy.yml")))
+    image_id = server_image()
+    bare = seconds(lambda: _floor(image_id))
+    counts = [_recap(output) for output in outputs]
+    row("first deploy, backup and drill included / bare run", first, bare, "below 27 s")
+    row("deploy without a change / bare run", again, bare, "below 8.2 s")
+    fact("tasks executed by the first deploy", counts[0]["ok"], "at most 30")
+    fact("tasks executed without a change", counts[1]["ok"], f"at most 20, changed={counts[1]['changed']}")
+
+
+def measure(inventory: Path) -> None:
+    _deploys(inventory)
+    compare(
+        "kill -9 of PID 1 to accepting writes",
+        "<= 1.2",
+        lambda: _kill_and_wait(NAME),
+        lambda: _kill_and_wait(FLOOR),
+    )
+    drop_floor()
