@@ -87,6 +87,7 @@ class Plan:
     control: Optional[Control]
     repository: int = 1
     role: str = RESTORE
+    missing_containers: Sequence[str] = ()
 
     @property
     def container(self) -> str:
@@ -127,6 +128,7 @@ class Plan:
         if not self.stop_first and self.running:
             steps.append("Stop the server")
         steps.append("Exchange the data directories and start the server; the old data are kept")
+        steps += ["Create the container %s" % name for name in self.missing_containers]
         return steps
 
 
@@ -178,6 +180,7 @@ def make_plan(run: Run, request: Request, now: Optional[datetime] = None, role: 
         control=control,
         repository=repository,
         role=role,
+        missing_containers=[spec.name for spec in (server, keeper) if docker.inspect(run, spec.name) is None],
     )
 
 
