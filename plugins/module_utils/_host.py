@@ -82,7 +82,7 @@ def _run(words: list[str]) -> int:
         options = _passed_on(words[2:])
     else:
         options = _options("%s %s" % (layout.name, command.name), command, words[2:])
-    if command.confirmed and not getattr(options, "check", False) and options.confirm != layout.name:
+    if command.confirmed and not command.harmless(options) and options.confirm != layout.name:
         raise UsageError(
             "Nothing was done to %s" % layout.name,
             "%s %s, and --confirm does not name it" % (command.name, command.confirmed),
@@ -122,7 +122,7 @@ def _passed_on(words: Sequence[str]) -> argparse.Namespace:
 
 
 def usage(instance: str = "<instance>") -> str:
-    rows = "".join("  %-9s %s\n" % (command.name, command.text) for command in COMMANDS.values())
+    rows = "".join("  %-13s %s\n" % (command.name, command.text) for command in COMMANDS.values())
     return (
         "pgkeep %s <command> [options]    one instance, from its host; as root\n"
         "pgkeep list                    the instances of this machine\n"
