@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 from typing import Any, Mapping, NoReturn, Optional, Sequence
 
@@ -86,7 +87,8 @@ def _run(words: list[str]) -> int:
         raise UsageError(
             "Nothing was done to %s" % layout.name,
             "%s %s, and --confirm does not name it" % (command.name, command.confirmed),
-            "pgkeep %s %s --confirm %s" % (layout.name, command.name, layout.name),
+            # The same call and not only its command: another action or target would do something else.
+            "pgkeep %s --confirm %s" % (shlex.join(words), layout.name),
         )
     answer = command.function(Context(run, layout, actor(HOST)), options)
     return _print(options, command.render, answer)
