@@ -131,3 +131,24 @@ def test_no_finding_is_ignored() -> None:
     assert lint["skip_list"] == []
     assert lint["warn_list"] == []
     assert [path.name for path in ROOT.glob("tests/sanity/ignore*")] == []
+
+
+def test_every_guarantee_names_a_test_that_exists() -> None:
+    tests = ROOT / "tests"
+    named = re.findall(r"`((?:integration|molecule|unit)/\w+|\w+\.py::\w+)`", (ROOT / "docs/guarantees.md").read_text())
+    missing = []
+    for name in sorted(set(named)):
+        kind, _slash, rest = name.partition("/")
+        if "::" in name:
+            file, _colons, function = name.partition("::")
+            there = "def %s(" % function in (tests / "integration" / file).read_text()
+        elif kind == "unit":
+            there = (tests / "unit/plugins/module_utils" / (rest + ".py")).is_file()
+        elif kind == "molecule":
+            there = (ROOT / "molecule" / rest / "molecule.yml").is_file()
+        else:
+            there = (tests / "integration/targets" / rest / "tasks/main.yml").is_file()
+        if not there:
+            missing.append(name)
+    assert named
+    assert missing == []
