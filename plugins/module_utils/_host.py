@@ -88,10 +88,18 @@ def _run(words: list[str]) -> int:
             "Nothing was done to %s" % layout.name,
             "%s %s, and --confirm does not name it" % (command.name, command.confirmed),
             # The same call and not only its command: another action or target would do something else.
-            "pgkeep %s --confirm %s" % (shlex.join(words), layout.name),
+            "pgkeep %s --confirm %s" % (shlex.join(_without_confirm(words)), layout.name),
         )
     answer = command.function(Context(run, layout, actor(HOST)), options)
     return _print(options, command.render, answer)
+
+
+def _without_confirm(words: Sequence[str]) -> list[str]:
+    kept = list(words)
+    while "--confirm" in kept:
+        at = kept.index("--confirm")
+        del kept[at : at + 2]
+    return [word for word in kept if not word.startswith("--confirm=")]
 
 
 def _print(options: argparse.Namespace, render: str, answer: Mapping[str, Any]) -> int:

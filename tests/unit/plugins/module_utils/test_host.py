@@ -96,7 +96,7 @@ def test_a_wrong_call_is_told_in_three_lines_and_touches_nothing(host, capsys, w
 
 def test_the_next_step_is_the_same_call_confirmed(host, capsys):
     """Without its action it would bring back the newest state instead of the preview."""
-    assert _host.main(["app", "restore", "promote", "--keep-previous", "2"]) == 2
+    assert _host.main(["app", "restore", "promote", "--confirm", "shop", "--keep-previous", "2"]) == 2
     assert said(capsys)[1][2] == "next:  pgkeep app restore promote --keep-previous 2 --confirm app"
 
 
