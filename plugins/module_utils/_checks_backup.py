@@ -120,13 +120,16 @@ def _copies_away(told: Mapping[str, Mapping[str, Any]]) -> Outcome:
     """A declared repository counts when it has a clean backup, and its WAL is not far behind."""
     words, behind = [], {}
     for name, each in told.items():
-        lag = each["wal_lag_seconds"] or 0
-        words.append("%s (%s): %s" % (name, each["type"], each["newest_clean"] or "no clean backup"))
+        lag = each["wal_lag_seconds"]
+        parts = [
+            each["newest_clean"] or "no clean backup",
+            "no WAL yet" if lag is None else "its WAL is %s behind" % hours(lag),
+        ]
         if each["status"] == "error" or each["error"]:
-            words[-1] += ", %s" % (each["status_text"] if each["status"] == "error" else each["error"])
-        words[-1] += ", its WAL is %s behind" % hours(lag)
+            parts.append(each["error"] or each["status_text"])
+        words.append("%s (%s): %s" % (name, each["type"], ", ".join(parts)))
         if each["newest_clean"]:
-            behind[name] = lag
+            behind[name] = lag or 0
     warn, crit = LAG_SECONDS
     evidence = "; ".join(words)
     if not behind or min(behind.values()) > crit:

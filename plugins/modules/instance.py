@@ -218,7 +218,7 @@ instance:
     plan:
       description:
         - The steps, carried out or planned, in their order; empty when nothing differs. C(clean up) removes what killed
-          restores and drills left, or puts data back that a kill left under another name; check mode does not foresee it.
+          restores and drills left, or puts back data that it left under another name. Check mode does not foresee it.
       type: list
       elements: dict
       returned: success
