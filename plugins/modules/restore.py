@@ -260,8 +260,8 @@ restore:
       sample: []
     steps:
       description:
-        - What was done, in sentences; in check mode the plan. They also say why the backup is not clean, where it is not,
-          and which volumes and containers were gone and made anew.
+        - What was done, in sentences; in check mode the plan. They also say why the backup is not clean, if it is
+          not, and which volumes and containers were gone and made anew.
       type: list
       elements: str
       returned: always
