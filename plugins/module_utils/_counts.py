@@ -8,13 +8,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Iterable, Mapping, Optional
 
+CLOSED = "it allows no connections"
+
 
 @dataclass(frozen=True)
 class Table:
     """One table at one moment. rows is None when it was not counted: not asked for, locked, dropped meanwhile, too big.
 
     inserts and deletes are the statistics' counters, read before the rows; None without track_counts. stats_reset is
-    when the counters began, RFC 3339 or None. filenode changes with every TRUNCATE and rewrite.
+    when the counters began, RFC 3339 or None. filenode changes with every TRUNCATE and rewrite, oid is another one's
+    when the table was dropped and made anew; None where an earlier version did not write it down.
     """
 
     database: str
@@ -25,6 +28,7 @@ class Table:
     deletes: Optional[int]
     filenode: Optional[int]
     stats_reset: Optional[str] = None
+    oid: Optional[int] = None
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -39,7 +43,11 @@ class Table:
         return self.inserts is not None and self._counters() == since._counters()
 
     def _counters(self) -> tuple[Any, ...]:
-        return (self.inserts, self.deletes, self.filenode, self.stats_reset)
+        return (self.inserts, self.deletes, self.filenode, self.stats_reset, self.oid)
+
+    def is_another(self, than: Table) -> bool:
+        """Whether it only has the name of than; false where nobody knows."""
+        return None not in (self.oid, than.oid) and self.oid != than.oid
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -52,11 +60,13 @@ def table_from_dict(values: Mapping[str, Any]) -> Table:
 
 @dataclass(frozen=True)
 class Reading:
-    """The tables of all databases; skipped: database -> why it could not be read; damaged: unreadable tables."""
+    """The tables of all databases; skipped: database -> why it could not be read; damaged: unreadable tables and
+    databases; closed: databases that allow no connections."""
 
     tables: tuple[Table, ...]
     skipped: Mapping[str, str]
     damaged: tuple[str, ...] = ()
+    closed: tuple[str, ...] = ()
 
     @property
     def rows(self) -> Optional[int]:
@@ -70,7 +80,8 @@ class Check:
     """The comparison of one table. id says how it ended; passed is None when there was nothing to compare with.
 
     exact: nothing was written, the copy has the recorded rows. within: the copy has a number of rows that what was
-    written since allows. new, dropped: the table exists on one side only, as it may. too_few, too_many, missing: rows
+    written since allows. new, dropped: the table exists on one side only, as it may. anew:
+    another table of the same name, as it may. too_few, too_many, missing: rows
     or the table are lost or appeared from nowhere. not_comparable: the evidence is not good enough to say.
     """
 
@@ -97,9 +108,14 @@ def compare(recorded: Iterable[Table], now: Iterable[Table], restored: Iterable[
 
 def _check(then: Table, now: Optional[Table], copy: Optional[Table]) -> Check:
     if copy is None:
-        if now is None:
+        if now is None or now.is_another(then):
             return Check("dropped", then.name, True, "dropped after the backup")
         return Check("missing", then.name, False, "recorded with the backup, still on the server, not in the copy")
+    if copy.is_another(then):
+        return Check("anew", then.name, True, "dropped and made anew after the backup")
+    if now is not None and now.is_another(then):
+        # As if it had another name now.
+        now = None
     if then.rows is None:
         return _not_comparable(then, "its rows could not be counted when the backup was made")
     if copy.rows is None:

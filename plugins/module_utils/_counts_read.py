@@ -25,8 +25,9 @@ _SETTINGS = (
     "SET row_security = off",
 )
 
+# -2 is what a DROP DATABASE leaves that was killed.
 _DATABASES = (
-    "SELECT datname FROM pg_database WHERE datallowconn AND datconnlimit <> -2 AND datname <> 'template0' ORDER BY 1"
+    "SELECT datname, datallowconn FROM pg_database WHERE datconnlimit <> -2 AND datname <> 'template0' ORDER BY 1"
 )
 
 # Small ones first, so that a short backup has counted as many as possible. ONLY the table itself: an inheritance child
@@ -37,7 +38,7 @@ SELECT n.nspname, c.relname, quote_ident(n.nspname) || '.' || quote_ident(c.reln
        pg_relation_filenode(c.oid),
        CASE WHEN s.counted THEN pg_stat_get_tuples_inserted(c.oid) END,
        CASE WHEN s.counted THEN pg_stat_get_tuples_deleted(c.oid) END,
-       s.reset
+       s.reset, c.oid::bigint
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 CROSS JOIN (
@@ -102,9 +103,12 @@ def read(
     skipped: dict[str, str] = {}
     damaged: list[str] = []
     names = list(user_databases)
+    closed: tuple[str, ...] = ()
     if not names:
         with _sql.connection(sockets) as opened:
-            names = [row[0] for row in _sql.rows(opened, _DATABASES)]
+            known_databases = _sql.rows(opened, _DATABASES)
+        names = [name for name, is_open in known_databases if is_open]
+        closed = tuple(name for name, is_open in known_databases if not is_open)
     for database in names:
         try:
             with _sql.connection(sockets, database) as opened:
@@ -114,9 +118,11 @@ def read(
                     tables.append(counted)
         except (_sql.driver().Error, UnicodeError) as error:
             skipped[database] = " ".join(str(error).split())
+            if getattr(error, "pgcode", None) in _DAMAGED:
+                damaged.append("database %s (%s)" % (database, skipped.pop(database)))
         finally:
             limit.watch(None)
-    return Reading(tuple(tables), skipped, tuple(damaged))
+    return Reading(tuple(tables), skipped, tuple(damaged), closed)
 
 
 def list_tables(opened: Any, database: str, persistence: str = "p") -> list[tuple[Table, str]]:
@@ -126,8 +132,8 @@ def list_tables(opened: Any, database: str, persistence: str = "p") -> list[tupl
     for setting in _SETTINGS:
         _sql.rows(opened, setting)
     return [
-        (Table(database, schema, name, None, inserts, deletes, filenode, reset), qualified)
-        for schema, name, qualified, filenode, inserts, deletes, reset in _sql.rows(
+        (Table(database, schema, name, None, inserts, deletes, filenode, reset, oid), qualified)
+        for schema, name, qualified, filenode, inserts, deletes, reset, oid in _sql.rows(
             opened, _TABLES, (list(persistence),)
         )
     ]

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
-from typing import Any, Mapping, Optional
+from typing import Any, Callable, Mapping, Optional, Sequence
 
 from . import _heartbeat as heartbeat
 from ._actor import ANSIBLE, actor
@@ -18,19 +18,23 @@ from ._amcheck import argv as amcheck_argv
 from ._amcheck import verdict
 from ._audit import Outcome, recorded
 from ._backup_repository import Keeper
+from ._counts import Reading
 from ._damage import with_files
 from ._drill_checks import TOPIC, Wanted, parse, run_check
 from ._drill_record import Check, Drill, DrillError, is_fresh, newest_passed, now, save
 from ._drill_rows import (
     checksum_failures,
+    closed,
     compare_copy,
+    compare_dump,
     find_canary,
     production_timeline,
     read_copy,
     read_counters,
 )
+from ._dump_manifest import newest_before
 from ._errors import PgkeepError
-from ._evidence_files import tables
+from ._evidence_files import skipped, tables
 from ._interrupt import interruptible
 from ._keeper import require_readable
 from ._keeper_config import topic
@@ -39,7 +43,9 @@ from ._lock import hold
 from ._retry import retry
 from ._run import run
 from ._sandbox import Deadline, Recovery, Sandbox
+from ._sql import guarded
 from ._throwaway import databases, fetching
+from ._times import epoch_of
 
 _MOMENT = 2.0
 _MARK_SECONDS = 600.0
@@ -88,19 +94,22 @@ def drill(sandbox: Sandbox, request: Request, check_mode: bool, who: Optional[st
         planned = Drill(sandbox.instance, choice.label, sandbox.where).to_result()
         return {"changed": choice.record is None, "drill": choice.record or planned}
     with contextlib.ExitStack() as stack:
+        # Deploys and restores are locked out as long as there is a copy, not while its verdict waits to be written.
+        instance = stack.enter_context(contextlib.ExitStack())
         for path in sandbox.lock_files:
             # The last one is the keeper's too.
             owner = (UID, GID) if path == sandbox.lock_files[-1] else None
             what = "drill of %s" % sandbox.instance
             # The keeper holds it for a moment when it cleans up.
-            stack.enter_context(hold(path, what, wait_seconds=_MOMENT if owner else 0, owner=owner))
+            held = hold(path, what, wait_seconds=_MOMENT if owner else 0, owner=owner)
+            (stack if owner else instance).enter_context(held)
         stack.enter_context(interruptible())
         choice = _choose(sandbox, request)
         if choice.record is not None:
             return {"changed": False, "drill": choice.record}
         wanted = parse(sandbox.instance, topic(_keeper_of(sandbox), TOPIC))
         with _audited(sandbox, choice, who) as outcome:
-            done = _perform(sandbox, choice, request, wanted)
+            done = _perform(sandbox, choice, request, wanted, instance.close)
             outcome.details.update(rto_seconds=done.rto_seconds, rpo_seconds=done.rpo_seconds, rows=done.rows)
         return {"changed": True, "drill": done.to_result()}
 
@@ -141,7 +150,8 @@ def _choose(sandbox: Sandbox, request: Request) -> Choice:
     return Choice(found[0], record, info["wal"]["max"])
 
 
-def _perform(sandbox: Sandbox, choice: Choice, request: Request, wanted: Wanted) -> Drill:
+def _perform(sandbox: Sandbox, choice: Choice, request: Request, wanted: Wanted, release: Callable[[], None]) -> Drill:
+    """release gives the instance back to others."""
     sandbox.clear()
     sandbox.require_space(int(choice.backup["size_bytes"] * 1.1))
     done = Drill(
@@ -168,10 +178,12 @@ def _perform(sandbox: Sandbox, choice: Choice, request: Request, wanted: Wanted)
     if not done.passed:
         error = _failure(sandbox, done, request)
         save(sandbox.state_dir, done)
+        release()
         if done.condemned:
             _mark(sandbox, done, error)
         raise error
     save(sandbox.state_dir, done)
+    release()
     _mark(sandbox, done)
     return done
 
@@ -215,6 +227,7 @@ def _failure(sandbox: Sandbox, done: Drill, request: Request) -> DrillError:
     advice = {
         "archive": "look at the archiver with playbooks/health.yml, then drill again",
         "amcheck": "the server itself may be damaged: run pg_amcheck there, and reindex what it names",
+        "dumps": "one of them is wrong, the dump or the copy: compare these tables with the server, and take both anew",
         "rows": "compare these tables with the server; then take a full backup and drill again",
     }
     # A copy that was ended fails at whatever it was doing; the reason is the last one.
@@ -264,9 +277,12 @@ def _prove(sandbox: Sandbox, choice: Choice, request: Request, wanted: Wanted, d
         return
     done.check("canary", lambda: find_canary(sandbox.socket_dir, measured.canary))
     done.rpo_seconds = heartbeat.measure(sandbox.socket_dir, choice.newest, measured.began)
+    # Counted once, by the first of those that ask for it.
+    copy: list[Reading] = []
     for identity, proof in (
         ("amcheck", partial(_amcheck, sandbox, request, deadline)),
-        ("rows", partial(_compare_rows, sandbox, done)),
+        ("rows", partial(_compare_rows, sandbox, done, copy)),
+        ("dumps", partial(_compare_dump, sandbox, measured, copy)),
         *(("check " + check.name, partial(run_check, sandbox.socket_dir, check)) for check in wanted.checks),
         ("checksums", partial(checksum_failures, sandbox.socket_dir)),
     ):
@@ -276,13 +292,27 @@ def _prove(sandbox: Sandbox, choice: Choice, request: Request, wanted: Wanted, d
 
 
 def _amcheck(sandbox: Sandbox, request: Request, deadline: Deadline) -> tuple[bool, str]:
-    argv = amcheck_argv(sandbox.inside_socket_dir, sandbox.jobs, request.heapallindexed)
-    return verdict(sandbox.execute(argv, timeout=deadline.seconds), request.heapallindexed)
+    settings = guarded(sandbox.socket_dir)
+    argv = amcheck_argv(sandbox.inside_socket_dir, sandbox.jobs, request.heapallindexed, settings)
+    found = sandbox.execute(argv, timeout=deadline.seconds)
+    return verdict(found, request.heapallindexed, closed(sandbox.socket_dir))
 
 
-def _compare_rows(sandbox: Sandbox, done: Drill) -> tuple[bool, str]:
+def _compare_rows(sandbox: Sandbox, done: Drill, counted: list[Reading]) -> tuple[bool, str]:
     copy = read_copy(sandbox.socket_dir)
+    counted.append(copy)
     done.rows, done.tables = copy.rows, len(copy.tables)
     done.databases = len(databases(sandbox.socket_dir))
-    recorded = tables(_keeper_of(sandbox), done.label)
-    return compare_copy(recorded, copy, lambda: read_counters(sandbox.production))
+    keeper = _keeper_of(sandbox)
+    recorded, unread = tables(keeper, done.label), skipped(keeper, done.label)
+    return compare_copy(recorded, copy, lambda: read_counters(sandbox.production), unread=unread)
+
+
+def _compare_dump(sandbox: Sandbox, measured: Measured, counted: Sequence[Reading]) -> tuple[bool, str]:
+    """The copy holds the canary, so a run of dumps that was complete before the canary was written is older."""
+    run = newest_before(sandbox.dumps_dir, epoch_of(measured.canary["written_at"]) or 0)
+    if run is None:
+        return True, "skipped: there is no dump from before the drill"
+    if not counted or counted[0].skipped or counted[0].damaged:
+        return True, "skipped: the rows of the copy could not be counted"
+    return compare_dump(run, counted[0], lambda: read_counters(sandbox.production))

@@ -14,7 +14,7 @@ from typing import Any, Mapping, Sequence
 
 from ._errors import PgkeepError
 from ._sandbox import CHECKER
-from ._sql import connection, driver, rows
+from ._sql import connection, driver, guarded, rows
 
 TOPIC = "drill"
 DEFAULT_MINUTES = 360
@@ -93,7 +93,7 @@ def run_check(socket_dir: str, check: SqlCheck) -> tuple[bool, str]:
     """(passed, detail) of one check in the copy."""
     try:
         _admit(socket_dir, check.database)
-        with connection(socket_dir, check.database, user=CHECKER) as opened:
+        with connection(socket_dir, check.database, user=CHECKER, settings={}) as opened:
             opened.set_session(readonly=True)
             rows(opened, "SET statement_timeout = %d" % (STATEMENT_SECONDS * 1000))
             found = rows(opened, check.sql)
@@ -121,9 +121,11 @@ def _short(text: str) -> str:
 def _admit(socket_dir: str, database: str) -> None:
     """Let the role of the checks into database, in the copy."""
     with connection(socket_dir, database) as opened:
-        # The owner of a database may have put a schema of his before the catalogue.
-        rows(opened, "SET search_path = pg_catalog")
         if not rows(opened, "SELECT 1 FROM pg_roles WHERE rolname = %s", (CHECKER,)):
             rows(opened, _ROLE)
+            for name, value in guarded(socket_dir).items():
+                # A check may count on the search_path of its database.
+                if name != "search_path":
+                    rows(opened, "ALTER ROLE %s SET %s = '%s'" % (CHECKER, name, value))
         rows(opened, _GRANT_ALL if opened.server_version // 10000 >= _ALL_DATA else _GRANT_EACH)
         rows(opened, str(rows(opened, _GRANT_CONNECT)[0][0]))

@@ -194,7 +194,7 @@ def _new(path: str) -> BinaryIO:
 
 def _globals(keeper: Keeper, settings: Settings, folder: str, run: str, deadline: Deadline) -> Stored:
     """Roles, their memberships and settings, and tablespaces. Password verifiers only where they are encrypted."""
-    argv = ["pg_dumpall", "--globals-only", "--no-password", "--dbname=" + names.conninfo(keeper.sockets, "postgres")]
+    argv = ["pg_dumpall", "--globals-only", "--no-password", "--dbname=" + _sql.conninfo(keeper.sockets, "postgres")]
     if not settings.encrypt:
         argv.append("--no-role-passwords")
     what = "The roles of %s were not dumped" % keeper.instance
@@ -222,7 +222,7 @@ def _one(
                 "--snapshot=" + counting.snapshot,
                 "--lock-wait-timeout=%d" % _LOCK_WAIT_MILLISECONDS,
                 "--no-password",
-                "--dbname=" + names.conninfo(keeper.sockets, database),
+                "--dbname=" + _sql.conninfo(keeper.sockets, database),
             ]
             stored = _store(keeper, settings, what, argv, folder, file, deadline)
             read_through(keeper, what, "%s/%s" % (folder, file), deadline, encrypted=settings.encrypt, whole=False)

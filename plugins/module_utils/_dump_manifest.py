@@ -127,11 +127,11 @@ def runs(keeper: Keeper) -> list[Found]:
             "%s: %s" % (keeper.dumps, error.strerror or error),
             "run the playbook deploy.yml, which gives the keeper its volume for dumps",
         ) from error
-    return [_found(keeper, name) for name in names]
+    return [_found(keeper.dumps, name) for name in names]
 
 
-def _found(keeper: Keeper, name: str) -> Found:
-    text = read("%s/%s/%s" % (keeper.dumps, name, MANIFEST))
+def _found(folder: str, name: str) -> Found:
+    text = read("%s/%s/%s" % (folder, name, MANIFEST))
     if text is None:
         return Found(name, None, "it has no %s" % MANIFEST)
     try:
@@ -195,6 +195,17 @@ def removable(found: Sequence[Found], keep_days: float, keep_min: int, now: floa
         for each in found
         if each.run and each.name not in needed and now - (epoch_of(each.run.stopped_at) or now) > keep_days * 86400
     ]
+
+
+def newest_before(folder: str, moment: float) -> Optional[Run]:
+    """The newest run in folder that was complete at moment (seconds since the epoch), None when there is none. For
+    those who do without the dumps: a folder that is not there has none."""
+    names = sorted(name for name in os.listdir(folder) if is_run(name)) if os.path.isdir(folder) else []
+    for name in reversed(names):
+        run = _found(folder, name).run
+        if run is not None and (epoch_of(run.stopped_at) or moment) < moment:
+            return run
+    return None
 
 
 def newest(found: Iterable[Found], database: str, file: Optional[str] = None) -> Optional[tuple[Run, Dump]]:

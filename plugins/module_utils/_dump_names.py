@@ -61,9 +61,3 @@ def beside(database: str, word: str, run: str) -> str:
 def fits(database: str) -> bool:
     """Whether PostgreSQL takes the name as it is."""
     return 0 < len(database.encode()) <= _NAME_BYTES and "\0" not in database
-
-
-def conninfo(sockets: str, database: str) -> str:
-    """For --dbname of PostgreSQL's programs, which take a bare name with a = in it for a connection string."""
-    values = {"host": sockets, "user": "postgres", "dbname": database, "application_name": "pgkeep"}
-    return " ".join("%s='%s'" % (key, re.sub(r"([\\'])", r"\\\1", value)) for key, value in values.items())

@@ -233,7 +233,7 @@ def _is_wanted(request: Request, schema: str, table: str) -> bool:
 
 
 def _fill(keeper: Keeper, what: str, request: Request, run: Run, dump: Dump, into: str, deadline: Deadline) -> None:
-    target = ["pg_restore", "--exit-on-error", "--no-password", "--dbname=" + names.conninfo(keeper.sockets, into)]
+    target = ["pg_restore", "--exit-on-error", "--no-password", "--dbname=" + _sql.conninfo(keeper.sockets, into)]
     if len(dump.tables) <= _ONE_TRANSACTION:
         target.append("--single-transaction")
     # One table needs the types, functions and the schema it stands on, so all definitions come, but only its rows.

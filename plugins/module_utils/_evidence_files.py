@@ -16,7 +16,7 @@ from dataclasses import asdict
 from typing import Any, Collection, Mapping
 
 from ._backup_repository import Keeper
-from ._counts import Reading, Table, table_from_dict
+from ._counts import CLOSED, Reading, Table, table_from_dict
 from ._errors import PgkeepError
 from ._evidence import Note
 from ._files import File, read, write
@@ -59,6 +59,11 @@ def tables(keeper: Keeper, label: str) -> list[Table]:
     return [table_from_dict(table) for table in _load("%s/%s.json" % (keeper.evidence_dir, label)).get("tables", [])]
 
 
+def skipped(keeper: Keeper, label: str) -> dict[str, str]:
+    """Database -> why its tables could not be read when the backup was made."""
+    return dict(_load("%s/%s.json" % (keeper.evidence_dir, label)).get("skipped", {}))
+
+
 def record(keeper: Keeper, label: str, note: Note, reading: Reading, now: float) -> None:
     _store(
         "%s/%s.json" % (keeper.evidence_dir, label),
@@ -66,7 +71,7 @@ def record(keeper: Keeper, label: str, note: Note, reading: Reading, now: float)
             "schema": SCHEMA,
             "label": label,
             "recorded_at": rfc3339(now),
-            "skipped": dict(reading.skipped),
+            "skipped": {**reading.skipped, **dict.fromkeys(reading.closed, CLOSED)},
             "tables": [table.to_dict() for table in reading.tables],
         },
     )

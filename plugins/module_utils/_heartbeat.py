@@ -18,7 +18,7 @@ from typing import Any, Callable, Mapping, Optional, Sequence
 from ._backup_repository import Keeper
 from ._errors import PgkeepError
 from ._keeper_config import topic
-from ._sql import connection, driver, rows
+from ._sql import READ_ONLY, connection, driver, guarded, rows
 from ._wal import lsn, parse
 
 TOPIC = "heartbeat"
@@ -111,7 +111,9 @@ class Heart:
 
     def _beat(self, keeper: Keeper) -> None:
         if self._opened is None:
-            self._opened = self._stack.enter_context(connection(keeper.sockets, DATABASE))
+            # Where nobody shall write by default, it does not beat either.
+            settings = {name: value for name, value in guarded(keeper.sockets).items() if name != READ_ONLY}
+            self._opened = self._stack.enter_context(connection(keeper.sockets, DATABASE, settings=settings))
             for setting in (
                 "application_name = '%s'" % APPLICATION,
                 # A beat that is lost in a crash was not archived either; it shall cost no flush and wait for nobody.

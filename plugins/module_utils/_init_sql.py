@@ -25,6 +25,15 @@ _RECORD = "insert into pgkeep.init_sql (script, sha256) values (%%s, %%s) return
 # behind when the second one fails, and its record behind in any case. The last statement keeps PL/pgSQL from looking
 # for a place for the result of the script's own last one.
 _GUARDED = "do $%(tag)s$ begin execute $%(tag)s_script$%(script)s\n;select 1$%(tag)s_script$; end $%(tag)s$"
+# A script may hold a password: neither the statement nor its context may reach the server's log, failed or slow. And
+# whatever the language of the server, its words are compared below.
+_QUIET = (
+    "log_min_error_statement = panic",
+    "log_error_verbosity = terse",
+    "log_statement = none",
+    "log_min_duration_statement = -1",
+    "lc_messages = 'C'",
+)
 _ENDED = "EXECUTE of transaction commands is not implemented"
 
 
@@ -36,12 +45,13 @@ def run_once(layout: Layout, database: str, script: str, content: str, check_mod
     digest = hashlib.sha256(content.encode()).hexdigest()
     error = driver().Error
     try:
-        with connection(layout.socket_dir, database) as opened:
+        # The settings of the database and the role are what the script was written for.
+        with connection(layout.socket_dir, database, settings={}) as opened:
             known = _known(opened, script)
             if known is None and not check_mode:
                 opened.autocommit = False
-                # Whatever the language of the server, its words are compared below.
-                rows(opened, "set local lc_messages = 'C'")
+                for setting in _QUIET:
+                    rows(opened, "set local " + setting)
                 rows(opened, _TABLE)
                 # Before the script, which may go on as another role.
                 sha256, applied_at = rows(opened, _RECORD, (script, digest))[0]

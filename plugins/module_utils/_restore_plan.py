@@ -14,7 +14,7 @@ from . import _docker as docker
 from ._container import ContainerSpec, spec_from_dict
 from ._errors import PgkeepError
 from ._files import read
-from ._layout import DATA_MOUNT, REPO_MOUNT, SPOOL_MOUNT, Layout
+from ._layout import DATA_MOUNT, DUMPS_MOUNT, REPO_MOUNT, SCRATCH_MOUNT, SPOOL_MOUNT, Layout
 from ._pgfiles import Control
 from ._release import read_current, utc_stamp
 from ._repositories import parse
@@ -29,6 +29,9 @@ from ._units import MB
 
 # Role of a copy, in its labels, in the name of its container and of its folders.
 RESTORE, CLONE = "restore", "clone"
+
+_VOLUMES = ((DATA_MOUNT, "data"), (SPOOL_MOUNT, "spool"), (REPO_MOUNT, "repo"))
+_KEEPER_VOLUMES = {SCRATCH_MOUNT: "scratch", DUMPS_MOUNT: "dumps"}
 
 # What recovery writes besides the data: a few segments of the new timeline.
 _WAL_BYTES = 64 * MB
@@ -140,7 +143,7 @@ def make_plan(run: Run, request: Request, now: Optional[datetime] = None, role: 
     server, keeper = spec_from_dict(release["server"]), spec_from_dict(release["keeper"])
     _require_files(layout)
     _require_images(run, server, keeper)
-    missing = _missing_volumes(run, server)
+    missing = _missing_volumes(run, server, keeper)
     repositories = _repositories(layout, request.repository, server, missing)
     container = docker.inspect(run, layout.server)
     serving = docker.running(container) and accepts_writes(layout)
@@ -224,11 +227,15 @@ def _require_images(run: Run, *specs: ContainerSpec) -> None:
             )
 
 
-def _missing_volumes(run: Run, server: ContainerSpec) -> dict[str, str]:
-    """Volume -> label of its role, for those that the restore makes."""
+def _missing_volumes(run: Run, server: ContainerSpec, keeper: ContainerSpec) -> dict[str, str]:
+    """Volume -> label of its role, for those that the restore makes; the engine would make them without our labels."""
+    sources = {source_of(server, inside): role for inside, role in _VOLUMES}
+    for source, inside in (mount.split(":")[:2] for mount in keeper.mounts):
+        # A keeper of an earlier release has none of its own.
+        if inside in _KEEPER_VOLUMES:
+            sources[source] = _KEEPER_VOLUMES[inside]
     missing = {}
-    for inside, role in ((DATA_MOUNT, "data"), (SPOOL_MOUNT, "spool"), (REPO_MOUNT, "repo")):
-        source = source_of(server, inside)
+    for source, role in sources.items():
         if not source.startswith("/") and docker.volume(run, source) is None:
             missing[source] = role
     return missing

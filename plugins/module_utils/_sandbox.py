@@ -38,7 +38,9 @@ class Sandbox(Protocol):
 
     where: host or keeper. jobs: how many tables are checked side by side. production: folder of the server's socket.
     socket_dir: folder of the copy's socket as we see it; inside_socket_dir: as execute() sees it. state_dir: the state
-    folder of the instance. lock_files: what is held during a drill, in this order. config_dir: where keeper.json is.
+    folder of the instance. dumps_dir: where the dumps are. config_dir: where keeper.json is. lock_files: what is held
+    during a drill, in this order; the last one belongs to drills alone, one before it is the instance's and is given
+    back when there is no copy any more.
     """
 
     @property
@@ -55,6 +57,8 @@ class Sandbox(Protocol):
     def inside_socket_dir(self) -> str: ...
     @property
     def state_dir(self) -> str: ...
+    @property
+    def dumps_dir(self) -> str: ...
     @property
     def config_dir(self) -> str: ...
     @property

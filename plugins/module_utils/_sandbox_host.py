@@ -20,6 +20,7 @@ from ._throwaway import (
     Place,
     derive,
     discard,
+    host_path,
     prepare,
     remove_leftovers,
     require_space,
@@ -71,6 +72,10 @@ class HostSandbox:
     @property
     def state_dir(self) -> str:
         return self.layout.state_dir
+
+    @property
+    def dumps_dir(self) -> str:
+        return host_path(self.run, self.layout.dumps_volume)
 
     @property
     def config_dir(self) -> str:

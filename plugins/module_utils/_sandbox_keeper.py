@@ -156,6 +156,10 @@ class KeeperSandbox:
         return self.keeper.state
 
     @property
+    def dumps_dir(self) -> str:
+        return self.keeper.dumps
+
+    @property
     def config_dir(self) -> str:
         return self.keeper.config
 

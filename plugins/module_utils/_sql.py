@@ -1,14 +1,41 @@
 # Copyright (c) 2026, the pgkeep maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""SQL over the superuser's socket, as root on the host or postgres in the keeper. Private to the collection."""
+"""SQL over the superuser's socket, as root on the host or postgres in the keeper. Private to the collection.
+
+What we ask must not depend on what somebody has set for his database or role: a schema of his before the catalogue,
+another role, a transaction that cannot write, a time that is over at once, an event trigger that refuses logins. So
+every connection brings settings of its own, which win over those of databases and roles (PostgreSQL manual, "Setting
+Parameters"). A superuser is subject to no row security, so that needs none.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Iterator, Optional, Sequence
+import re
+from typing import Any, Iterator, Mapping, Optional, Sequence
 
 from ._errors import PgkeepError
+from ._files import read
+from ._layout import PORT
+
+READ_ONLY = "default_transaction_read_only"
+
+_GUARDED = {
+    "search_path": "pg_catalog",
+    "role": "none",
+    READ_ONLY: "off",
+    "default_transaction_isolation": "read committed",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+}
+# Servers before do not know them and would refuse the connection.
+_GUARDED_17 = {"transaction_timeout": "0", "event_triggers": "off"}
+
+# In the second line of the lock beside the socket: the data directory, of the server or of a copy.
+_MAJOR = re.compile(r"\d+\n/.*/(\d+)/data[^/\n]*\n")
 
 
 def driver() -> Any:
@@ -24,13 +51,58 @@ def driver() -> Any:
     return psycopg2
 
 
+def guarded(socket_dir: str) -> dict[str, str]:
+    """The settings that keep a superuser's session free of those of databases and roles, for the server that has its
+    socket there."""
+    return {**_GUARDED, **(_GUARDED_17 if _major(socket_dir) >= 17 else {})}
+
+
+def as_options(settings: Mapping[str, str]) -> str:
+    """The same for libpq's options or the variable PGOPTIONS."""
+    return " ".join("-c %s=%s" % (name, re.sub(r"([\\ ])", r"\\\1", value)) for name, value in settings.items())
+
+
+def conninfo(socket_dir: str, database: str) -> str:
+    """The same connection for --dbname of PostgreSQL's programs, which take a bare name with a = in it for a connection
+    string."""
+    values = {
+        "host": socket_dir,
+        "user": "postgres",
+        "dbname": database,
+        "application_name": "pgkeep",
+        "options": as_options(guarded(socket_dir)),
+    }
+    return " ".join("%s='%s'" % (key, re.sub(r"([\\'])", r"\\\1", value)) for key, value in values.items())
+
+
+def _major(socket_dir: str) -> int:
+    """The server's major version before it is asked; 0 where there is none, or none of ours."""
+    try:
+        found = _MAJOR.match(read("%s/.s.PGSQL.%d.lock" % (socket_dir, PORT)) or "")
+    except OSError:
+        return 0
+    return int(found.group(1)) if found else 0
+
+
 @contextlib.contextmanager
 def connection(
-    socket_dir: str, database: str = "postgres", timeout_seconds: int = 5, user: str = "postgres"
+    socket_dir: str,
+    database: str = "postgres",
+    timeout_seconds: int = 5,
+    user: str = "postgres",
+    settings: Optional[Mapping[str, str]] = None,
 ) -> Iterator[Any]:
-    """A connection in autocommit mode, the superuser's, closed at the end; psycopg2's errors pass through."""
+    """A connection in autocommit mode, the superuser's, closed at the end; psycopg2's errors pass through.
+
+    settings: None for guarded(); only a superuser may bring all of those.
+    """
     opened = driver().connect(
-        host=socket_dir, user=user, dbname=database, connect_timeout=timeout_seconds, application_name="pgkeep"
+        host=socket_dir,
+        user=user,
+        dbname=database,
+        connect_timeout=timeout_seconds,
+        application_name="pgkeep",
+        options=as_options(guarded(socket_dir) if settings is None else settings),
     )
     try:
         opened.autocommit = True

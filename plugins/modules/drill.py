@@ -17,13 +17,15 @@ description:
     starts again.
   - The proofs are, in this order, C(archive) (a canary row written now reaches the repository), C(recovery) (the copy
     accepts writes), C(canary) (the row is in the copy), C(amcheck) (C(pg_amcheck) finds no corruption in any database),
-    C(rows) (user tables have the rows recorded with the backup, plus and minus what was written since), one
-    C(check <name>) for each entry of C(postgres_backup_drill_checks) in the inventory, and C(checksums) (no page with a
-    wrong checksum).
+    C(rows) (user tables have the rows recorded with the backup, plus and minus what was written since), C(dumps) (the
+    same against the newest run of dumps, if there is one), one C(check <name>) for each entry of
+    C(postgres_backup_drill_checks) in the inventory, and C(checksums) (no page with a wrong checksum). What nobody
+    could look at, such as a database that allows no connections, is named and never counted as equal.
   - A drill that passes is recorded on the host and on the backup, which is I(proven) from then on. One that does not
     pass is recorded on the host, and the module fails. A backup is condemned (not clean any more) only by what is about
-    its own data, a damaged file, C(amcheck), C(rows) or C(checksums). A wrong answer to a check of the inventory fails
-    the drill and condemns nothing, for the check may be what is wrong.
+    its own data, a damaged file, C(amcheck), C(rows) or C(checksums). A wrong answer to a check of the inventory or of
+    C(dumps) fails the drill and condemns nothing, for the check or the dump may be what is wrong, and so does a proof
+    that could not look.
   - One drill at a time. One that meets another on the host or in the keeper fails with C(busy).
 extends_documentation_fragment:
   - pgkeep.postgres._attributes
@@ -224,8 +226,8 @@ drill:
       contains:
         id:
           description:
-            - V(archive), V(recovery), V(canary), V(amcheck), V(rows), V(check <name>) for a check of the inventory,
-              V(checksums), and V(deadline) when it took too long.
+            - V(archive), V(recovery), V(canary), V(amcheck), V(rows), V(dumps), V(check <name>) for a check of the
+              inventory, V(checksums), and V(deadline) when it took too long.
           type: str
           returned: always
           sample: rows

@@ -214,7 +214,8 @@ def test_a_key_is_rotated_as_a_new_repository_beside_the_old_one(life: Life) -> 
     old, new = (
         life.off_site.sftp_repository(number, path) for number, path in ((3, "/off-site/old"), (4, "/off-site/new"))
     )
-    life.deploy(old, new)
+    rotate = Path(__file__).parents[2] / "playbooks/rotate_key.yml"
+    life.playbook(rotate, [old, new], "-e", "confirm=" + NAME, "-e", "number=4")
     keys = [(life.home / "secrets" / NAME / ("repository%d.passphrase" % number)).read_text() for number in (3, 4)]
     assert len(set(keys)) == 2
     logged = (Path(__file__).parents[2] / ".work/logs/repositories.log").read_text()

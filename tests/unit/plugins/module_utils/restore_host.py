@@ -54,6 +54,8 @@ class Host:
             ("volume", "app-data"): {"Mountpoint": str(tmp_path / "volume"), "Options": None},
             ("volume", "app-repo"): {"Mountpoint": "/repo", "Options": None},
             ("volume", "app-spool"): {"Mountpoint": "/spool", "Options": None},
+            ("volume", "app-scratch"): {"Mountpoint": "/scratch", "Options": None},
+            ("volume", "app-dumps"): {"Mountpoint": "/dumps", "Options": None},
         }
         self._write_data()
 

@@ -12,9 +12,10 @@ from .recorded import FIXTURES
 
 
 def test_the_command_looks_at_everything():
-    argv = amcheck.argv("/run/copy", 2, heapallindexed=True)
+    argv = amcheck.argv("/run/copy", 2, True, {"role": "none", "statement_timeout": "0"})
+    assert argv[:3] == ["env", "PGOPTIONS=-c role=none -c statement_timeout=0", "pg_amcheck"]
     assert {"--all", "--install-missing", "--heapallindexed", "--jobs=2", "--host=/run/copy"} <= set(argv)
-    assert "--heapallindexed" not in amcheck.argv("/run/copy", 2, heapallindexed=False)
+    assert "--heapallindexed" not in amcheck.argv("/run/copy", 2, False, {})
 
 
 def test_nothing_found():
@@ -23,6 +24,12 @@ def test_nothing_found():
         "no corruption in any table or B-tree index, every row found in every index",
     )
     assert "every row" not in amcheck.verdict(Result(0), False)[1]
+
+
+def test_what_nobody_looked_at_is_named():
+    passed, detail = amcheck.verdict(Result(0), False, ["archive", "old"])
+    assert passed
+    assert detail.endswith("; not looked at, for they allow no connections: database archive; database old")
 
 
 def test_a_row_that_its_index_does_not_have():

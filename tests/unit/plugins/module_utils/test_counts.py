@@ -107,6 +107,22 @@ def test_a_table_that_was_dropped() -> None:
     )
 
 
+def test_a_table_that_was_dropped_and_made_anew() -> None:
+    then, anew = replace(THEN, oid=1), replace(NOW, inserts=200, filenode=20000, oid=2)
+    # The counters of the new one say nothing about the old one.
+    assert outcome(then, anew, replace(rows(1200), oid=2))[:2] == ("anew", True)
+    # Recovery ended before it was dropped.
+    assert outcome(then, anew, replace(rows(1200), oid=1)) == (
+        "not_comparable",
+        None,
+        "it is no longer on the server; 1200 rows in the copy, 100 recorded",
+    )
+    # Or between the two.
+    assert outcome(then, anew, None)[:2] == ("dropped", True)
+    # An earlier version wrote no oid down.
+    assert outcome(THEN, replace(NOW, oid=2), replace(rows(99), oid=2))[0] == "too_few"
+
+
 def test_a_new_table_is_named() -> None:
     new = replace(rows(5), table="new")
     checks = compare([THEN], [NOW, replace(NOW, table="new")], [rows(100), new])
@@ -124,7 +140,7 @@ def test_tables_of_the_same_name_are_told_apart() -> None:
 
 def test_unchanged_needs_counters_that_tell() -> None:
     assert NOW.unchanged(THEN)
-    for change in ({"inserts": 121}, {"deletes": 21}, {"filenode": 1}, {"stats_reset": None}):
+    for change in ({"inserts": 121}, {"deletes": 21}, {"filenode": 1}, {"stats_reset": None}, {"oid": 1}):
         assert not replace(NOW, **change).unchanged(THEN)
     blind = replace(THEN, inserts=None, deletes=None)
     assert not blind.unchanged(blind)

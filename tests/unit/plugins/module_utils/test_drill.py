@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 
@@ -156,6 +157,8 @@ def test_the_copy_archives_nothing_and_follows_production(host, monkeypatch):
 
     result = drill(run, check_mode=False, memory=300 << 20, cpus=0.5)
     assert result["drill"]["passed"] is True
+    details = {check["id"]: check["detail"] for check in result["drill"]["checks"]}
+    assert details["dumps"] == "skipped: there is no dump from before the drill"
     spec = started[0]
     assert spec.environment["PGKEEP_RESTORE_ARGS"] == ("--set=%s --target-timeline=16 --archive-mode=off" % LABEL)
     assert "archive_mode=off" in spec.command
@@ -178,6 +181,29 @@ def test_a_passed_drill_waits_for_the_backup_that_holds_the_repository(host, mon
 
     assert drill(run, check_mode=False)["drill"]["passed"] is True
     assert slept == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("passes", [True, False])
+def test_the_instance_is_free_while_the_verdict_waits(host, monkeypatch, passes):
+    def prove(_sandbox, _choice, _request, _wanted, _deadline, done):
+        done.check("rows", lambda: (passes, "42 rows"))
+
+    held = []
+
+    def run(argv, **more):
+        if "annotate" in argv:
+            for path in (host.layout.lock_file, host.layout.drill_lock_file):
+                try:
+                    with drilling.hold(path, "deploy"):
+                        held.append(False)
+                except PgkeepError as error:
+                    held.append(error.busy)
+        return Result(0, "{}") if "annotate" in argv else host(argv, **more)
+
+    monkeypatch.setattr(drilling, "_prove", prove)
+    with contextlib.nullcontext() if passes else pytest.raises(records.DrillError):
+        drill(run, check_mode=False)
+    assert held == [False, True]
 
 
 def test_a_passed_drill_that_cannot_be_marked_says_both(host, monkeypatch):

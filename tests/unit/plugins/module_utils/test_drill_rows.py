@@ -3,10 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _drill_rows as drill_rows
 from ansible_collections.pgkeep.postgres.plugins.module_utils._counts import Reading, Table
+from ansible_collections.pgkeep.postgres.plugins.module_utils._drill_record import Drill
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
+
+from .test_dump_manifest import dump, run_of
 
 
 def table(rows, inserts=100, deletes=0, name="items", reset=None):
@@ -59,13 +64,86 @@ def test_a_backup_without_recorded_rows():
     )
 
 
-@pytest.mark.parametrize(
-    "copy", [copy_of(skipped={"app": "could not open file"}), copy_of(damaged=("app: public.items (XX001)",))]
-)
-def test_what_cannot_be_read_has_not_passed(copy):
-    verdict, _slept = compared([table(100)], copy, table(None))
-    assert verdict[0] is False
-    assert "cannot be read: app" in verdict[1]
+def test_a_damaged_table_has_not_passed():
+    verdict, _slept = compared([table(100)], copy_of(damaged=("app: public.items (XX001)",)), table(None))
+    assert verdict == (False, "cannot be read: app: public.items (XX001)")
+
+
+def test_a_database_that_nobody_could_look_at_does_not_condemn_the_backup():
+    done = Drill("app", "20261121-225358F")
+    copy = copy_of(skipped={"app": "too many connections"})
+    assert not done.check("rows", lambda: compared([table(100)], copy, table(None))[0])
+    assert done.failed()[0].detail.endswith("could be looked at: app (too many connections)")
+    assert not done.condemned
+    assert done.check("rows", lambda: compared([table(1)], copy_of(table(0)), table(None), table(None))[0]) is False
+    assert done.condemned
+
+
+def test_a_database_that_could_not_be_read_is_named_and_its_tables_are_not_new():
+    lost = Table("lost", "public", "t", 5, 5, 0, 1)
+    copy = Reading((table(100), lost), {}, closed=("shut",))
+    now = Reading((table(None), lost), {"away": "only app may log in"}, closed=("shut",))
+    slept = []
+    recorded = [table(100), Table("away", "public", "t", 9, 9, 0, 1)]
+    assert drill_rows.compare_copy(
+        recorded, copy, lambda: now, slept.append, {"lost": "timeout", "shut": "it allows no connections"}
+    ) == (
+        True,
+        (
+            "1 of 1 tables could be compared, all hold the rows they must hold; not comparable:"
+            " database shut (its tables could not be read when the backup was made: it allows no connections);"
+            " database away (its tables could not be read on the server: only app may log in);"
+            " database lost (its tables could not be read when the backup was made: timeout)"
+        ),
+    )
+    assert slept == []
+
+
+def test_a_backup_of_which_no_database_could_be_read():
+    lost = Table("lost", "public", "t", 5, 5, 0, 1)
+    reading = Reading((lost,), {})
+    passed, detail = drill_rows.compare_copy([], reading, lambda: reading, lambda seconds: None, {"lost": "timeout"})
+    assert passed
+    assert detail.startswith("0 of 0 tables could be compared; not comparable: database lost (")
+
+
+DUMPS = replace(run_of("2026-11-21_020005"), databases=(replace(dump("app"), tables=(table(100),)),))
+
+
+def against_dumps(copy, *counters):
+    answers, slept = iter(counters), []
+    return drill_rows.compare_dump(DUMPS, copy, lambda: next(answers), slept.append), slept
+
+
+def test_a_dump_and_the_copy_have_the_same_rows():
+    new = Table("app", "public", "new", 5, 5, 0, 1)
+    verdict, slept = against_dumps(copy_of(table(100), new), copy_of(table(None), new))
+    assert verdict == (
+        True,
+        "dumps of 2026-11-21T02:00:05Z: 1 of 1 tables could be compared, all hold the rows they must hold",
+    )
+    assert slept == []
+
+
+def test_a_dump_that_has_other_rows_fails_the_drill_and_condemns_no_backup():
+    done = Drill("app", "20261121-225358F")
+    again = copy_of(table(None))
+    assert not done.check("dumps", lambda: against_dumps(copy_of(table(99)), again, again)[0])
+    assert done.failed()[0].detail.endswith("app: public.items: 99 rows in the copy, at least 100 expected")
+    assert not done.condemned
+
+
+def test_rows_written_since_the_dump_that_were_counted_a_moment_later():
+    verdict, slept = against_dumps(copy_of(table(103)), copy_of(table(None)), copy_of(table(None, inserts=103)))
+    assert verdict[0]
+    assert slept == [drill_rows.STATISTICS_LAG_SECONDS]
+
+
+def test_a_dumped_database_that_is_closed_now():
+    verdict, _slept = against_dumps(Reading((), {}, closed=("app", "other")), copy_of())
+    assert verdict[0]
+    assert "0 of 0 tables could be compared; not comparable: database app (it allows no connections in" in verdict[1]
+    assert "other" not in verdict[1]
 
 
 def test_many_differences_are_counted():
@@ -79,6 +157,11 @@ def test_many_differences_are_counted():
 def test_no_server(tmp_path):
     nowhere = str(tmp_path)
     assert drill_rows.find_canary(nowhere, {"id": 1, "written_at": "now"})[0] is False
-    for function in (drill_rows.production_timeline, drill_rows.read_copy, drill_rows.checksum_failures):
+    for function in (
+        drill_rows.production_timeline,
+        drill_rows.read_copy,
+        drill_rows.checksum_failures,
+        drill_rows.closed,
+    ):
         with pytest.raises(PgkeepError, match="No such file or directory"):
             function(nowhere)

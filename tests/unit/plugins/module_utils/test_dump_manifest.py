@@ -162,3 +162,15 @@ def test_the_newest_dump_of_a_database() -> None:
     assert wanted[0].run == "2026-11-10_020005"
     assert manifests.newest(runs, "c") is None
     assert manifests.newest(runs, "b", "a_backup_2026-11-10_020005.dump") is None
+
+
+def test_the_newest_run_that_was_complete_at_a_moment(tmp_path: Path) -> None:
+    first, second = run_of("2026-11-20_020005", "a"), run_of("2026-11-21_020005", "a")
+    folder = keeper(tmp_path, first, second).dumps
+    stopped_at = epoch_of(second.stopped_at) or 0
+    assert manifests.newest_before(folder, stopped_at + 1) == second
+    assert manifests.newest_before(folder, stopped_at) == first
+    (tmp_path / second.run / "manifest.json").write_text("{}")
+    assert manifests.newest_before(folder, stopped_at + 1) == first
+    assert manifests.newest_before(folder, 0) is None
+    assert manifests.newest_before(str(tmp_path / "nowhere"), stopped_at) is None

@@ -74,8 +74,3 @@ def test_the_name_beside_is_never_cut_by_the_server(database: str) -> None:
 )
 def test_what_the_server_takes_as_a_name(name: str, fits: bool) -> None:
     assert names.fits(name) is fits
-
-
-def test_a_name_never_becomes_a_connection_string() -> None:
-    words = names.conninfo("/run", r"host=evil o'clock \n")
-    assert words == r"host='/run' user='postgres' dbname='host=evil o\'clock \\n' application_name='pgkeep'"

@@ -78,3 +78,7 @@ def test_what_was_not_dumped_is_not_compared() -> None:
 )
 def test_a_list_stays_a_list(key: str, value: str, expected: list[str]) -> None:
     assert setting_values(key, value) == expected
+
+
+def test_what_cannot_be_read_now_is_not_compared() -> None:
+    assert crosscheck(RUN, reading(), reading(), ["shop"]) == []

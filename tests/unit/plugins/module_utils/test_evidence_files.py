@@ -48,6 +48,12 @@ def test_recorded(keeper: Keeper) -> None:
     assert content["skipped"] == {"gone": "it was dropped"}
 
 
+def test_what_could_not_be_read_is_recorded_with_its_reason(keeper: Keeper) -> None:
+    assert evidence.skipped(keeper, ONE) == {}
+    evidence.record(keeper, ONE, Note(), Reading((), {"gone": "it was dropped"}, closed=("shut",)), 1795301661.0)
+    assert evidence.skipped(keeper, ONE) == {"gone": "it was dropped", "shut": "it allows no connections"}
+
+
 def test_what_was_expired_is_forgotten(keeper: Keeper) -> None:
     record(keeper, ONE, Note())
     record(keeper, TWO, Note())

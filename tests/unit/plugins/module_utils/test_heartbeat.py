@@ -107,7 +107,13 @@ def beating(monkeypatch, tmp_path):
     def connect(server):
         import contextlib
 
-        monkeypatch.setattr(heartbeat, "connection", lambda *_given: contextlib.nullcontext(server))
+        def connection(*_given, settings):
+            # What the server says about writing has to be its own word.
+            assert settings["role"] == "none"
+            assert "default_transaction_read_only" not in settings
+            return contextlib.nullcontext(server)
+
+        monkeypatch.setattr(heartbeat, "connection", connection)
         monkeypatch.setattr(heartbeat, "rows", server.rows)
         return heartbeat.Heart(lambda: clock[0]), keeper, clock
 

@@ -159,6 +159,8 @@ def test_settings_that_are_gone(host):
 def test_lost_containers_and_data_are_made_again(host):
     for lost in (("container", "app"), ("container", "app-keeper"), ("volume", "app-data"), ("volume", "app-spool")):
         del host.found[lost]
+    for lost in ("app-scratch", "app-dumps"):
+        del host.found["volume", lost]
     host.info = changed(host.info, "backup_info.wal.max", "000000100000000000000086")
     history = Result(0, (host.data / "pg_wal/00000010.history").read_text())
     answer = host.__call__
@@ -173,7 +175,12 @@ def test_lost_containers_and_data_are_made_again(host):
         return answer(argv, **more)
 
     made = planning.make_plan(run, request(), NOW)
-    assert dict(made.missing_volumes) == {"app-data": "data", "app-spool": "spool"}
+    assert dict(made.missing_volumes) == {
+        "app-data": "data",
+        "app-spool": "spool",
+        "app-scratch": "scratch",
+        "app-dumps": "dumps",
+    }
     assert (made.directories, made.control, made.rescue, made.running) == (None, None, False, False)
     assert made.steps()[:2] == ["Create the volume app-data", "Create the volume app-spool"]
 
