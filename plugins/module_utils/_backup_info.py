@@ -21,6 +21,7 @@ from ._errors import PgkeepError
 from ._evidence import Backup, Window, current, judge, segment_size, window
 from ._pgbackrest_errors import archiver_words, excerpt
 from ._restore_point import reachable
+from ._schedule_duty import upcoming
 from ._ship import archived_here, behind
 from ._ship_state import load as load_shipped
 from ._times import epoch_of, rfc3339
@@ -70,7 +71,16 @@ def everything(keeper: Keeper) -> dict[str, Any]:
     with ThreadPoolExecutor(max_workers=max(len(others), 1)) as pool:
         asked = [pool.submit(_other, other) for other in others]
         first = info(keeper)
-        return {**first, "repositories": [_summary(keeper, first), *(each.result() for each in asked)]}
+        listed = [_summary(keeper, first), *(each.result() for each in asked)]
+        return {**first, "schedule": _schedule(keeper), "repositories": listed}
+
+
+def _schedule(keeper: Keeper) -> Optional[dict[str, Any]]:
+    """None where the schedule cannot be read; whoever asks for the backups shall see them all the same."""
+    try:
+        return upcoming(keeper, time.time())
+    except PgkeepError:
+        return None
 
 
 def _other(keeper: Keeper) -> dict[str, Any]:

@@ -5,9 +5,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any, Mapping, Optional
 
-from ._checks import BLOCKER, CRITICAL, Check, Facts, Outcome, failed, not_yet, passed, skipped, verdict_of
+from ._checks import (
+    BLOCKER,
+    CRITICAL,
+    WARNING,
+    Check,
+    Facts,
+    Outcome,
+    failed,
+    not_yet,
+    passed,
+    skipped,
+    verdict_of,
+    warned,
+)
+from ._off_site import LAG_SECONDS
 from ._times import epoch_of, hours
 from ._units import human
 
@@ -72,6 +86,8 @@ def b04(facts: Facts) -> Outcome:
     wal = facts["backup"]["wal"] if "backup" in facts else {}
     if wal.get("missing"):
         return failed("the repository misses %s: take a new backup" % ", ".join(wal["missing"]))
+    if "backup" in facts and facts["backup"].get("warnings"):
+        return warned("; ".join(facts["backup"]["warnings"]))
     waiting = "%d segments wait" % archiver["ready_count"]
     age = archiver["last_archived_age_seconds"]
     if age is not None:
@@ -93,7 +109,33 @@ def b05(facts: Facts) -> Outcome:
         if settings.get(name + "-type", "posix") not in ("posix", "cifs") or settings.get(name + "-host")
     ]
     kinds = ", ".join("%s (%s)" % (name, settings.get(name + "-type", "posix")) for name in names)
-    return verdict_of(bool(away), "repositories: %s" % (kinds or "none"))
+    told = {"repo%d" % each["number"]: each for each in (facts.get("backup") or {}).get("repositories") or ()}
+    if not away or not set(away) & told.keys():
+        # What a keeper from before does not tell is not held against it.
+        return verdict_of(bool(away), "repositories: %s" % (kinds or "none"))
+    return _copies_away({name: told[name] for name in away if name in told})
+
+
+def _copies_away(told: Mapping[str, Mapping[str, Any]]) -> Outcome:
+    """A declared repository counts when it has a clean backup, and its WAL is not far behind."""
+    words, behind = [], {}
+    for name, each in told.items():
+        lag = each["wal_lag_seconds"]
+        parts = [
+            each["newest_clean"] or "no clean backup",
+            "no WAL yet" if lag is None else "its WAL is %s behind" % hours(lag),
+        ]
+        if each["status"] == "error" or each["error"]:
+            parts.append(each["error"] or each["status_text"])
+        words.append("%s (%s): %s" % (name, each["type"], ", ".join(parts)))
+        if each["newest_clean"]:
+            behind[name] = lag or 0
+    warn, crit = LAG_SECONDS
+    evidence = "; ".join(words)
+    if not behind or min(behind.values()) > crit:
+        return failed(evidence)
+    troubled = [each for each in told.values() if each["status"] == "error" or each["error"]]
+    return warned(evidence) if troubled or max(behind.values()) >= warn else passed(evidence)
 
 
 def b06(facts: Facts) -> Outcome:
@@ -120,9 +162,46 @@ def b07(facts: Facts) -> Outcome:
     )
 
 
+def b08(facts: Facts) -> Outcome:
+    schedule = facts["backup"].get("schedule")
+    if schedule is None:
+        return skipped("the keeper does not tell its schedule")
+    jobs = {job["name"]: job["next_at"] for job in schedule["jobs"]}
+    if schedule["runner"] == "none":
+        return warned("the runner is none: whatever starts the backups is not seen from here")
+    words = ", ".join("%s next at %s" % (name, at) for name, at in jobs.items())
+    return verdict_of("full" in jobs, "%s: %s" % (schedule["runner"], words or "no job"))
+
+
+def m04(facts: Facts) -> Outcome:
+    found = facts["alerts"]
+    if not found["receivers"]:
+        return warned("no receiver is declared: nobody hears of a failure that they do not look for")
+    names = ", ".join(found["receivers"])
+    if found["proven_at"] is None:
+        return warned("%s: no test alert ever arrived there" % names)
+    return passed("%s: a test alert arrived at %s" % (names, found["proven_at"]))
+
+
+def m05(facts: Facts) -> Outcome:
+    found = facts["alerts"]["deadman"]
+    if found is None:
+        return warned("no dead-man URL is declared: a keeper that is dead tells nobody")
+    if found["error"] or not found["arrived_at"]:
+        return warned("the last sign of life arrived %s: %s" % (found["arrived_at"] or "never", found["error"]))
+    return passed("the last sign of life arrived at %s" % found["arrived_at"])
+
+
+def b11(facts: Facts) -> Outcome:
+    found = facts["leftovers"]
+    return verdict_of(not found, ", ".join(found) or "nothing is left of operations that were killed")
+
+
 _NO_MONITORING = not_yet("this release brings no monitoring to look at")
 _NOW = "run the playbook backup.yml"
 _KEEPER = ("backup",)
+_LEFT = ("leftovers",)
+_ALERTS = ("alerts",)
 
 BACKUP = (
     Check("B01", "There is a fresh clean backup", BLOCKER, b01, _NOW, _KEEPER, root=True),
@@ -139,13 +218,15 @@ BACKUP = (
     ),
     Check("B06", "The repository is encrypted", CRITICAL, b06, "make a new repository with a cipher", _KEEPER),
     Check("B07", "Retention is set and has room", CRITICAL, b07, "extend the disk", ("repository", "backup", "disks")),
-    Check("B08", "Backups have a schedule", CRITICAL, not_yet("this release has no schedule to look at"), ""),
+    Check("B08", "Backups have a schedule", CRITICAL, b08, "name jobs in postgres_backup_schedule", _KEEPER),
+    Check("B11", "No killed operation left anything", WARNING, b11, "run the playbook deploy.yml", _LEFT, root=True),
 )
 
 MONITORING = (
     Check("M01", "The server is scraped", BLOCKER, _NO_MONITORING, ""),
     Check("M02", "Alert rules load", CRITICAL, _NO_MONITORING, ""),
     Check("M03", "Alerts reach Alertmanager", CRITICAL, _NO_MONITORING, ""),
-    Check("M04", "A test alert arrived", BLOCKER, _NO_MONITORING, ""),
+    Check("M04", "A test alert arrived", BLOCKER, m04, "set postgres_backup_alerts, run test_alerts.yml", _ALERTS),
+    Check("M05", "Signs of life arrive", WARNING, m05, "set deadman_url in postgres_backup_alerts", _ALERTS),
     Check("M06", "The needed metrics are there", CRITICAL, _NO_MONITORING, ""),
 )

@@ -11,11 +11,16 @@ from typing import Any, Callable, Mapping
 from . import _facts_container as container
 from . import _facts_host as machine
 from . import _facts_sql as sql
+from ._alert_config import load as load_alerts
+from ._audit import operations, records
+from ._backup_repository import Keeper
 from ._checks import AFTER
+from ._deadman import summary as deadman
 from ._declared import MONITOR
 from ._errors import PgkeepError
 from ._keeper import ask
 from ._layout import Layout
+from ._leftovers import look as leftovers
 from ._probe import Target, certificate, published
 from ._run import Run
 
@@ -49,6 +54,8 @@ def collect(run: Run, layout: Layout, declared: Mapping[str, Any], phase: str) -
         read("repository", lambda: container.repository(layout))
         read("backup", lambda: ask(run, layout, ["info"], timeout=60)["backup_info"])
         read("certificate", lambda: _certificate(layout, facts))
+        read("leftovers", lambda: leftovers(run, layout))
+        read("alerts", lambda: alerts(run, layout))
     return facts
 
 
@@ -65,3 +72,15 @@ def _certificate(layout: Layout, facts: Mapping[str, Any]) -> dict[str, Any]:
     if address is None:
         raise PgkeepError("The certificate cannot be seen", "the server publishes no port")
     return certificate(Target(*address, MONITOR, "", layout.client_dir + "/ca.crt"), facts["now"])
+
+
+def alerts(run: Run, layout: Layout) -> dict[str, Any]:
+    """receivers (names), deadman (None when none is declared), and when a test alert last arrived everywhere."""
+    keeper = Keeper(layout.name, run, "", state=layout.state_dir, config=layout.keeper_config_dir)
+    config = load_alerts(keeper)
+    tests = [done for done in operations(records(layout.state_dir)) if done["action"] == "alert-test"]
+    return {
+        "receivers": [receiver.name for receiver in config.receivers] if config else [],
+        "deadman": deadman(keeper) if config and config.deadman else None,
+        "proven_at": next((str(done["at"]) for done in reversed(tests) if done["result"] == "ok"), None),
+    }

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Mapping, Optional, Union
 
 from ._errors import PgkeepError
+from ._off_site import LAG_SECONDS, seconds_behind
 from ._times import epoch_of, hours, rfc3339
 from ._units import human
 
@@ -51,6 +52,7 @@ class Limits:
     connections_percent: Bounds = (80, 95)
     archive_ready: Bounds = (10, 100)
     backup_hours: Bounds = (26, 50)
+    off_site_seconds: Bounds = LAG_SECONDS
     # The other way round: days that are left.
     certificate_days: Bounds = (21, 7)
 
@@ -81,6 +83,9 @@ def judge(facts: Mapping[str, Any], limits: Limits = Limits()) -> dict[str, Any]
         _disk(facts, "repository", limits.disk_percent),
         _archiver(facts, limits.archive_ready),
         _backup(facts, limits.backup_hours),
+        _off_site(facts, limits.off_site_seconds),
+        _timelines(facts),
+        _leftovers(facts),
         _certificate(facts, limits.certificate_days),
     ]
     worst = max(checks, key=lambda check: _RANK[check.status]).status
@@ -249,6 +254,54 @@ def _backup(facts: Mapping[str, Any], bounds: Bounds) -> Check:
     proven = "proven by a drill" if newest.get("proven_at") else "not proven by a drill"
     message = "the newest clean backup %s is %s old, %s" % (newest["label"], hours(seconds), proven)
     return _measured("backup", round(seconds / 3600, 1), "hours", bounds, message, hint)
+
+
+def _off_site(facts: Mapping[str, Any], bounds: Bounds) -> Check:
+    found = facts["off_site"]
+    if found is None:
+        words = "not measured: %s" % facts["errors"].get("off_site")
+        return Check("off_site", UNKNOWN, None, words, "seconds", *bounds)
+    if not found:
+        words = "no repository is declared besides the first one"
+        return Check("off_site", HEALTHY, None, words, "seconds", *bounds)
+    value = round(seconds_behind(found))
+    status = graded(value, bounds)
+    if status == HEALTHY and any(each["error"] or not each["begun"] for each in found):
+        status = WARNING
+    if status == HEALTHY and any(each["lag_seconds"] is None for each in found):
+        status = UNKNOWN
+    message = "; ".join(
+        "repository %d (%s) %s%s"
+        % (
+            each["number"],
+            each["type"],
+            "has no WAL yet" if not each["begun"] else "is %s behind" % hours(seconds_behind([each])),
+            ": %s" % each["error"] if each["error"] else "",
+        )
+        for each in found
+    )
+    hint = "" if status == HEALTHY else "correct what it names; docker logs %s-keeper has more" % facts["instance"]
+    return Check("off_site", status, value, message, "seconds", *bounds, hint=hint)
+
+
+def _timelines(facts: Mapping[str, Any]) -> Check:
+    if facts["backup"] is None:
+        return Check("timelines", UNKNOWN, None, "not measured: the keeper does not answer")
+    warnings = facts["backup"].get("warnings") or []
+    if not warnings:
+        return Check("timelines", HEALTHY, 0, "the archive has the timelines of this instance alone")
+    hint = "find the server that was promoted, stop it, and take a full backup"
+    return Check("timelines", WARNING, len(warnings), "; ".join(warnings), hint=hint)
+
+
+def _leftovers(facts: Mapping[str, Any]) -> Check:
+    found = facts["leftovers"]
+    if found is None:
+        return Check("leftovers", UNKNOWN, None, "not measured: %s" % facts["errors"].get("leftovers"))
+    if not found:
+        return Check("leftovers", HEALTHY, 0, "nothing is left of operations that were killed")
+    message = "an operation was killed and left %s" % ", ".join(found)
+    return Check("leftovers", WARNING, len(found), message, hint=_DEPLOY + ", which removes them")
 
 
 def _certificate(facts: Mapping[str, Any], bounds: Bounds) -> Check:

@@ -14,6 +14,8 @@ from ._declared import MONITOR
 from ._errors import PgkeepError
 from ._keeper import ask
 from ._layout import DATA_MOUNT, REPO_MOUNT, Layout
+from ._leftovers import look as look_for_leftovers
+from ._off_site import look as look_off_site
 from ._probe import Target, certificate, disk, login, mounted_from, published
 from ._retry import retry, retryable
 from ._run import Run
@@ -43,6 +45,8 @@ def collect(run: Run, layout: Layout, host: Optional[str] = None, port: Optional
     for key, destination in (("data", DATA_MOUNT), ("repository", REPO_MOUNT)):
         facts[key] = _disk(container, destination, key, facts)
     facts["backup"] = _backup(run, layout, facts)
+    facts["off_site"] = _off_site(run, layout, container, facts)
+    facts["leftovers"] = _leftovers(run, layout, facts)
     return facts
 
 
@@ -164,8 +168,27 @@ def _disk(
 
 def _backup(run: Run, layout: Layout, facts: dict[str, Any]) -> Optional[dict[str, Any]]:
     try:
-        found: dict[str, Any] = ask(run, layout, ["info"], timeout=60)["backup_info"]
+        # The first one alone: another one that is down would take half a minute to say so.
+        found: dict[str, Any] = ask(run, layout, ["info", "--repo", "1"], timeout=60)["backup_info"]
     except PgkeepError as error:
         facts["errors"]["backup"] = "%s: %s" % (error.what, error.why)
         return None
     return found
+
+
+def _off_site(
+    run: Run, layout: Layout, container: Optional[Mapping[str, Any]], facts: dict[str, Any]
+) -> Optional[list[dict[str, Any]]]:
+    try:
+        return look_off_site(run, layout, mounted_from(container, REPO_MOUNT) if container else None, facts["now"])
+    except OSError as error:
+        facts["errors"]["off_site"] = str(error)
+        return None
+
+
+def _leftovers(run: Run, layout: Layout, facts: dict[str, Any]) -> Optional[list[str]]:
+    try:
+        return look_for_leftovers(run, layout)
+    except (PgkeepError, OSError) as error:
+        facts["errors"]["leftovers"] = str(error)
+        return None

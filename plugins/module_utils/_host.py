@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 from typing import Any, Mapping, NoReturn, Optional, Sequence
 
@@ -82,14 +83,23 @@ def _run(words: list[str]) -> int:
         options = _passed_on(words[2:])
     else:
         options = _options("%s %s" % (layout.name, command.name), command, words[2:])
-    if command.confirmed and not getattr(options, "check", False) and options.confirm != layout.name:
+    if command.confirmed and not command.harmless(options) and options.confirm != layout.name:
         raise UsageError(
             "Nothing was done to %s" % layout.name,
             "%s %s, and --confirm does not name it" % (command.name, command.confirmed),
-            "pgkeep %s %s --confirm %s" % (layout.name, command.name, layout.name),
+            # The same call and not only its command: another action or target would do something else.
+            "pgkeep %s --confirm %s" % (shlex.join(_without_confirm(words)), layout.name),
         )
     answer = command.function(Context(run, layout, actor(HOST)), options)
     return _print(options, command.render, answer)
+
+
+def _without_confirm(words: Sequence[str]) -> list[str]:
+    kept = list(words)
+    while "--confirm" in kept:
+        at = kept.index("--confirm")
+        del kept[at : at + 2]
+    return [word for word in kept if not word.startswith("--confirm=")]
 
 
 def _print(options: argparse.Namespace, render: str, answer: Mapping[str, Any]) -> int:
@@ -122,7 +132,7 @@ def _passed_on(words: Sequence[str]) -> argparse.Namespace:
 
 
 def usage(instance: str = "<instance>") -> str:
-    rows = "".join("  %-9s %s\n" % (command.name, command.text) for command in COMMANDS.values())
+    rows = "".join("  %-13s %s\n" % (command.name, command.text) for command in COMMANDS.values())
     return (
         "pgkeep %s <command> [options]    one instance, from its host; as root\n"
         "pgkeep list                    the instances of this machine\n"

@@ -30,7 +30,23 @@ _CHECK = ("--check", {"action": "store_true", "help": "only say what would be do
 
 # Field of _restore_plan.Request -> option. A new kind of target is a new row.
 _RESTORE: Options = (
+    (
+        "action",
+        {
+            "nargs": "?",
+            "choices": ("restore", "preview", "promote", "clone", "abandon", "sweep"),
+            "default": "restore",
+            "help": "preview makes a read-only copy to look at, promote puts it in place; clone makes one --into with"
+            " a volume of its own; abandon ends the preview or the clone --into, sweep what is over;"
+            " default: %(default)s",
+        },
+    ),
     ("--label", {"help": "the state at the end of this backup"}),
+    ("--restore-point", {"metavar": "NAME", "help": "everything up to this point of the command restore-point"}),
+    ("--lsn", {"help": "everything written before this position, such as 0/3000060"}),
+    ("--xid", {"help": "everything up to and with this transaction"}),
+    ("--immediate", {"action": "store_true", "help": "the state at the end of the newest clean backup"}),
+    ("--repository", {"type": int, "metavar": "N", "help": "default: the first one that has a backup"}),
     (
         "--time",
         {"help": "everything committed before this moment, such as '2026-01-05 02:00:00+00'; a timezone is required"},
@@ -40,7 +56,16 @@ _RESTORE: Options = (
         {"type": int, "default": 1, "metavar": "N", "help": "old data directories that stay; default: %(default)s"},
     ),
     ("--timeout-seconds", {"type": int, "default": 21600, "metavar": "N", "help": "default: %(default)s"}),
+    ("--into", {"metavar": "NAME", "help": "name of the clone"}),
+    ("--port", {"type": int, "help": "port of 127.0.0.1 for the clone"}),
+    ("--masking-sql-file", {"metavar": "PATH", "help": "script for psql that masks the clone before it has a network"}),
+    (
+        "--ttl-seconds",
+        {"type": int, "default": 14400, "metavar": "N", "help": "how long a copy stands; default: %(default)s"},
+    ),
 )
+# What replaces the data; the other actions leave them alone.
+_REPLACING = ("restore", "promote")
 _DRILL: Options = (
     ("--label", {"help": "prove this backup instead of the newest clean one"}),
     ("--timeout-seconds", {"type": int, "metavar": "N", "help": "default: what the inventory says"}),
@@ -59,7 +84,7 @@ class Context:
 @dataclass(frozen=True)
 class Command:
     """function(context, options) -> object; render names its text in _host_text. confirmed says what it does to others,
-    and makes --confirm a must."""
+    and makes --confirm a must, unless the call is harmless."""
 
     name: str
     text: str
@@ -67,6 +92,7 @@ class Command:
     render: str = ""
     options: Options = field(default_factory=tuple)
     confirmed: str = ""
+    harmless: Callable[[argparse.Namespace], bool] = lambda options: bool(getattr(options, "check", False))
 
 
 def known() -> list[str]:
@@ -173,9 +199,40 @@ def _restore(context: Context, options: argparse.Namespace) -> dict[str, Any]:
     from ._restore_actions import act
     from ._restore_plan import Request
 
+    _refuse_contradiction(options)
     # Asked for the plan, nobody needs to be sure already.
     options.confirm = context.layout.name if options.check else options.confirm
+    options.masking_sql = _script(options.masking_sql_file)
     return act(context.run, _request(Request, context, options), options.check, who=context.who)
+
+
+def _refuse_contradiction(options: argparse.Namespace) -> None:
+    """Two targets: one of them would be passed over in silence, and the wrong data come back."""
+    given = [name for name in ("time", "restore_point", "lsn", "xid", "immediate") if getattr(options, name)]
+    alone = [name for name in given if name in ("time", "lsn", "immediate")]
+    if len(given) > 1 or (options.label and alone):
+        both = given if len(given) > 1 else ["label", *alone]
+        why = " and ".join("--" + name.replace("_", "-") for name in both) + " are two targets"
+        raise PgkeepError("Nothing was restored", why, "name one")
+    if options.action == "clone" and not options.into:
+        raise PgkeepError("Nothing was cloned", "a clone needs a name", "give it with --into")
+
+
+def _script(path: Optional[str]) -> Optional[str]:
+    if path is None:
+        return None
+    try:
+        with open(path, encoding="utf-8") as handle:
+            return handle.read()
+    except (OSError, ValueError) as error:
+        why = "%s: %s" % (path, getattr(error, "strerror", None) or error)
+        raise PgkeepError("The masking script cannot be read", why, "give the path of a text file") from error
+
+
+def _restore_point(context: Context, options: argparse.Namespace) -> dict[str, Any]:
+    argv = ["restore-point", "--name", options.name, "--timeout", str(options.timeout_seconds)]
+    answer = ask(context.run, context.layout, [*argv, *(["--check"] if options.check else [])], who=context.who)
+    return {"restore_point": answer["restore_point"]}
 
 
 def _request(kind: Any, context: Context, options: argparse.Namespace) -> Any:
@@ -270,11 +327,23 @@ _ALL = (
     Command("drill", "prove a backup by restoring it into a throw-away server", _drill, "drill", _DRILL),
     Command(
         "restore",
-        "replace its data by a backup: the newest state, a moment, a label",
+        "replace its data by a backup: the newest state, a moment, a label; or look at it first",
         _restore,
         "restore",
         (*_RESTORE, _CHECK),
         confirmed="replaces the data",
+        harmless=lambda options: options.check or options.action not in _REPLACING,
+    ),
+    Command(
+        "restore-point",
+        "make a named point that can be restored to",
+        _restore_point,
+        "any",
+        (
+            ("--name", {"required": True, "help": "1 to 63 letters, digits and _ . : + -"}),
+            ("--timeout-seconds", {"type": int, "default": 60, "metavar": "N", "help": "default: %(default)s"}),
+            _CHECK,
+        ),
     ),
     Command(
         "restart",

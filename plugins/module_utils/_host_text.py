@@ -192,10 +192,20 @@ def _restore(answer: Mapping[str, Any], style: Style) -> str:
         "backup": found["label"],
         "reached": found["reached_time"],
         "interruption": None if interruption is None else "%.1f s" % interruption,
+        "lost": _span(found.get("lost")),
         "old data": found["previous_data"],
     }
     undo = [found["undo"]] if found["undo"] else []
-    return pairs(shown, style) + _bullets("Steps", found["steps"]) + _bullets("The way back", undo)
+    rows = [
+        (each["kind"], each["name"], each["target"], each["reached_time"], each["expires_at"], each["psql"])
+        for each in found.get("copies") or ()
+    ]
+    copies = "\n" + table(("COPY", "NAME", "TARGET", "REACHED", "ENDS", "LOOK AT IT"), rows, style) if rows else ""
+    return pairs(shown, style) + _bullets("Steps", found["steps"]) + copies + _bullets("The way back", undo)
+
+
+def _span(lost: Optional[Mapping[str, Any]]) -> Optional[str]:
+    return "what was committed from %(from)s to %(to)s" % lost if lost else None
 
 
 def _restart(answer: Mapping[str, Any], style: Style) -> str:

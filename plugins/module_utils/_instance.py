@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import Any, ContextManager, Mapping, Optional
+from typing import Any, ContextManager, Mapping, Optional, Sequence
 
 from . import _docker as docker
 from ._actor import ANSIBLE, actor
@@ -17,6 +17,7 @@ from ._errors import PgkeepError
 from ._files import make
 from ._interrupt import interruptible
 from ._layout import Layout
+from ._leftovers import remove as remove_leftovers
 from ._lock import hold
 from ._plan import Plan, make_plan
 from ._release import read_current, record
@@ -51,16 +52,26 @@ def ensure(
     layout = declared.layout
     if check_mode:
         plan = make_plan(run, declared, restart_allowed)
-        return _result(run, declared, plan, plan.interruption_seconds, read_current(layout))
+        return _result(run, declared, plan, plan.interruption_seconds, read_current(layout), ())
     for folder in declared.folders:
         if folder.path == layout.home:
             # The lock lies in it, so it is there before anything else is looked at.
             make(folder)
     with hold(layout.lock_file, "deploy of %s" % layout.name), interruptible():
         finish_interrupted(run, layout)
+        removed = _remove_leftovers(run, layout)
         plan, interruption = _carry_out(run, declared, restart_allowed, start_timeout_seconds)
         release = read_current(layout)
-    return _result(run, declared, plan, interruption, release)
+    return _result(run, declared, plan, interruption, release, removed)
+
+
+def _remove_leftovers(run: Run, layout: Layout) -> list[str]:
+    """What killed operations left, before the plan: their copies take memory and disk, and the data may lie aside."""
+    removed = remove_leftovers(run, layout)
+    if removed:
+        with _recorded(layout, "clean-up", {}) as outcome:
+            outcome.details["steps"] = removed
+    return removed
 
 
 def _carry_out(run: Run, declared: Declared, restart_allowed: bool, start_timeout_seconds: float) -> tuple[Plan, float]:
@@ -116,7 +127,12 @@ def remove(run: Run, layout: Layout, check_mode: bool) -> dict[str, Any]:
 
 
 def _result(
-    run: Run, declared: Declared, plan: Plan, interruption_seconds: float, release: Optional[dict[str, Any]]
+    run: Run,
+    declared: Declared,
+    plan: Plan,
+    interruption_seconds: float,
+    release: Optional[dict[str, Any]],
+    removed: Sequence[str],
 ) -> dict[str, Any]:
     layout = declared.layout
     container = docker.inspect(run, layout.server)
@@ -129,11 +145,17 @@ def _result(
         "image": declared.server.image,
         "host": address,
         "port": int(port),
-        "plan": plan.steps(),
+        "plan": [
+            *(
+                {"action": "clean up", "target": words, "reason": "no operation runs", "interruption_seconds": 0}
+                for words in removed
+            ),
+            *plan.steps(),
+        ],
         "interruption_seconds": round(interruption_seconds, 3),
         "restart_required": bool(pending),
         "pending_settings": pending,
         "release": release["time"] if release else None,
         **(facts(layout) if serving else {"version": None, "system_id": None, "role": None, "started_at": None}),
     }
-    return {"changed": plan.changed, "diff": plan.diff(), "instance": instance}
+    return {"changed": plan.changed or bool(removed), "diff": plan.diff(), "instance": instance}

@@ -15,7 +15,6 @@ from . import _history as history
 from ._actor import ANSIBLE, actor
 from ._audit import recorded
 from ._container import ContainerSpec, create_argv
-from ._copies import remove_expired
 from ._copy import (
     CopyFacts,
     archive_command,
@@ -30,6 +29,7 @@ from ._errors import PgkeepError
 from ._interrupt import finish_what_began, interruptible
 from ._keeper import COMMAND, answer
 from ._layout import DATA_MOUNT, Layout
+from ._leftovers import remove as remove_killed
 from ._lock import hold
 from ._network import ensure_network
 from ._pgfiles import Control, Unarchived, read_control, unarchived
@@ -71,7 +71,7 @@ def restore(run: Run, request: Request, check_mode: bool, who: Optional[str] = N
         return planned(plan, plan.steps())
     told = recorded(layout.state_dir, "restore", who or actor(ANSIBLE), request.told())
     with hold(layout.lock_file, "restore of %s" % layout.name), interruptible(), told as outcome:
-        removed = remove_expired(run, layout)
+        removed = remove_killed(run, layout)
         plan = make_plan(run, request)
         result = apply(run, plan, request)
         outcome.details.update((name, result[name]) for name in _RECORDED)
@@ -84,13 +84,16 @@ def apply(run: Run, plan: Plan, request: Request, make: Optional[Make] = None) -
     for volume, role in plan.missing_volumes.items():
         docker.create_volume(run, volume, plan.layout.name, role)
     directories = plan.directories or Directories(_root(run, plan), plan.major, utc_stamp())
-    progress = Progress(directories)
+    progress = Progress(directories, ["Created the volume %s, which was gone" % name for name in plan.missing_volumes])
     try:
         progress.facts = facts = (make or _copy)(run, plan, request, progress)
         if progress.stopped_at is None:
             _stop(run, plan, progress)
         # Once the restored data serve, their WAL is archived; half a restore would leave a useless timeline there.
         finish_what_began()
+        # Before the exchange: a kill behind it must not leave a timeline in production that nobody knows.
+        history.append(plan.layout, facts.system_id, plan.timeline_before, facts.timeline)
+        progress.noted = True
         progress.kept = directories.swap()
         progress.swapped = True
         progress.steps.append("Exchanged the data directories")
@@ -99,7 +102,7 @@ def apply(run: Run, plan: Plan, request: Request, make: Optional[Make] = None) -
     except (PgkeepError, OSError) as error:
         raise _roll_back(run, plan, progress, error) from error
     ready = time.monotonic()
-    _finish(run, plan, request, progress, facts)
+    _finish(run, plan, request, progress)
     # Nobody was interrupted where nothing served.
     interruption = ready - (progress.stopped_at or ready) if plan.serving else None
     return done(plan, progress, facts, ready - began, interruption)
@@ -221,6 +224,7 @@ def _ensure_started(run: Run, plan: Plan, spec: ContainerSpec, progress: Progres
             ensure_network(run, plan.layout, spec.network)
         docker.docker(run, create_argv(spec), what="The container %s could not be created" % spec.name)
         progress.created.append(spec.name)
+        progress.steps.append("Created the container %s, which was gone" % spec.name)
     if not docker.running(container):
         docker.start(run, spec.name)
 
@@ -253,7 +257,9 @@ def _go_back(run: Run, plan: Plan, progress: Progress) -> str:
     if progress.swapped:
         docker.attempt(run, ["stop", plan.layout.server])
         progress.directories.swap_back(progress.kept)
-        _note_both_ways(plan, progress.facts)
+    if progress.noted and progress.facts is not None:
+        # Both lines stay: the archive may have the timeline already, and nobody shall take it for a stranger's.
+        history.append(plan.layout, progress.facts.system_id, progress.facts.timeline, plan.timeline_before)
     for name in progress.created:
         docker.remove(run, name)
     progress.directories.remove_copies()
@@ -267,17 +273,9 @@ def _go_back(run: Run, plan: Plan, progress: Progress) -> str:
     return "the server was started again on its old data"
 
 
-def _note_both_ways(plan: Plan, facts: Optional[CopyFacts]) -> None:
-    """The archive may have the timeline already that is left again: nobody shall take it for a stranger's."""
-    if facts is not None:
-        history.append(plan.layout, facts.system_id, plan.timeline_before, facts.timeline)
-        history.append(plan.layout, facts.system_id, facts.timeline, plan.timeline_before)
-
-
-def _finish(run: Run, plan: Plan, request: Request, progress: Progress, facts: CopyFacts) -> None:
+def _finish(run: Run, plan: Plan, request: Request, progress: Progress) -> None:
     """What may fail without taking the restore back: the server serves already."""
     try:
-        history.append(plan.layout, facts.system_id, plan.timeline_before, facts.timeline)
         _rescue_again(run, plan, progress)
         _ensure_started(run, plan, plan.keeper, progress)
         removed = progress.directories.prune_previous(request.keep_previous)

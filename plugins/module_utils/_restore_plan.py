@@ -90,6 +90,7 @@ class Plan:
     control: Optional[Control]
     repository: int = 1
     role: str = RESTORE
+    missing_containers: Sequence[str] = ()
 
     @property
     def container(self) -> str:
@@ -130,6 +131,7 @@ class Plan:
         if not self.stop_first and self.running:
             steps.append("Stop the server")
         steps.append("Exchange the data directories and start the server; the old data are kept")
+        steps += ["Create the container %s" % name for name in self.missing_containers]
         return steps
 
 
@@ -181,6 +183,7 @@ def make_plan(run: Run, request: Request, now: Optional[datetime] = None, role: 
         control=control,
         repository=repository,
         role=role,
+        missing_containers=[spec.name for spec in (server, keeper) if docker.inspect(run, spec.name) is None],
     )
 
 

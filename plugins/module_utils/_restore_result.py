@@ -33,7 +33,7 @@ class RestoreError(PgkeepError):
 class Progress:
     """How far a restore has come: what a roll-back has to undo and what the result tells. Moments are monotonic.
 
-    until is the wall-clock moment up to which the old server took commits.
+    until is the wall-clock moment up to which the old server took commits. noted: the history has the new timeline.
     """
 
     directories: Directories
@@ -42,6 +42,7 @@ class Progress:
     until: Optional[datetime] = None
     created: list[str] = field(default_factory=list)
     facts: Optional[CopyFacts] = None
+    noted: bool = False
     swapped: bool = False
     kept: Optional[str] = None
     rescued: int = 0
@@ -138,7 +139,15 @@ def lost(plan: Plan, since: Optional[datetime], until: datetime) -> Optional[dic
 
 
 def _words(plan: Plan, span: Optional[dict[str, Any]]) -> list[str]:
-    if span is None or plan.role == CLONE:
-        return []
-    words = "What was committed between %s and %s is not in the restored data; the old ones keep it"
-    return [words % (span["from"], span["to"])]
+    """What somebody has to know who chose this backup and this target."""
+    words = []
+    backup = plan.choice.backup
+    if not backup.get("clean", True):
+        reasons = "; ".join(backup.get("reasons") or ["its evidence is not complete"])
+        words.append(
+            "Backup %s is not clean: %s. A copy that starts may still lack data" % (plan.choice.label, reasons)
+        )
+    if span is not None and plan.role != CLONE:
+        lost = "What was committed between %s and %s is not in the restored data; the old ones keep it"
+        words.append(lost % (span["from"], span["to"]))
+    return words

@@ -120,8 +120,10 @@ _SECTIONS = (
             _FULL,
             _STATUS,
         ),
-        "`pgkeep {name} backups` says which moments can be reached, `pgkeep {name} audit` when somebody changed "
-        "something.",
+        'Not sure of the moment? `pgkeep {name} restore preview --time "$MOMENT"` makes a read-only copy while the '
+        "server goes on, and says how to look at it. Then `pgkeep {name} restore promote --confirm {name}` puts it in "
+        "place, or `pgkeep {name} restore abandon` ends it. `pgkeep {name} backups` says which moments can be reached, "
+        "`pgkeep {name} audit` when somebody changed something.",
     ),
     Section(
         "Back up now",

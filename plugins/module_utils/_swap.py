@@ -134,9 +134,31 @@ class Directories:
         return _remove(self.named(kind))
 
     def prune_previous(self, keep: int) -> list[str]:
-        """Remove the oldest previous directories until keep are left."""
-        found = self.named("previous")
+        """Remove the oldest data that were replaced, by a restore or by its undo, until keep are left."""
+        found = sorted(
+            [*self.named("previous"), *self.named("undone")],
+            key=lambda path: os.path.basename(path).split("-", 1)[1],
+        )
         return _remove(found[: max(len(found) - keep, 0)])
+
+    def finish_swap(self, kind: str) -> Optional[str]:
+        """Put the old data back that a kill between the two renames of swap() left under another name.
+
+        Returns their former path; None when that is not how things stand: data are there, or what lies beside them is
+        not of one restore.
+        """
+        copies = {path.split(".%s-" % kind)[1] for path in self.named(kind)}
+        stranded = [path for path in self.named("previous") if path.split(".previous-")[1] in copies]
+        if self.has_data() or not stranded:
+            return None
+        try:
+            if os.path.isdir(self.data):
+                os.rmdir(self.data)
+            os.rename(stranded[-1], self.data)
+            _flush(os.path.dirname(self.data))
+        except OSError as error:
+            raise _failed("The data could not be put back in their place", error) from error
+        return stranded[-1]
 
     def undo_command(self, server: str, kept: str, note: str) -> str:
         """One line for root's shell: the previous data serve again and the restored ones are kept aside.

@@ -305,6 +305,13 @@ backup_info:
           type: float
           returned: always
           sample: 41.25
+    schedule:
+      description:
+        - Who runs the jobs, C(runner), and the C(jobs) with C(name), C(cron), C(next_at) (RFC 3339, UTC; None where
+          nobody runs them) and C(last), the record of the last run. None when the keeper's settings cannot be read.
+      type: dict
+      returned: always
+      sample: {runner: keeper, jobs: [{name: full, cron: 0 2 * * 0, next_at: "2026-11-29T02:00:00Z", last: null}]}
     repositories:
       description:
         - Each repository of the instance, by number. All are asked at once and have 30 seconds to answer. Everything

@@ -13,7 +13,10 @@ description:
     statement on the open connection. A login that fails for a reason a moment can cure is tried again after 1, 2 and
     4 seconds, each try for at most 5 seconds; a wrong password is not.
   - Adds the state of the container, its restarts, the disks of data and repository, the archiver, the age of the newest
-    clean backup and the certificate that is really served.
+    clean backup, how far the repositories besides the first one are, timelines of other servers in the archive, what
+    killed operations left, and the certificate that is really served.
+  - Only the first repository is asked. Of the others it is judged what the keeper noted when it brought WAL there. One
+    that fails or is 15 minutes behind warns, after 24 hours it is critical.
   - A value that cannot be measured is never counted as healthy; the check that is the cause is critical.
   - Restarts are counted from the log of the container, because the engine keeps no times of them. A crash that ended
     all sessions counts although the container went on; a start after a clean stop, as of a deploy, does not.
@@ -133,7 +136,7 @@ health:
         id:
           description:
             - One of C(container), C(database), C(response_time), C(connections), C(restarts), C(disk_data),
-              C(disk_repository), C(archiver), C(backup) and C(certificate).
+              C(disk_repository), C(archiver), C(backup), C(off_site), C(timelines), C(leftovers) and C(certificate).
           type: str
           returned: always
           sample: disk_data

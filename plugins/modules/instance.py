@@ -216,7 +216,9 @@ instance:
       returned: O(state=present)
       sample: 5432
     plan:
-      description: The steps, carried out or planned, in their order; empty when nothing differs.
+      description:
+        - The steps, carried out or planned, in their order; empty when nothing differs. C(clean up) removes what killed
+          restores and drills left, or puts back data that it left under another name. Check mode does not foresee it.
       type: list
       elements: dict
       returned: success

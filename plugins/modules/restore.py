@@ -101,8 +101,8 @@ options:
     default: 14400
   keep_previous:
     description:
-      - How many old data directories stay on the volume after a success, the one that this restore replaces included.
-        With V(0) there is no way back.
+      - How many old data directories stay on the volume after a success, the one that this restore replaces and those
+        that an undo left aside included. With V(0) there is no way back.
     type: int
     default: 1
   timeout_seconds:
@@ -244,7 +244,9 @@ restore:
       returned: always
       sample: 1.207
     undo:
-      description: The command, to be run as root on the host, that brings the old data back. None without old data.
+      description:
+        - The command, to be run as root on the host, that brings the old data back. None without old data.
+        - It leaves the restored data aside as C(data.undone-<time>), which the next restore treats as old data.
       type: str
       returned: always
       sample: docker stop orders && mv … && mv … && docker start orders
@@ -257,7 +259,9 @@ restore:
       returned: always
       sample: []
     steps:
-      description: What was done, in sentences; in check mode the plan.
+      description:
+        - What was done, in sentences; in check mode the plan. They also say why the backup is not clean, if it is
+          not, and which volumes and containers were gone and made anew.
       type: list
       elements: str
       returned: always

@@ -20,6 +20,10 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, Sequence
 
 import pytest
+from ansible_collections.pgkeep.postgres.plugins.module_utils._health import judge
+from ansible_collections.pgkeep.postgres.plugins.module_utils._health_facts import collect
+from ansible_collections.pgkeep.postgres.plugins.module_utils._layout import Layout
+from ansible_collections.pgkeep.postgres.plugins.module_utils._run import run
 
 from .off_site import S3_SECRET, OffSite, docker
 
@@ -120,6 +124,20 @@ class Life:
             assert time.monotonic() < deadline, state.read_text() if state.exists() else "nothing was shipped"
             time.sleep(0.2)
 
+    def wait_for_warning(self, number: int, seconds: float = 60) -> None:
+        """Until the health tells of it; to ask for the health takes no longer than with every repository there."""
+        deadline = time.monotonic() + seconds
+        while True:
+            began = time.monotonic()
+            check = next(each for each in judge(collect(run, Layout(NAME)))["checks"] if each["id"] == "off_site")
+            assert time.monotonic() - began < 5
+            if check["status"] == "warning":
+                break
+            assert time.monotonic() < deadline, check
+            time.sleep(0.5)
+        assert check["value"] > 0
+        assert "repository %d (s3) is " % number in check["message"]
+
     def canary(self) -> float:
         return float(self.pgkeep("canary", "--timeout", "20")["canary"]["archived_seconds"])
 
@@ -183,6 +201,7 @@ def test_a_black_hole_off_site_does_not_slow_archiving_and_is_told(life: Life) -
     assert told["what"] == "The backup in repository 2 failed; in repository 1 and 3 it is done"
     assert (found[1]["status"], found[2]["status"], found[3]["status"]) == ("ok", "error", "ok")
     assert found[2]["wal_lag_segments"] > 0
+    life.wait_for_warning(2)
     for number in ("1", "3"):
         assert life.pgkeep("info", "--repo", number)["backup_info"]["newest_clean"].endswith("I")
 

@@ -79,9 +79,7 @@ def conditions(tasks: list[dict[str, Any]]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize(
-    "role", [role for role in ROLES if role.name != "postgres_restore"], ids=lambda role: role.name
-)
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 def test_a_condition_takes_the_text_that_the_command_line_gives_for_a_boolean(role: Path) -> None:
     """ansible-playbook -e name=false hands over a text, which Ansible refuses as a condition."""
     words = [words for path in sorted(role.glob("tasks/*.yml")) for words in conditions(load(path) or [])]

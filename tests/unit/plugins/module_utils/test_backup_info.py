@@ -159,3 +159,19 @@ def test_since_when_archiving_fails(keep: Any, monkeypatch: pytest.MonkeyPatch) 
     assert backup_info.info(keeper)["wal"]["failing_since"] == "2026-11-21T22:55:00Z"
     monkeypatch.setattr(server, "ask", lambda keeper, statement: [(False, 1795301799.5)])
     assert backup_info.info(keeper)["wal"]["failing_since"] is None
+
+
+def test_the_schedule_is_told(keep: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of an instance that was deployed before there was one, and none of settings that cannot be read."""
+    keeper = replace(keep("info-ok.json", "repo-ls-ok.json"), config=str(tmp_path))
+    monkeypatch.setattr(backup_info.repository, "all_keepers", lambda keeper: [keeper])
+    monkeypatch.setattr(backup_info.repository, "types", lambda keeper: {1: "posix"})
+    assert backup_info.everything(keeper)["schedule"] == {"runner": "keeper", "jobs": []}
+    settings = tmp_path / "keeper.json"
+    settings.write_text('{"schedule": {"runner": "systemd", "jobs": {"full": "0 2 * * 0"}}}')
+    found = backup_info.everything(keeper)["schedule"]
+    assert found["runner"] == "systemd"
+    (job,) = found["jobs"]
+    assert (job["name"], job["cron"], job["next_at"][10:], job["last"]) == ("full", "0 2 * * 0", "T02:00:00Z", None)
+    settings.write_text("{")
+    assert backup_info.everything(keeper)["schedule"] is None

@@ -125,9 +125,18 @@ def test_a_lost_engine_is_a_reason_and_no_traceback() -> None:
         )
 
     facts = _facts.collect(run, Layout("not-there"), declared(PARAMS), "after")
-    assert {"engine", "majors", "disks", "container", "sql", "files", "repository", "backup", "certificate"} == set(
-        facts["errors"]
-    )
+    assert {
+        "engine",
+        "majors",
+        "disks",
+        "container",
+        "sql",
+        "files",
+        "repository",
+        "backup",
+        "certificate",
+        "leftovers",
+    } == set(facts["errors"])
     assert facts["errors"]["engine"]["why"].startswith("The Docker engine does not answer: Cannot connect")
     assert "systemctl start docker" in facts["errors"]["engine"]["next_step"]
 

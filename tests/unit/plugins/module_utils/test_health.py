@@ -77,7 +77,8 @@ def test_without_an_engine_nothing_is_healthy_by_default(facts: Any) -> None:
     errors = dict.fromkeys(("container", "login", "data", "repository", "backup"), "The Docker engine does not answer")
     health = judge(
         facts
-        | dict.fromkeys(("container", "login", "certificate", "starts", "data", "repository", "backup"))
+        | dict.fromkeys(("container", "login", "certificate", "starts", "data", "repository", "backup", "leftovers"))
+        | {"off_site": [FAR | {"lag_seconds": None}]}
         | {"errors": errors}
     )
     assert (health["status"], health["ready"], health["response_ms"]) == ("critical", False, None)
@@ -87,6 +88,10 @@ def test_without_an_engine_nothing_is_healthy_by_default(facts: Any) -> None:
         "backup": "critical",
         **dict.fromkeys(
             ("response_time", "connections", "restarts", "disk_data", "disk_repository", "archiver", "certificate"),
+            "unknown",
+        ),
+        **dict.fromkeys(
+            ("off_site", "timelines", "leftovers"),
             "unknown",
         ),
     }
@@ -216,3 +221,36 @@ def test_the_failure_says_what_to_do_about_a_cause_that_only_warns(facts: Any) -
     paused = facts | {"container": facts["container"] | {"state": "paused"}, "login": None, "certificate": None}
     result = answer(judge(paused | {"errors": {"login": "not tried: the container does not run"}}), "critical")
     assert result["error"]["next_step"] == "docker unpause app-db"
+
+
+FAR = {"number": 2, "type": "s3", "begun": True, "lag_seconds": 0.0, "failing_seconds": None, "error": None}
+
+
+@pytest.mark.parametrize(
+    "told, status",
+    [
+        ({}, "healthy"),
+        ({"lag_seconds": 899.0}, "healthy"),
+        ({"lag_seconds": 900.0}, "warning"),
+        ({"lag_seconds": 86401.0}, "critical"),
+        ({"failing_seconds": 10.0, "error": "no route to host"}, "warning"),
+        ({"failing_seconds": 86401.0, "error": "no route to host"}, "critical"),
+        ({"begun": False, "lag_seconds": None}, "warning"),
+    ],
+)
+def test_an_off_site_repository(facts: Any, told: dict[str, Any], status: str) -> None:
+    found = check(judge(changed(facts, "off_site", [FAR | told])), "off_site")
+    assert found["status"] == status
+    assert (told.get("error") or "repository 2 (s3)") in found["message"]
+
+
+def test_a_timeline_of_another_server_warns(facts: Any) -> None:
+    found = check(judge(changed(facts, "backup.warnings", ["the archive has the timeline 9"])), "timelines")
+    assert (found["status"], found["message"]) == ("warning", "the archive has the timeline 9")
+
+
+def test_what_a_killed_operation_left_warns(facts: Any) -> None:
+    found = check(judge(changed(facts, "leftovers", ["app-db-restore"])), "leftovers")
+    assert (found["status"], found["value"]) == ("warning", 1)
+    assert "app-db-restore" in found["message"]
+    assert found["hint"] == "run the playbook deploy.yml, which removes them"

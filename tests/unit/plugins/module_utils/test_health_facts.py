@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import json
+import os
 import socket
 import ssl
 import threading
@@ -19,6 +20,7 @@ import pytest
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _health_facts as health_facts
 from ansible_collections.pgkeep.postgres.plugins.module_utils._health_facts import described, restarts
 from ansible_collections.pgkeep.postgres.plugins.module_utils._layout import Layout
+from ansible_collections.pgkeep.postgres.plugins.module_utils._off_site import look
 from ansible_collections.pgkeep.postgres.plugins.module_utils._probe import Target, certificate, disk, published
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
 from ansible_collections.pgkeep.postgres.plugins.module_utils._times import epoch_of, hours, rfc3339
@@ -216,7 +218,7 @@ def test_a_stopped_server_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.
     assert facts["login"] is None
     assert facts["errors"]["login"] == "not tried: the server's container does not run"
     assert facts["starts"] == 2
-    assert {command[0] for command in engine.commands} == {"container", "logs", "exec"}
+    assert {command[0] for command in engine.commands} == {"container", "logs", "exec", "ps"}
 
 
 def test_a_paused_server_is_not_waited_for() -> None:
@@ -242,3 +244,51 @@ def test_a_missing_container_and_a_missing_password_are_told() -> None:
     assert facts["errors"]["login"].startswith(
         "the password of pgkeep_monitor cannot be read: /etc/pgkeep/not-there/client/"
     )
+
+
+def test_an_off_site_repository_is_looked_at_without_asking_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one has a segment since an hour that the second one has not; nothing but files is read."""
+    for name in ("state_dir", "pgbackrest_config_dir"):
+        monkeypatch.setattr(Layout, name, str(tmp_path))
+    (tmp_path / "pgbackrest.conf").write_text("[global]\nrepo1-path=/a\nrepo2-path=/b\nrepo2-type=s3\n")
+    folder = tmp_path / "archive/app/17-1/0000000100000000"
+    folder.mkdir(parents=True)
+    for number, age in ((1, 7200), (2, 3600)):
+        path = folder / ("%024X-%s.zst" % ((1 << 64) + number, "a" * 40))
+        path.touch()
+        os.utime(path, (1000000 - age, 1000000 - age))
+    (tmp_path / "repositories").mkdir()
+    (tmp_path / "repositories/2.json").write_text(
+        json.dumps({"last": "%024X" % ((1 << 64) + 1), "failing_since": 999000.0, "error": {"why": "no\n route"}})
+    )
+
+    def asked(*_arguments: Any, **_more: Any) -> Any:
+        raise AssertionError("a program was started")
+
+    assert look(asked, Layout("app"), str(tmp_path), 1000000.0) == [
+        {
+            "number": 2,
+            "type": "s3",
+            "begun": True,
+            "lag_seconds": 3600.0,
+            "failing_seconds": 1000.0,
+            "error": "no route",
+        }
+    ]
+    (tmp_path / "repositories/2.json").unlink()
+    assert look(asked, Layout("app"), str(tmp_path), 1000000.0)[0]["begun"] is False
+    # Of a first repository that nobody can see no lag is known.
+    assert look(asked, Layout("app"), None, 1000000.0)[0]["lag_seconds"] is None
+
+
+def test_only_the_first_repository_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one that is down takes half a minute to say so."""
+    asked: list[Any] = []
+
+    def ask(run: Any, layout: Any, argv: Any, timeout: float) -> Any:
+        asked.append(argv)
+        return {"backup_info": {}}
+
+    monkeypatch.setattr(health_facts, "ask", ask)
+    health_facts._backup(lambda *_arguments: Result(0), Layout("app"), {})
+    assert asked == [["info", "--repo", "1"]]

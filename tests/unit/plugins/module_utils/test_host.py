@@ -78,6 +78,7 @@ def said(capsys):
         (["app", "audit", "prove"], "why:   argument what: invalid choice: 'prove'"),
         (["app", "restore"], "why:   restore replaces the data, and --confirm does not name it"),
         (["app", "restore", "--confirm", "shop"], "why:   restore replaces the data"),
+        (["app", "restore", "promote"], "why:   restore replaces the data"),
         (["app", "restart"], "why:   restart ends every connection"),
         (["app", "free"], "why:   free removes the way back"),
         (["list", "--all"], "why:   unrecognized arguments: --all"),
@@ -91,6 +92,12 @@ def test_a_wrong_call_is_told_in_three_lines_and_touches_nothing(host, capsys, w
     assert err[1].startswith(why)
     assert err[2].startswith("next:  pgkeep")
     assert host[0] == []
+
+
+def test_the_next_step_is_the_same_call_confirmed(host, capsys):
+    """Without its action it would bring back the newest state instead of the preview."""
+    assert _host.main(["app", "restore", "promote", "--confirm", "shop", "--keep-previous", "2"]) == 2
+    assert said(capsys)[1][2] == "next:  pgkeep app restore promote --keep-previous 2 --confirm app"
 
 
 def test_help(host, capsys):
@@ -124,10 +131,11 @@ def test_what_the_keeper_says_against_it(host, capsys, busy, rc):
         (["dumps"], ["dumps"]),
         (["prune", "--confirm", "app", "--keep", "2"], ["prune", "--keep", "2"]),
         (["prune", "--check"], ["prune", "--keep", "3", "--check"]),
+        (["restore-point", "--name", "r42"], ["restore-point", "--name", "r42", "--timeout", "60"]),
     ],
 )
 def test_what_the_keeper_is_asked(host, words, argv):
-    host[1]["exec"] = Result(0, json.dumps({"backup": None, "plan": {}}))
+    host[1]["exec"] = Result(0, json.dumps({"backup": None, "plan": {}, "restore_point": {"name": "r42"}}))
     assert _host.main(["app", *words, "--json"] if "--" not in words else ["app", *words]) == 0
     assert host[0] == [["docker", "exec", "--user", "999:999", "app-keeper", "pgkeep", "--actor", WHO, *argv]]
 
@@ -187,6 +195,75 @@ def test_restore_and_drill_reach_the_library_with_the_options_of_their_modules(h
     assert "The way back\n  - docker stop app && mv a b\n" in out
     assert "interruption  2.0 s\n" in out
     assert "result       passed\n" in out
+
+
+@pytest.mark.parametrize(
+    "words, fields",
+    [
+        (["preview", "--restore-point", "r42"], {"action": "preview", "restore_point": "r42", "confirm": None}),
+        (["preview", "--lsn", "0/3000060", "--ttl-seconds", "60"], {"lsn": "0/3000060", "ttl_seconds": 60}),
+        (["--xid", "771", "--label", "L", "--confirm", "app"], {"action": "restore", "xid": "771", "label": "L"}),
+        (["--immediate", "--repository", "2", "--confirm", "app"], {"immediate": True, "repository": 2}),
+        (["promote", "--confirm", "app"], {"action": "promote", "confirm": "app"}),
+        (["clone", "--into", "look", "--port", "5499"], {"action": "clone", "into": "look", "port": 5499}),
+        (["abandon", "--into", "look"], {"action": "abandon", "into": "look"}),
+        (["sweep"], {"action": "sweep", "ttl_seconds": 14400}),
+    ],
+)
+def test_every_target_and_action_of_the_module_restore(host, monkeypatch, words, fields):
+    seen = []
+    monkeypatch.setattr(
+        _restore_actions, "act", lambda run, request, *rest, **who: seen.append(request) or {"restore": RESTORED}
+    )
+    assert _host.main(["app", "restore", *words]) == 0
+    (request,) = seen
+    assert {name: getattr(request, name) for name in fields} == fields
+
+
+def test_every_action_of_the_module_is_one_of_the_command():
+    (action,) = [keywords for name, keywords in commands.COMMANDS["restore"].options if name == "action"]
+    assert action["choices"] == _restore_actions.ACTIONS
+
+
+@pytest.mark.parametrize(
+    "words, why",
+    [
+        (["--lsn", "0/1", "--xid", "7"], "why:   --lsn and --xid are two targets"),
+        (["--immediate", "--time", "2026-01-05 02:00Z"], "why:   --time and --immediate are two targets"),
+        (["--label", "L", "--immediate"], "why:   --label and --immediate are two targets"),
+        (["clone"], "why:   a clone needs a name"),
+        (["clone", "--into", "look", "--masking-sql-file", "/nowhere/m.sql"], "why:   /nowhere/m.sql: No such file"),
+    ],
+)
+def test_a_restore_that_says_two_things_does_neither(host, monkeypatch, capsys, words, why):
+    monkeypatch.setattr(_restore_actions, "act", None)
+    assert _host.main(["app", "restore", "--confirm", "app", *words]) == 1
+    assert said(capsys)[1][1].startswith(why)
+
+
+def test_a_masking_script_is_read_and_not_recorded(host, monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr(
+        _restore_actions, "act", lambda run, request, *rest, **who: seen.append(request) or {"restore": RESTORED}
+    )
+    (tmp_path / "mask.sql").write_text("update users set mail = null")
+    words = ["clone", "--into", "look", "--masking-sql-file", str(tmp_path / "mask.sql")]
+    assert _host.main(["app", "restore", *words]) == 0
+    assert seen[0].masking_sql == "update users set mail = null"
+    assert "masking_sql" not in seen[0].told()
+
+
+def test_copies_and_what_is_lost_are_told(host, monkeypatch, capsys):
+    copy = {"kind": "preview", "name": None, "target": "name r42", "reached_time": "2026-01-05T01:59:58Z",
+            "expires_at": "2026-01-05T08:00:00Z", "psql": "docker exec -it app-preview psql -U postgres"}  # fmt: skip
+    lost = {"from": "2026-01-05T02:00:00Z", "to": "2026-01-05T04:00:00Z", "seconds": 7200}
+    monkeypatch.setattr(
+        _restore_actions, "act", lambda *rest, **who: {"restore": {**RESTORED, "lost": lost, "copies": [copy]}}
+    )
+    assert _host.main(["app", "restore", "preview", "--restore-point", "r42"]) == 0
+    out, _err = said(capsys)
+    assert "lost          what was committed from 2026-01-05T02:00:00Z to 2026-01-05T04:00:00Z\n" in out
+    assert "docker exec -it app-preview psql -U postgres\n" in out
 
 
 def test_a_failed_drill_is_an_error_or_with_json_an_object(host, monkeypatch, capsys):

@@ -178,11 +178,15 @@ def deploy(layout, monkeypatch):
     declared = declare(options(), "sha256:server", "sha256:keeper")
     monkeypatch.setattr(instance, "interruptible", contextlib.nullcontext)
     monkeypatch.setattr(instance, "finish_interrupted", lambda run, layout: None)
-    monkeypatch.setattr(instance, "_result", lambda run, declared, plan, seconds, release: {"changed": plan.changed})
+    monkeypatch.setattr(instance, "_result", lambda run, declared, plan, *rest: {"changed": plan.changed})
     monkeypatch.setattr(instance, "record", lambda layout, *rest: "release")
+    monkeypatch.setattr(instance, "remove_leftovers", lambda run, layout: list(left))
+    left = []
     monkeypatch.setattr(instance, "read_current", lambda layout: {"time": "2026-01-05T02:00:00Z"})
 
-    def run(error=None, changed=True, refused=None):
+    def run(error=None, changed=True, refused=None, leftovers=()):
+        left[:] = leftovers
+
         def make_plan(run, declared, restart_allowed):
             if refused:
                 raise refused
@@ -217,6 +221,15 @@ def test_a_deploy_is_recorded_with_its_plan_and_without_any_secret(layout, deplo
 def test_a_deploy_that_changes_nothing_leaves_no_record(layout, deploy):
     assert deploy(changed=False) == {"changed": False}
     assert trail(layout) == []
+
+
+def test_what_a_killed_operation_left_goes_with_the_next_deploy(layout, deploy):
+    deploy(changed=False, leftovers=["Removed app-restore, left by a restore that was killed"])
+    (found,) = audit.operations(audit.records(layout.state_dir))
+    assert (found["action"], found["details"]) == (
+        "clean-up",
+        {"steps": ["Removed app-restore, left by a restore that was killed"]},
+    )
 
 
 def test_a_deploy_that_fails_or_is_refused_is_recorded(layout, deploy):

@@ -254,3 +254,56 @@ def test_what_fails_after_the_server_serves_is_told_and_not_undone(host, monkeyp
     result = restored(host)
     assert (host.data / "who").read_text() == "new"
     assert any(step.startswith("The server serves, but afterwards: The restore failed") for step in result["steps"])
+
+
+def test_a_kill_after_the_exchange_leaves_a_history_that_knows_the_new_timeline(host, monkeypatch):
+    """Without it a later restore to a moment takes the wrong branch."""
+
+    def killed(*_arguments):
+        raise SystemExit
+
+    monkeypatch.setattr(restoring, "_serve", killed)
+    with pytest.raises(SystemExit):
+        restored(host)
+    assert (host.data / "who").read_text() == "new"
+    assert (host.path / "home/state/history").read_text().endswith(" from=16 timeline=17\n")
+
+
+def test_a_kill_in_the_exchange_is_mended_by_the_next_restore(host, monkeypatch):
+    def killed(directories):
+        os.rename(directories.data, directories.previous)
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(swapping.Directories, "swap", killed)
+        with pytest.raises(SystemExit):
+            restored(host)
+    assert "data" not in names(host)
+    result = restored(host)
+    assert result["steps"][0].startswith("Put %s.previous-" % host.data)
+    assert os.path.exists(result["previous_data"] + "/global/pg_control")
+
+
+def test_what_was_made_anew_is_told(host, monkeypatch):
+    monkeypatch.setattr(planning, "accepts_writes", lambda layout: False)
+    for lost in (("container", "app"), ("container", "app-keeper"), ("volume", "app-spool")):
+        del host.found[lost]
+    assert planning.make_plan(host.run, request()).steps()[-2:] == [
+        "Create the container app",
+        "Create the container app-keeper",
+    ]
+    made = [step for step in restored(host)["steps"] if step.startswith("Created")]
+    assert made == [
+        "Created the volume app-spool, which was gone",
+        "Created the container app, which was gone",
+        "Created the container app-keeper, which was gone",
+    ]
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_a_backup_that_is_known_to_be_bad_is_not_taken_silently(host, check_mode):
+    host.info["backup_info"]["backups"][-1].update(clean=False, reasons=["base/1/2 has wrong page checksums"])
+    label = host.info["backup_info"]["backups"][-1]["label"]
+    steps = restoring.restore(host.run, request(label=label), check_mode)["steps"]
+    words = "Backup %s is not clean: base/1/2 has wrong page checksums. A copy that starts may still lack data"
+    assert words % label in steps

@@ -112,3 +112,22 @@ def test_wal_is_laid_aside_without_a_copy(directories, tmp_path):
 def test_no_wal_no_folder(directories):
     assert directories.lay_aside([]) is None
     assert not os.path.exists(directories.beside + ".wal")
+
+
+def test_data_of_an_undo_are_data_that_were_replaced(directories):
+    """Nobody else removes them."""
+    for name in ("undone-20241121T201301.103451Z", "previous-20251121T201301.103451Z"):
+        os.mkdir("%s.%s" % (directories.data, name))
+    assert [os.path.basename(path) for path in directories.prune_previous(1)] == ["data.undone-20241121T201301.103451Z"]
+
+
+def test_a_kill_between_the_two_renames_is_mended(directories):
+    os.rename(directories.data, directories.previous)
+    assert directories.finish_swap("restore") == directories.previous
+    assert who(directories.data) == "old"
+
+
+def test_data_in_place_and_the_data_of_another_restore_stay_where_they_are(directories):
+    os.rename(directories.data, directories.data + ".previous-20251121T201301.103451Z")
+    assert directories.finish_swap("restore") is None
+    assert not os.path.exists(directories.data)
