@@ -289,7 +289,7 @@ class _Reader:
         text = self.file(entry, key)
         if text is None:
             return None
-        # Only here, for it takes a while and every command of the keeper imports this file.
+        # Late: only a receiver with certificates of its own needs it.
         import ssl
 
         try:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One alert to one receiver: what it reads, and the attempt to bring it there. Private to the collection.
 
-requests and the certificates of the system are in the keeper only, so it is imported late. So is what speaks SMTP:
-every command of the keeper imports this file, and half of its start would be for a message that it does not send.
+requests and the certificates of the system are in the keeper only, so it is imported late. So is what speaks SMTP,
+which only a keeper that sends mail needs.
 """
 
 from __future__ import annotations
