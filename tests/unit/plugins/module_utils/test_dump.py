@@ -214,7 +214,8 @@ def test_the_list_tells_what_is_wrong(place: Place, server: Server) -> None:
     taken = dump.take(place.keeper)["dump"]
     assert dump_info.info(place.keeper)["runs"] == [taken]
     file = Path(taken["folder"], taken["databases"][0]["file"])
-    file.write_bytes(file.read_bytes()[:-1] + b"\0")
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     assert dump_info.info(place.keeper)["newest"] == {"shop": taken["run"], "postgres": taken["run"]}
     read = dump_info.info(place.keeper, verify=True)
     assert "is damaged" in read["runs"][0]["databases"][0]["problem"]
