@@ -303,7 +303,8 @@ def test_what_is_refused_before_anything_is_made(place: Place, server: Server, r
 def test_damage_is_found_before_anything_is_made(place: Place, server: Server) -> None:
     taken = dump.take(place.keeper)["dump"]
     file = Path(taken["folder"], taken["databases"][0]["file"])
-    file.write_bytes(file.read_bytes()[:-1] + b"\0")
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(PgkeepError, match="is damaged"):
         dump_restore.restore(place.keeper, Request("shop"))
     assert server.done == []
