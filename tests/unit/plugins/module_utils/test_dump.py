@@ -128,7 +128,7 @@ def test_a_run_is_whole_encrypted_and_for_the_keeper_alone(place: Place, server:
     assert (taken["dump"]["databases"][0]["rows"], taken["changed"], taken["removed"]) == (5, True, [])
     file = folder / taken["dump"]["databases"][0]["file"]
     assert b"dump of" not in file.read_bytes()
-    # With the words of operations.md.
+    # With the words of backup.md.
     words = "openssl enc -d -aes-256-cbc -pbkdf2 -md sha256 -iter 10000 -pass file:%s -in %s"
     key = place.folder / "config/dumps.passphrase"
     clear = subprocess.run((words % (key, file)).split(), stdout=subprocess.PIPE, check=True).stdout
