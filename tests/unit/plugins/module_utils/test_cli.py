@@ -142,37 +142,17 @@ def test_the_main_process_says_one_line_and_ends_when_told_to(number: int) -> No
         assert process.stdout.read() == ""
 
 
+def commands_of(file: str) -> tuple[str, ...]:
+    added: list[str] = []
+
+    def add(name: str, *_words: Any, **_rest: Any) -> argparse.ArgumentParser:
+        added.append(name)
+        return argparse.ArgumentParser()
+
+    importlib.import_module("." + file, cli.__package__).add_commands(add)
+    return tuple(added)
+
+
 def test_every_file_of_commands_is_imported_for_its_own_commands() -> None:
-    parts = {path.stem for path in (ROOT / "plugins/module_utils").glob("_cli_*.py")}
-    assert set(cli._FILES) == parts
-    for file, commands in cli._FILES.items():
-        added: list[str] = []
-
-        def add(name: str, *_words: Any, added: list[str] = added, **_rest: Any) -> argparse.ArgumentParser:
-            added.append(name)
-            return argparse.ArgumentParser()
-
-        importlib.import_module("." + file, cli.__package__).add_commands(add)
-        assert tuple(added) == commands
-
-
-@pytest.mark.parametrize(
-    ("words", "files"),
-    [
-        (["--actor", "keeper", "backup", "--type", "full"], ["_cli_backup"]),
-        (["keeper"], []),
-        (["dump", "--database", "keeper"], ["_cli_dump"]),
-        (["dump", "--database", "info"], ["_cli_backup", "_cli_dump"]),
-        (["--help"], list(cli._FILES)),
-        (["bakcup"], list(cli._FILES)),
-    ],
-)
-def test_what_is_imported_for_a_command(words: list[str], files: list[str]) -> None:
-    assert cli._files(words) == files
-
-
-def test_a_command_for_another_one_needs_no_process(called: list[Any]) -> None:
-    keeper = cli._keeper()
-    assert cli.inside(keeper, ["backup", "--type", "diff", "--check"])["changed"] is False
-    assert called[0][0] == "orders"
-    assert called[0][2] == "diff"
+    assert set(cli._FILES) == {path.stem for path in (ROOT / "plugins/module_utils").glob("_cli_*.py")}
+    assert {file: commands_of(file) for file in cli._FILES} == dict(cli._FILES)
