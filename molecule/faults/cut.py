@@ -7,8 +7,9 @@
 Usage: cut.py INSTANCE SIGN -- MODULE JSON
        cut.py INSTANCE SIGN -- keeper WORD…
 
-SIGN is path:<glob on the host>, container:<name> or seconds:<number>. The power cut is SIGKILL for the operation and
-the first process of every container of the instance; as after a real one, the engine starts those that shall run.
+SIGN is path:<glob on the host> for something new there, gone:<glob> for something that was there, or container:<name>.
+The power cut is SIGKILL for the operation and the first process of every container of the instance; as after a real
+one, the engine starts those that shall run.
 Prints what was killed; ends with 1 when the operation was over before its sign was seen, for then nothing was tested.
 """
 
@@ -36,13 +37,12 @@ def docker(*argv: str) -> str:
     return subprocess.run(["docker", *argv], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
-def seen(sign: str, began: float, before: set[str]) -> bool:
+def seen(sign: str, before: set[str]) -> bool:
     kind, _colon, what = sign.partition(":")
-    if kind == "path":
-        return bool(set(glob.glob(what)) - before)
     if kind == "container":
         return what in docker("ps", "--format", "{{.Names}}").split()
-    return time.monotonic() - began > float(what)
+    now = set(glob.glob(what))
+    return bool(now - before if kind == "path" else before - now)
 
 
 def start(instance: str, operation: list[str]) -> subprocess.Popen[str]:
@@ -70,7 +70,7 @@ def main() -> int:
     before = set(glob.glob(sign.partition(":")[2]))
     began = time.monotonic()
     process = start(instance, operation)
-    while not seen(sign, began, before):
+    while not seen(sign, before):
         if process.poll() is not None:
             print("ended with %d before the sign: %s" % (process.returncode, process.stdout and process.stdout.read()))
             return 1

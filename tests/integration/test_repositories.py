@@ -57,7 +57,7 @@ def remove_containers() -> None:
 def remove_instance() -> None:
     """As if the machine had burnt down: nothing of the instance is left here."""
     remove_containers()
-    for role in ("data", "repo", "spool"):
+    for role in ("data", "repo", "spool", "scratch", "dumps"):
         attempt("volume", "rm", "--force", "%s-%s" % (NAME, role))
     for folder in ("/etc/pgkeep", "/var/lib/pgkeep"):
         shutil.rmtree(Path(folder, NAME), ignore_errors=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import functools
 import importlib
 import json
 import os
@@ -20,14 +21,15 @@ import pytest
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _audit as audit
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _backup as backup
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _cli as cli
+from ansible_collections.pgkeep.postgres.plugins.module_utils._backup_repository import Keeper
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 
 ROOT = Path(__file__).parents[4]
 
 
 @pytest.fixture
-def called(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What the command backup hands to the library."""
+def called(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
+    """What the command backup hands to the library, of a keeper whose records go to tmp_path."""
     calls: list[Any] = []
 
     def take(keeper: Any, wanted: str, **options: Any) -> dict[str, Any]:
@@ -36,6 +38,7 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     monkeypatch.setenv("PGKEEP_INSTANCE", "orders")
     monkeypatch.setenv("PGDATA", "/data")
+    monkeypatch.setattr(cli, "Keeper", functools.partial(Keeper, state=str(tmp_path)))
     monkeypatch.setattr(backup, "take", take)
     return calls
 
