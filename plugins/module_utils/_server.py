@@ -16,7 +16,7 @@ from ._run import Run
 from ._sql import connection, driver, query, rows
 
 # What the entrypoint prints before it ends: what, why, next.
-_REFUSAL = re.compile(r"pgkeep: (.*)\. Why: (.*)\. Next: (.*)\.\Z")
+REFUSAL = re.compile(r"pgkeep: (.*)\. Why: (.*)\. Next: (.*)\.\Z")
 _FATAL = re.compile(r"(FATAL|PANIC):  ")
 # Time, process and level of a log line, whatever log_line_prefix made of them.
 _PREFIX = re.compile(r"^.*?(LOG|FATAL|PANIC|ERROR|HINT|DETAIL):  ")
@@ -105,7 +105,7 @@ def _end(run: Run, layout: Layout) -> PgkeepError:
         if _FATAL.search(line):
             # PostgreSQL was started after whatever was refused before.
             break
-        refusal = _REFUSAL.search(line)
+        refusal = REFUSAL.search(line)
         if refusal:
             return PgkeepError(
                 "The server of %s does not start: %s" % (layout.name, refusal[1]), refusal[2], refusal[3]

@@ -9,7 +9,6 @@ Private to the collection.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import time
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from ._files import File, Folder, make, write
 from ._layout import CONFIG_MOUNT, DATA_MOUNT, GID, SOCKET_MOUNT, SPOOL_MOUNT, STATE_MOUNT, UID
 from ._retry import retryable
 from ._run import Run
+from ._server import REFUSAL
 from ._sql import connection, driver, rows
 from ._units import MB, postgres_size
 
@@ -43,8 +43,6 @@ _FEW_SEGMENTS = 32
 # Between the words that tell why may stand many answers to our own logins.
 LOG_LINES = 1000
 
-# What the entrypoint prints before it ends: what, why, next.
-_REFUSAL = re.compile(r"pgkeep: (.*)\. Why: (.*)\. Next: (.*)\.\Z")
 _STEPS = (
     (
         "recovery ended before configured recovery target",
@@ -259,7 +257,7 @@ def failure(log: str) -> PgkeepError:
     """Why a copy ended, from its log: the entrypoint's refusal, else what PostgreSQL and pgBackRest called fatal."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     for line in reversed(lines):
-        refusal = _REFUSAL.match(line)
+        refusal = REFUSAL.match(line)
         if refusal:
             return PgkeepError(*refusal.groups())
     found = [line for line in lines if any(mark in line for mark in _TELLING) and _REFUSED_LOGIN not in line]
