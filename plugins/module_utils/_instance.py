@@ -21,7 +21,7 @@ from ._leftovers import remove as remove_leftovers
 from ._lock import hold
 from ._plan import Plan, make_plan
 from ._release import read_current, record
-from ._rules import refuse_stranger
+from ._rules import is_stranger, refuse_stranger
 from ._run import Run
 from ._server import accepts_writes, facts
 from ._timers import is_clock, remove_clocks
@@ -91,7 +91,7 @@ def _carry_out(run: Run, declared: Declared, restart_allowed: bool, start_timeou
             make(folder)
     with _recorded(layout, "deploy", {"plan": plan.words()}) as outcome:
         interruption = apply(run, declared, plan, start_timeout_seconds)
-        record(layout, declared.major, declared.server, declared.keeper, declared.files)
+        record(layout, declared.major, declared.server, declared.keeper, declared.files, declared.pooler)
         outcome.details["interruption_seconds"] = round(interruption, 3)
     return plan, interruption
 
@@ -108,6 +108,9 @@ def remove(run: Run, layout: Layout, check_mode: bool) -> dict[str, Any]:
     containers = {name: docker.inspect(run, name) for name in (layout.keeper, layout.server)}
     for container in containers.values():
         refuse_stranger(layout, container)
+    pooler = docker.inspect(run, layout.pooler)
+    # Another instance may be called so.
+    containers[layout.pooler] = None if pooler is None or is_stranger(layout, pooler) else pooler
     found = [name for name, container in containers.items() if container is not None]
     release = read_current(layout)
     clocks = [path for path in (release["files"] if release else ()) if is_clock(path) and os.path.exists(path)]
@@ -145,6 +148,7 @@ def _result(
         "image": declared.server.image,
         "host": address,
         "port": int(port),
+        "pooler_port": int(declared.pooler.ports[0].rsplit(":", 2)[1]) if declared.pooler else None,
         "plan": [
             *(
                 {"action": "clean up", "target": words, "reason": "no operation runs", "interruption_seconds": 0}

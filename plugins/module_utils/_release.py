@@ -30,8 +30,8 @@ def utc_stamp(moment: Optional[datetime] = None) -> str:
 def read_current(layout: Layout) -> Optional[dict[str, Any]]:
     """The newest release record, None when nothing was ever applied.
 
-    Keys: schema (1), instance, time (RFC 3339 UTC), major, server and keeper (ContainerSpec.to_dict()),
-    files (path -> SHA-256 of the content).
+    Keys: schema (1), instance, time (RFC 3339 UTC), major, server, keeper and pooler (ContainerSpec.to_dict(); null or
+    absent where there is no pooler), files (path -> SHA-256 of the content).
     """
     name = read(os.path.join(layout.releases_dir, _CURRENT))
     if name is None:
@@ -49,7 +49,14 @@ def read_current(layout: Layout) -> Optional[dict[str, Any]]:
     return record
 
 
-def record(layout: Layout, major: int, server: ContainerSpec, keeper: ContainerSpec, files: Iterable[File]) -> str:
+def record(
+    layout: Layout,
+    major: int,
+    server: ContainerSpec,
+    keeper: ContainerSpec,
+    files: Iterable[File],
+    pooler: Optional[ContainerSpec] = None,
+) -> str:
     """Write a release record, make it the current one and return its name."""
     now = datetime.now(timezone.utc)
     name = utc_stamp(now) + ".json"
@@ -60,6 +67,7 @@ def record(layout: Layout, major: int, server: ContainerSpec, keeper: ContainerS
         "major": major,
         "server": server.to_dict(),
         "keeper": keeper.to_dict(),
+        "pooler": pooler.to_dict() if pooler else None,
         "files": {file.path: hashlib.sha256(file.content.encode()).hexdigest() for file in files},
     }
     write(File(os.path.join(layout.releases_dir, name), json.dumps(content, indent=1, sort_keys=True) + "\n"))

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Callable
 
 from . import _docker as docker
+from . import _pooler as pooler
 from ._container import ContainerSpec, create_argv
 from ._declared import Declared
 from ._errors import PgkeepError
@@ -45,6 +46,8 @@ class Done:
     containers: list[ContainerChange] = field(default_factory=list)
     # Whether systemd was told of new timers.
     units: bool = False
+    # Whether the clients of the pooler wait.
+    paused: bool = False
 
 
 def apply(run: Run, declared: Declared, plan: Plan, start_timeout_seconds: float) -> float:
@@ -67,6 +70,7 @@ def apply(run: Run, declared: Declared, plan: Plan, start_timeout_seconds: float
         wait_until_serving(run, declared.layout, start_timeout_seconds)
         if plan.keeper is not None:
             _put(run, plan.keeper, done)
+        _pooler(run, declared.layout, plan, done)
         _remove_files(run, declared.layout, plan, done)
     except (PgkeepError, OSError) as error:
         raise _undone(run, declared.layout, plan, done, error) from error
@@ -112,14 +116,28 @@ def _server(run: Run, layout: Layout, plan: Plan, done: Done, timeout_seconds: f
         if not plan.restart_settings:
             return 0.0
     checkpoint(layout)
+    pooler.pause(run, layout)
+    done.paused = True
     began = time.monotonic()
     if plan.server is not None:
         _put(run, plan.server, done)
     else:
         docker.docker(run, ["restart", layout.server], what="The server of %s could not be restarted" % layout.name)
     wait_until_serving(run, layout, timeout_seconds)
+    pooler.resume(run, layout)
+    done.paused = False
     # Nobody was interrupted by a server that did not run before.
     return time.monotonic() - began if plan.server is None or plan.server.action == "replace" else 0.0
+
+
+def _pooler(run: Run, layout: Layout, plan: Plan, done: Done) -> None:
+    """Replace, start, remove or reload the pooler as planned."""
+    if plan.pooler is not None:
+        _put(run, plan.pooler, done)
+        if plan.pooler.action != "remove":
+            pooler.wait_until_ready(run, layout)
+    elif plan.pooler_reload:
+        pooler.reload(run, layout)
 
 
 def _reload(layout: Layout) -> None:
@@ -134,9 +152,11 @@ def _reload(layout: Layout) -> None:
 def _put(run: Run, change: ContainerChange, done: Done) -> None:
     name = change.spec.name
     done.containers.append(change)
-    if change.action == "replace":
+    if change.action in ("replace", "remove"):
         docker.stop(run, name)
         docker.rename(run, name, name + _OLD)
+    if change.action == "remove":
+        return
     if change.action in ("create", "replace"):
         create(run, change.spec)
     if change.action == "restart":
@@ -164,12 +184,16 @@ def _undone(run: Run, layout: Layout, plan: Plan, done: Done, error: Exception) 
     if done.units:
         _attempt(state, partial(_former_timers, run, layout, plan))
     for change in done.containers:
-        if change.action == "replace":
+        if change.action in ("replace", "remove"):
             _attempt(state, partial(docker.start, run, change.spec.name))
     if any(change.action == "replace" and change.spec.role == "server" for change in done.containers):
         _attempt(state, partial(_await, run, layout, state, "the previous container serves again"))
     elif plan.server is None and (plan.reload or plan.restart_settings):
         _attempt(state, partial(_former_settings, run, layout, state))
+    if plan.pooler_reload:
+        _attempt(state, partial(pooler.reload, run, layout))
+    if done.paused:
+        _attempt(state, partial(pooler.resume, run, layout))
     how = "; ".join(state) or "nothing else was changed"
     return PgkeepError(cause.what, "%s; %s" % (cause.why, how), cause.next_step or "correct the cause and run again")
 
@@ -190,7 +214,7 @@ def _withdraw(run: Run, change: ContainerChange, state: list[str]) -> None:
         # It goes, so that the next run starts clean; volumes stay, whatever is in them.
         docker.remove(run, name)
         state.append("the new container %s was removed, volumes were kept" % name)
-    elif change.action == "replace" and docker.inspect(run, name + _OLD) is not None:
+    elif change.action in ("replace", "remove") and docker.inspect(run, name + _OLD) is not None:
         docker.remove(run, name)
         docker.rename(run, name + _OLD, name)
 
@@ -217,13 +241,15 @@ def pending_restart(layout: Layout) -> list[str]:
 
 
 def finish_interrupted(run: Run, layout: Layout) -> None:
-    """A run that was killed between rename and removal left two containers of a name: keep the server that serves."""
-    for name in (layout.server, layout.keeper):
+    """A run that was killed between rename and removal left two containers of a name: keep the server that serves.
+    One that was killed in between may have left clients waiting, too."""
+    pooler.resume(run, layout)
+    for name in (layout.server, layout.keeper, layout.pooler):
         old = docker.inspect(run, name + _OLD)
         if old is None or is_stranger(layout, old):
             # Another instance may be called so.
             continue
-        if docker.running(docker.inspect(run, name)) and (name == layout.keeper or accepts_writes(layout)):
+        if docker.running(docker.inspect(run, name)) and (name != layout.server or accepts_writes(layout)):
             docker.remove(run, name + _OLD)
             continue
         docker.remove(run, name)

@@ -48,5 +48,6 @@ def options(**more: Any) -> dict[str, Any]:
         "keeper_secrets": {},
         "keeper_memory_bytes": 512 << 20,
         "keeper_cpus": 1.0,
+        "pooler": None,
         **more,
     }
