@@ -54,7 +54,7 @@ options:
       queue_timeout_seconds:
         description: How long a query may wait for a connection to the server before its client gets an error.
         type: int
-        default: 30
+        default: 15
       memory:
         description: Memory limit of the pooler.
         type: str

@@ -109,11 +109,11 @@ def wait_until_ready(run: Run, layout: Layout) -> None:
     end = time.monotonic() + _READY_SECONDS
     while not (there(run, layout) and _ask(run, layout, ["console", "SHOW VERSION"]).rc == 0):
         if time.monotonic() > end:
-            lines = docker.logs_tail(run, layout.pooler).splitlines()
+            lines = docker.logs_tail(run, layout.pooler).splitlines() or ["the log is empty"]
+            words = next((line for line in lines if " ERROR " in line or " FATAL " in line), lines[-1])
             raise PgkeepError(
                 "The pooler of %s is not ready" % layout.name,
-                "it did not answer within %d s; its last words: %s"
-                % (_READY_SECONDS, lines[-1] if lines else "the log is empty"),
+                "it did not answer within %d s; its last words: %s" % (_READY_SECONDS, words),
                 "read docker logs %s" % layout.pooler,
             )
         time.sleep(0.1)

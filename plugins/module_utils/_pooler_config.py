@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Iterator, Mapping, Sequence
 
 from ._container import ContainerSpec, HealthCheck
@@ -31,10 +32,14 @@ SPEC: dict[str, dict[str, Any]] = {
     "sizes": {"type": "dict", "default": {}},
     "min_size": {"type": "int", "default": 2},
     "max_clients": {"type": "int", "default": 500},
-    "queue_timeout_seconds": {"type": "int", "default": 30},
+    "queue_timeout_seconds": {"type": "int", "default": 15},
     "memory": {"type": "str", "default": "128MB"},
     "cpus": {"type": "float", "default": 1.0},
 }
+
+# Names that its file can hold. It has no way to quote another one, whatever its manual says (pgbouncer issue 971), but
+# serves them by its entry for all others.
+_PLAIN = re.compile(r"[A-Za-z0-9_.-]+\Z")
 
 # Of the process that an application would reach, and of nothing behind it: a server that is down does not make its
 # pooler unhealthy. As the one role that the pooler knows without asking the server.
@@ -58,6 +63,13 @@ def refuse(name: str, pooler: Mapping[str, Any], clients: Sequence[Mapping[str, 
             raise PgkeepError(
                 "The pooler of %s cannot be declared" % name, "%s is %s" % (word, value), "set it to %d or more" % least
             )
+    awkward = sorted(name for name in pooler["sizes"] if not _PLAIN.match(name))
+    if awkward:
+        raise PgkeepError(
+            "The pool of the database %s cannot be sized" % awkward[0],
+            "PgBouncer takes only letters, digits, dots, hyphens and underscores in a name there",
+            "remove it from postgres_pooler_sizes; it gets postgres_pooler_size",
+        )
     if any(client["database"] == "pgbouncer" for client in clients):
         raise PgkeepError(
             "The pooler of %s cannot serve the database pgbouncer" % name,
@@ -116,15 +128,20 @@ def container(layout: Layout, options: Mapping[str, Any], image: str) -> Contain
 
 def _ini(layout: Layout, pooler: Mapping[str, Any], sizes: Pools) -> str:
     """[databases] with a hard limit for each, so that the sum that was judged cannot be passed by anything."""
-    server = "host=%s port=%d" % (layout.server, PORT)
-    entry = server + " pool_size=%d min_pool_size=%d max_db_connections=%d"
-    databases = {
-        _LOOKUP_DATABASE: entry % (OWN_POOL, 0, 2 * OWN_POOL),
-        **{
-            hba_name(name): entry % (size, min(size, sizes.minimum), sizes.most(name))
-            for name, size in sorted(sizes.size.items())
-        },
-    }
+
+    def entry(size: int, minimum: int, most: int) -> str:
+        limits = (layout.server, PORT, size, min(size, minimum), most)
+        return "host=%s port=%d pool_size=%d min_pool_size=%d max_db_connections=%d" % limits
+
+    databases = {_LOOKUP_DATABASE: entry(OWN_POOL, 0, 2 * OWN_POOL)}
+    for name, size in sorted(sizes.size.items()):
+        if _PLAIN.match(name):
+            databases[name] = entry(size, sizes.minimum, sizes.most(name))
+    others = [name for name in sizes.size if not _PLAIN.match(name)]
+    if others:
+        # All of one size, see refuse(); which of them exist says pg_hba.conf.
+        most = max(sizes.most(name) for name in others)
+        databases["*"] = entry(sizes.size[others[0]], sizes.minimum, most)
     return header(layout.name) + section("databases", databases) + section("pgbouncer", _settings(pooler))
 
 

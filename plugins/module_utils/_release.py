@@ -9,9 +9,9 @@ import hashlib
 import json
 import os
 from datetime import datetime, timezone
-from typing import Any, Iterable, Optional
+from typing import Any, Iterable, Mapping, Optional
 
-from ._container import ContainerSpec
+from ._container import ContainerSpec, spec_from_dict
 from ._errors import PgkeepError
 from ._files import File, read, write
 from ._layout import Layout
@@ -47,6 +47,12 @@ def read_current(layout: Layout) -> Optional[dict[str, Any]]:
             "run the playbook deploy.yml, which writes a new one",
         ) from error
     return record
+
+
+def pooler_of(release: Optional[Mapping[str, Any]]) -> Optional[ContainerSpec]:
+    """The pooler of a release record, None where it has none."""
+    found = (release or {}).get("pooler")
+    return spec_from_dict(found) if found else None
 
 
 def record(
