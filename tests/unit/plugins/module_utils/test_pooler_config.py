@@ -24,9 +24,7 @@ CLIENTS = [client("app", "app"), client("Kunden & Söhne", "select")]
 
 
 def declared(clients: Any = None, settings: Any = None, **more: Any) -> Any:
-    values = options(
-        clients=clients or CLIENTS, settings=settings or {"max_connections": 100}, pooler=pooler(**more)
-    )
+    values = options(clients=clients or CLIENTS, settings=settings or {"max_connections": 100}, pooler=pooler(**more))
     return declare(values, "sha256:server", "sha256:keeper", "sha256:pooler")
 
 

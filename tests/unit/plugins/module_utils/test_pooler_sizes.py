@@ -43,9 +43,9 @@ def test_below_two_connections_each_nothing_fits() -> None:
     with pytest.raises(PgkeepError) as refused:
         sized(THREE, 16)
     assert str(refused.value) == (
-        "The pools of the pooler could exhaust the server. Why: 2 x 2 for app + 1 x 2 for shop + 4 of our own = 10, more"
-        " than 9 = max_connections 16 - 5 reserved - 2 for health checks. Next: lower postgres_pooler_size to 1 or less,"
-        " or give the server 17 connections (postgres_server_connections)."
+        "The pools of the pooler could exhaust the server. Why: 2 x 2 for app + 1 x 2 for shop + 4 of our own = 10,"
+        " more than 9 = max_connections 16 - 5 reserved - 2 for health checks. Next: lower postgres_pooler_size to 1"
+        " or less, or give the server 17 connections (postgres_server_connections)."
     )
 
 

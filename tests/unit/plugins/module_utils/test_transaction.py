@@ -16,9 +16,12 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._plan import Conta
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
 
 from .instance_options import options
+from .instance_options import pooler as a_pooler
 
 LAYOUT = Layout("app")
 DECLARED = declare(options(), "sha256:new", "sha256:new-keeper")
+POOLED = options(pooler=a_pooler(), settings={"max_connections": 100})
+POOLER = declare(POOLED, "sha256:new", "sha256:new-keeper", "sha256:new-pooler").pooler
 
 
 class Engine:
@@ -27,6 +30,8 @@ class Engine:
     def __init__(self, **images):
         self.containers = {name.replace("_", "-"): {"image": image, "running": True} for name, image in images.items()}
         self.fail = None
+        # What the pooler was told.
+        self.asked = []
 
     def __call__(self, argv, data=None, env=None, timeout=None):
         words = argv[1:]
@@ -34,6 +39,8 @@ class Engine:
             self.fail = None
             return Result(1, "", "Error response from daemon: no space left on device")
         name = words[words.index("--name") + 1] if "--name" in words else words[-1]
+        if words[0] == "exec":
+            name = words[words.index("timeout") - 1]
         if words[0] == "create":
             self.containers[name] = {"image": next(word for word in words if "sha256:" in word), "running": False}
             return Result(0)
@@ -46,6 +53,9 @@ class Engine:
             del self.containers[name]
             return Result(0)
         container = self.containers[name]
+        if words[0] == "exec":
+            self.asked.append(" ".join(words[words.index("pgkeep-pooler") + 1 :]))
+            return Result(0)
         if words[0] in ("start", "stop"):
             container["running"] = words[0] == "start"
         state = {"Running": container["running"], "Restarting": False}
@@ -61,10 +71,12 @@ def server(monkeypatch):
     """PostgreSQL serves whenever its container runs."""
     monkeypatch.setattr(transaction, "accepts_writes", lambda layout: False)
     monkeypatch.setattr(transaction, "wait_until_serving", lambda run, layout, seconds: 0.0)
+    monkeypatch.setattr(transaction.pooler, "wait_until_ready", lambda run, layout: None)
 
 
-def plan(server="replace", keeper="replace"):
+def plan(server="replace", keeper="replace", pooler=None):
     changes = {
+        "pooler": ContainerChange(POOLER, pooler, {}) if pooler else None,
         "server": ContainerChange(DECLARED.server, server, {}) if server else None,
         "keeper": ContainerChange(DECLARED.keeper, keeper, {}) if keeper else None,
     }
@@ -120,3 +132,71 @@ def test_a_run_that_died_after_putting_the_server_aside_is_finished():
     engine = Engine(app_replaced="old", app_keeper="new", app_keeper_replaced="old")
     transaction.finish_interrupted(engine, LAYOUT)
     assert engine.images() == {"app": "old", "app-keeper": "new"}
+
+
+@pytest.mark.parametrize(
+    "action, image", [("create", "sha256:new-pooler"), ("replace", "sha256:new-pooler"), ("remove", None)]
+)
+def test_a_pooler_comes_changes_and_goes(action, image):
+    engine = Engine(app="new", app_keeper="new", **({} if action == "create" else {"app_pooler": "old"}))
+    transaction.apply(engine, DECLARED, plan(None, None, action), 60)
+    assert engine.images().get("app-pooler") == image
+    assert not any(name.endswith("-replaced") for name in engine.containers)
+
+
+@pytest.mark.parametrize("action", ["replace", "remove"])
+def test_the_former_pooler_runs_again_when_a_later_step_fails(action, monkeypatch):
+    engine = Engine(app="new", app_keeper="new", app_pooler="old")
+
+    def fail(*arguments):
+        raise PgkeepError("No space", "left")
+
+    monkeypatch.setattr(transaction, "_remove_files", fail)
+    with pytest.raises(PgkeepError, match="No space"):
+        transaction.apply(engine, DECLARED, plan(None, None, action), 60)
+    assert engine.images() == {"app": "new", "app-keeper": "new", "app-pooler": "old"}
+
+
+def test_a_pooler_that_does_not_come_up_takes_the_deploy_back(monkeypatch):
+    engine = Engine(app="old", app_keeper="old", app_pooler="old")
+
+    def fail(run, layout):
+        raise PgkeepError("The pooler of app is not ready", "it did not answer")
+
+    monkeypatch.setattr(transaction.pooler, "wait_until_ready", fail)
+    with pytest.raises(PgkeepError, match="pooler of app is not ready.*previous container serves again"):
+        transaction.apply(engine, DECLARED, plan(pooler="replace"), 60)
+    assert engine.images() == {"app": "old", "app-keeper": "old", "app-pooler": "old"}
+
+
+def test_clients_of_the_pooler_wait_while_the_server_is_replaced():
+    engine = Engine(app="old", app_keeper="old", app_pooler="old")
+    transaction.apply(engine, DECLARED, plan(), 60)
+    assert engine.asked == ["pause 10", "resume"]
+    # Nobody waits for a change that interrupts nobody.
+    engine.asked.clear()
+    transaction.apply(engine, DECLARED, plan(None, "replace"), 60)
+    assert engine.asked == []
+
+
+@pytest.mark.parametrize("fail", [["stop", "app"], ["start", "app"]], ids=" ".join)
+def test_they_do_not_wait_any_more_after_a_failure(fail):
+    engine = Engine(app="old", app_keeper="old", app_pooler="old")
+    engine.fail = fail
+    with pytest.raises(PgkeepError):
+        transaction.apply(engine, DECLARED, plan(), 60)
+    assert (engine.asked[0], engine.asked[-1]) == ("pause 10", "resume")
+    assert engine.images()["app"] == "old"
+
+
+def test_a_run_that_was_killed_in_between_leaves_nobody_waiting():
+    engine = Engine(app="new", app_keeper="new", app_pooler="new")
+    transaction.finish_interrupted(engine, LAYOUT)
+    assert engine.asked == ["resume"]
+
+
+def test_a_pooler_that_does_not_answer_stops_no_deploy():
+    engine = Engine(app="old", app_keeper="old", app_pooler="old")
+    engine.fail = ["exec"]
+    transaction.apply(engine, DECLARED, plan(), 60)
+    assert engine.images()["app"] == "sha256:new"
