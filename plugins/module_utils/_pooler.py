@@ -26,7 +26,7 @@ PROGRAM = "pgkeep-pooler"
 # Transactions that run get so long to end before the server is interrupted all the same.
 PAUSE_SECONDS = 10
 # A console that answers at all does so in milliseconds.
-_ANSWER_SECONDS = 10
+_ANSWER_SECONDS = 5
 _READY_SECONDS = 30
 
 

@@ -40,7 +40,7 @@ def restart(run: Run, layout: Layout, who: str, timeout_seconds: float) -> dict[
                 docker.stop(run, layout.server)
             docker.start(run, layout.server)
             wait_until_serving(run, layout, timeout_seconds)
-        seconds = round(time.monotonic() - began, 3)
+            seconds = round(time.monotonic() - began, 3)
         outcome.details["seconds"] = seconds
     return {
         "restart": {
