@@ -179,7 +179,9 @@ def _control(plan: Plan, directories: Directories) -> Optional[Control]:
 def _stop(run: Run, plan: Plan, progress: Progress) -> None:
     progress.stopped_at, progress.until = time.monotonic(), datetime.now(timezone.utc)
     if plan.running:
-        pause(run, plan.layout)
+        if not plan.stop_first:
+            # Else it takes longer than a query may wait, and clients are better told at once.
+            pause(run, plan.layout)
         docker.stop(run, plan.layout.server)
         progress.steps.append("Stopped the server")
 
