@@ -96,6 +96,12 @@ def refuse_options(options: Mapping[str, Any]) -> None:
     refuse_port(options["port"], name)
     if options["pooler"]:
         refuse_port(options["pooler"]["port"], name, "postgres_pooler_port")
+        if options["pooler"]["port"] == options["port"]:
+            raise PgkeepError(
+                "The port %d cannot be used twice for %s" % (options["port"], name),
+                "server and pooler are published on the same address",
+                "set another postgres_pooler_port",
+            )
         pooler_config.refuse(name, options["pooler"], options["clients"])
     if options["backup"]["retention_days"] < 1:
         raise PgkeepError(

@@ -126,6 +126,7 @@ def test_the_recorded_container_is_the_declared_one() -> None:
         ({"sizes": {"app": "many"}}, "postgres_pooler_sizes of app is many"),
         ({"sizes": {"Kunden & Söhne": 3}}, "Kunden & Söhne cannot be sized.*it gets postgres_pooler_size"),
         ({"port": 70000}, "70000.*correct postgres_pooler_port"),
+        ({"port": 5432}, "5432 cannot be used twice for app"),
         ({"memory": "plenty"}, "memory limit of the pooler"),
         ({"size": 90}, r"exhaust the server.*1 x 90 for Kunden & Söhne \+ 1 x 90 for app \+ 4 of our own = 184, more"),
         ({"clients": [client("pgbouncer", "app")]}, "cannot serve the database pgbouncer.*rename the database"),
