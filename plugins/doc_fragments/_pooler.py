@@ -35,7 +35,7 @@ options:
       size:
         description:
           - Connections to the server for each pair of database and user. V(0) means 20, lowered until all pools
-            together leave the server connections of its own, but never below O(pooler.min_size).
+            together stay below 80 % of C(max_connections), but never below O(pooler.min_size).
           - Pools that together could take every connection of the server are refused, and the sum is told.
         type: int
         default: 0

@@ -20,6 +20,8 @@ from ._render import base_settings
 MOST = 20
 # Two roles of ours use the pooler, one that looks up verifiers and one that checks the health, with so many each.
 OWN_POOL = 2
+# From this share of max_connections on health warns; sizes that nobody names stay below it with every pool full.
+HEALTHY_SHARE = 0.8
 _OWN = 2 * OWN_POOL
 # Direct sessions of health checks, see MIN_CONNECTIONS of _tune.
 _DIRECT = 2
@@ -73,7 +75,7 @@ def pools(
     """options are those of the pooler (size, sizes, min_size), pairs are (database, user), settings are all that the
     inventory and the filter tune set.
 
-    A size of 0 means MOST, lowered until the sum fits, but never below min_size. Raises PgkeepError with the sum when
+    A size of 0 means MOST, lowered until the sum is healthy, but never below min_size. Raises PgkeepError with the sum when
     the pools together could take every connection of the server.
     """
     users = Counter(database for database, _user in pairs)
@@ -92,7 +94,8 @@ def pools(
     shared = sum(count for database, count in users.items() if database not in options["sizes"])
     fixed = sum(users[database] * int(size) for database, size in options["sizes"].items()) + _OWN
     fitting = (connections - reserved - _DIRECT - fixed) // shared if shared else 0
-    size = options["size"] or max(1, options["min_size"], min(MOST, fitting))
+    healthy = (int(connections * HEALTHY_SHARE) - fixed) // shared if shared else 0
+    size = options["size"] or max(1, options["min_size"], min(MOST, fitting, healthy))
     found = Pools(
         {database: int(options["sizes"].get(database, size)) for database in users},
         users,

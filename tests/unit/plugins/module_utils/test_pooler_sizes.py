@@ -23,10 +23,11 @@ def sized(pairs: Any, connections: Any = 100, major: int = 17, settings: Any = N
 @pytest.mark.parametrize(
     "pairs, connections, size",
     [
-        # 100 - 5 reserved - 2 for health checks - 4 of our own = 89 for three pools.
+        # 80 % of 80 connections without 4 of our own = 60 for three pools.
         (THREE, 100, 20),
-        (THREE, 71, 20),
-        (THREE, 70, 19),
+        (THREE, 80, 20),
+        (THREE, 79, 19),
+        # Of few connections what is reserved matters more: 17 - 5 - 2 for health checks - 4 = 6.
         (THREE, 17, 2),
         (ONE, 13, 2),
         (ONE, 31, 20),
