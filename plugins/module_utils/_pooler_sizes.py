@@ -75,8 +75,8 @@ def pools(
     """options are those of the pooler (size, sizes, min_size), pairs are (database, user), settings are all that the
     inventory and the filter tune set.
 
-    A size of 0 means MOST, lowered until the sum is healthy, but never below min_size. Raises PgkeepError with the sum when
-    the pools together could take every connection of the server.
+    A size of 0 means MOST, lowered until the sum is healthy, but never below min_size. Raises PgkeepError with the sum
+    when the pools together could take every connection of the server.
     """
     users = Counter(database for database, _user in pairs)
     for database in options["sizes"]:
