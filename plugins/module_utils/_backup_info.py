@@ -58,7 +58,7 @@ def info(keeper: Keeper) -> dict[str, Any]:
         "restore_points": reachable(keeper, snapshot, backups),
         "timelines": [each.to_result() for each in known_timelines],
         "warnings": warnings,
-        "drills": drill_record.summary(keeper.state),
+        "drills": drill_record.summary(keeper.state, keeper.repo),
     }
 
 
@@ -87,7 +87,7 @@ def _other(keeper: Keeper) -> dict[str, Any]:
     try:
         found = info(keeper)
     except PgkeepError as error:
-        found = {"status": "error", "status_text": str(error), "backups": [], "newest_clean": None, "wal": {}}
+        found = {"status": "error", "status_text": str(error), "backups": [], "wal": {}}
     return _summary(keeper, found)
 
 
@@ -108,7 +108,9 @@ def _summary(keeper: Keeper, found: Mapping[str, Any]) -> dict[str, Any]:
         "type": repository.types(keeper)[keeper.repo],
         "status": found["status"],
         "status_text": found["status_text"],
-        "newest_clean": found["newest_clean"],
+        "newest_clean": found.get("newest_clean"),
+        "newest_proven": found.get("newest_proven"),
+        "proven_at": drill_record.summary(keeper.state, keeper.repo)["last_passed_at"],
         "newest_full_age_seconds": None if full is None else max(int(now - (epoch_of(full) or now)), 0),
         "wal_missing": list(found["wal"].get("missing", ())),
         "wal_lag_segments": None if waiting is None else len(waiting),

@@ -74,7 +74,14 @@ def b03(facts: Facts) -> Outcome:
     if found is None or not found["proven_at"]:
         return failed("no backup was ever restored in a drill")
     age = _age(facts, found["proven_at"])
-    return verdict_of(age <= MAX_DRILL_SECONDS, "%s was restored and proven %s ago" % (found["label"], hours(age)))
+    evidence = "%s was restored and proven %s ago" % (found["label"], hours(age))
+    # What a keeper from before does not tell is not held against it.
+    others = [each for each in facts["backup"].get("repositories") or () if each["number"] != 1 and "proven_at" in each]
+    old = [each for each in others if _age(facts, each["proven_at"]) > MAX_DRILL_SECONDS]
+    if age <= MAX_DRILL_SECONDS and old:
+        names = ", ".join("%d (%s)" % (each["number"], each["type"]) for each in old)
+        return warned("%s; no drill proved repository %s lately" % (evidence, names))
+    return verdict_of(age <= MAX_DRILL_SECONDS, evidence)
 
 
 def b04(facts: Facts) -> Outcome:

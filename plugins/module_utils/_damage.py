@@ -14,8 +14,9 @@ from ._run import Result
 Tool = Callable[[Sequence[str]], Result]
 
 _CODE = re.compile(r"\[(\d{3})\]")
-# Codes of pgBackRest that tell of settings, locks, targets and targets' directories, never of a file in the repository.
-_HARMLESS = frozenset(("031", "032", "037", "038", "040", "050", "073", "075"))
+# Codes of pgBackRest that tell of settings, locks, targets and targets' directories or of a host that does not answer,
+# never of a file in the repository.
+_HARMLESS = frozenset(("031", "032", "037", "038", "040", "049", "050", "073", "075"))
 # Lines of verify --verbose, such as: P01   INFO: invalid checksum '20261121-223930F/bundle/2'
 _FINDING = re.compile(r"INFO: ((?:invalid|missing|file|size|unable)[^']*'[^']+')")
 _NAMED = 5
@@ -37,7 +38,7 @@ def findings(log: str) -> list[str]:
     return list(dict.fromkeys(_FINDING.findall(log)))
 
 
-def with_files(error: PgkeepError, tool: Tool, instance: str, label: str) -> PgkeepError:
+def with_files(error: PgkeepError, tool: Tool, instance: str, label: str, repository: int = 1) -> PgkeepError:
     """error, and the bad files of the backup when it may be about them; tool runs a command where pgBackRest is.
 
     verify reads the whole backup, so it is asked only when something failed already; its exit code is always 0.
@@ -50,6 +51,7 @@ def with_files(error: PgkeepError, tool: Tool, instance: str, label: str) -> Pgk
         "%d" % _SECONDS,
         "pgbackrest",
         "--stanza=" + instance,
+        "--repo=%d" % repository,
         "--set=" + label,
         "--log-level-stderr=off",
     ]

@@ -53,6 +53,8 @@ class Limits:
     archive_ready: Bounds = (10, 100)
     backup_hours: Bounds = (26, 50)
     off_site_seconds: Bounds = LAG_SECONDS
+    # Of one repository, since they are proven in turn: a drill every week is enough. It only warns.
+    drill_days: float = 8
     # The other way round: days that are left.
     certificate_days: Bounds = (21, 7)
 
@@ -84,6 +86,7 @@ def judge(facts: Mapping[str, Any], limits: Limits = Limits()) -> dict[str, Any]
         _archiver(facts, limits.archive_ready),
         _backup(facts, limits.backup_hours),
         _off_site(facts, limits.off_site_seconds),
+        _drill(facts, limits.drill_days),
         _timelines(facts),
         _leftovers(facts),
         _certificate(facts, limits.certificate_days),
@@ -282,6 +285,30 @@ def _off_site(facts: Mapping[str, Any], bounds: Bounds) -> Check:
     )
     hint = "" if status == HEALTHY else "correct what it names; docker logs %s-keeper has more" % facts["instance"]
     return Check("off_site", status, value, message, "seconds", *bounds, hint=hint)
+
+
+def _drill(facts: Mapping[str, Any], days: float) -> Check:
+    found = facts["drills"]
+    if not found:
+        return Check("drill", UNKNOWN, None, "not measured: %s" % facts["errors"].get("drills"), "days", days)
+    limit = days * len(found)
+    oldest = max(found, key=lambda proof: proof.age(facts["now"]))
+    seconds = oldest.age(facts["now"])
+    message = "; ".join(
+        "repository %d (%s) was %s"
+        % (
+            proof.number,
+            proof.type,
+            "never proven by a drill, and declared %s ago" % hours(proof.age(facts["now"]))
+            if proof.proven_at is None
+            else "proven by a drill %s ago" % hours(proof.age(facts["now"])),
+        )
+        for proof in found
+    )
+    status = WARNING if seconds >= limit * 86400 else HEALTHY
+    hint = "pgkeep %s drill --repository %d, and read what it says" % (facts["instance"], oldest.number)
+    value = round(seconds / 86400, 1)
+    return Check("drill", status, value, message, "days", limit, hint="" if status == HEALTHY else hint)
 
 
 def _timelines(facts: Mapping[str, Any]) -> Check:

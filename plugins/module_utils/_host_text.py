@@ -173,6 +173,7 @@ def _drill(answer: Mapping[str, Any], style: Style) -> str:
     found = answer["drill"]
     shown = {
         "backup": found["label"],
+        "repository": None if found["repository"] == 1 else found["repository"],
         "result": "passed" if found["passed"] else "failed",
         "restored in": None if found["rto_seconds"] is None else "%.1f s" % found["rto_seconds"],
         "last row safe after": None if found["rpo_seconds"] is None else "%.1f s" % found["rpo_seconds"],

@@ -30,7 +30,7 @@ COMMANDS: Mapping[str, list[str]] = {
     "full": ["backup", "--type", "full"],
     "diff": ["backup", "--type", "diff"],
     "incr": ["backup", "--type", "incr"],
-    "drill": ["drill"],
+    "drill": ["drill", "--repo", "due"],
     "dump": ["dump"],
 }
 

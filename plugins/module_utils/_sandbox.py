@@ -21,11 +21,12 @@ _IDENT = "".join("drill %s %s\n" % (user, role) for user in ("root", "postgres")
 
 @dataclass(frozen=True)
 class Recovery:
-    """What the copy is made from. environment tells pgBackRest how to fetch WAL."""
+    """What the copy is made from: backup and WAL of one repository. environment tells pgBackRest how to fetch WAL."""
 
     label: str
     timeline: int
     environment: Mapping[str, str]
+    repository: int = 1
 
     @property
     def words(self) -> str:

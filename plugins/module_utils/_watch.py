@@ -17,6 +17,7 @@ from typing import Any, Mapping, Optional
 from . import _schedule as schedule
 from ._alert import CRITICAL, WARNING
 from ._alert_config import Thresholds
+from ._drill_turn import Proof
 from ._times import hours, rfc3339
 
 # A disk that was too full is well again this many points below the threshold.
@@ -33,7 +34,7 @@ class Facts:
     since: when the watch over this instance began, from which an age counts where there is nothing.
     server_error: why the server does not answer. archiver_error: why WAL is not archived, since archiver_since.
     disks: name -> used percent. repository_error: why the backups cannot be judged. started: job -> when it last
-    began. clean_at, proven_at: end of the newest clean backup, and of the last drill that passed.
+    began. clean_at: end of the newest clean backup. proofs: of each repository that drills prove.
     unknown: keys of troubles that cannot be judged now.
     """
 
@@ -47,7 +48,7 @@ class Facts:
     repository_error: Optional[tuple[str, str, str]] = None
     started: Mapping[str, float] = field(default_factory=dict)
     clean_at: Optional[float] = None
-    proven_at: Optional[float] = None
+    proofs: tuple[Proof, ...] = ()
     unknown: frozenset[str] = frozenset()
 
 
@@ -150,19 +151,26 @@ def _backups(instance: str, facts: Facts, limits: Thresholds) -> list[Trouble]:
 
 def _drills(instance: str, facts: Facts, limits: Thresholds) -> list[Trouble]:
     allowed = allowed_age(facts.wanted, ("drill",), facts.now, limits.drill_age_factor)
-    age = facts.now - (facts.proven_at or facts.since)
-    if allowed is None or age <= allowed:
-        return []
-    newest = "the last drill passed at %s" % rfc3339(facts.proven_at) if facts.proven_at else "no drill has passed yet"
-    return [
-        Trouble(
-            "drill-age",
-            WARNING,
-            "The backups of %s are not proven by a drill that is young enough" % instance,
-            "%s; with this schedule one is younger than %s" % (newest, hours(allowed)),
-            "run the playbook verify.yml, and read what it says",
+    found = []
+    for proof in facts.proofs if allowed is not None else ():
+        # They are proven in turn.
+        limit = (allowed or 0.0) * len(facts.proofs)
+        if proof.age(facts.now, facts.since) <= limit:
+            continue
+        at = proof.proven_at
+        newest = "no drill has passed yet" if at is None else "the last drill passed at %s" % rfc3339(at)
+        first = proof.number == 1
+        found.append(
+            Trouble(
+                "drill-age" if first else "drill-age-%d" % proof.number,
+                WARNING,
+                "The backups of %s%s are not proven by a drill that is young enough"
+                % (instance, "" if first else " in repository %d" % proof.number),
+                "%s; with this schedule one is younger than %s" % (newest, hours(limit)),
+                "docker exec %s-keeper pgkeep drill --repo %d, and read what it says" % (instance, proof.number),
+            )
         )
-    ]
+    return found
 
 
 def allowed_age(wanted: schedule.Schedule, names: tuple[str, ...], now: float, factor: float) -> Optional[float]:

@@ -19,6 +19,7 @@ from . import _schedule as schedule
 from . import _schedule_duty, _watch
 from ._alert_config import Config, load
 from ._backup_repository import Keeper
+from ._drill_turn import proofs
 from ._errors import PgkeepError
 from ._evidence import current, judge
 from ._files import File, read, write
@@ -96,7 +97,7 @@ def _facts(keeper: Keeper, config: Config, memory: dict[str, Any], now: float) -
         archiver_error = (words.why, words.next_step)
     known = _judged(keeper, memory, now)
     if known["error"] is not None:
-        unknown |= {"backup-age", "drill-age"}
+        unknown.add("backup-age")
     return _watch.Facts(
         now=now,
         since=memory["since"],
@@ -113,7 +114,7 @@ def _facts(keeper: Keeper, config: Config, memory: dict[str, Any], now: float) -
         repository_error=tuple(known["error"]) if known["error"] is not None else None,
         started=_started(keeper, wanted, memory),
         clean_at=known["clean_at"],
-        proven_at=known["proven_at"],
+        proofs=tuple(proofs(keeper)),
         unknown=frozenset(unknown),
     )
 
@@ -139,12 +140,12 @@ def _started(keeper: Keeper, wanted: schedule.Schedule, memory: dict[str, Any]) 
 
 
 def _judged(keeper: Keeper, memory: dict[str, Any], now: float) -> dict[str, Any]:
-    """clean_at, proven_at and error, read anew when something was done or it is time for it."""
+    """clean_at and error, read anew when something was done or it is time for it."""
     mark = _mark(keeper)
     known: dict[str, Any] = memory.get("judged") or {}
     if known.get("mark") == mark and 0 <= now - known["at"] < REPOSITORY_SECONDS and known["error"] is None:
         return known
-    clean_at, proven_at = known.get("clean_at"), known.get("proven_at")
+    clean_at = known.get("clean_at")
     error = None
     try:
         snapshot = repository.snapshot(keeper)
@@ -154,14 +155,10 @@ def _judged(keeper: Keeper, memory: dict[str, Any], now: float) -> dict[str, Any
         backups = judge(keeper.instance, snapshot, evidence.notes(keeper))
         usable = current(keeper.instance, snapshot, backups)
         clean_at = max((epoch_of(backup.stopped_at) or 0.0 for backup in usable), default=None)
-        proven_at = max((epoch_of(backup.proven_at) or 0.0 for backup in backups if backup.proven_at), default=None)
     except PgkeepError as failed:
         if not failed.busy:
             error = [failed.what, failed.why, failed.next_step]
-    drill = jobs.last(keeper, "drill") or {}
-    if drill.get("result") == jobs.OK:
-        proven_at = max(proven_at or 0.0, epoch_of(drill["ended_at"]) or 0.0)
-    memory["judged"] = {"mark": mark, "at": now, "clean_at": clean_at, "proven_at": proven_at, "error": error}
+    memory["judged"] = {"mark": mark, "at": now, "clean_at": clean_at, "error": error}
     return dict(memory["judged"])
 
 

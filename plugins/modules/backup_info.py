@@ -281,7 +281,7 @@ backup_info:
       returned: always
       sample: []
     drills:
-      description: What the drills of this instance found lately, on the host and in the keeper.
+      description: What the drills of the first repository found lately, on the host and in the keeper.
       type: dict
       returned: always
       contains:
@@ -341,6 +341,12 @@ backup_info:
           type: str
           returned: always
           sample: 20261121-020009F
+        newest_proven: {description: As RV(backup_info.newest_proven)., type: str, returned: always, sample: 20261121-020009F}
+        proven_at:
+          description: When its last drill that passed began, in RFC 3339 format, UTC. None when none did.
+          type: str
+          returned: always
+          sample: "2026-11-22T03:00:04Z"
         newest_full_age_seconds:
           description: Seconds since the end of its newest clean full backup. None when there is none or none is known.
           type: int

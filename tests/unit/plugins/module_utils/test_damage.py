@@ -28,7 +28,9 @@ def test_the_bad_file_is_named():
     assert error.why == ERROR.why + "; in the repository: invalid checksum '20261121-225358F/bundle/2'"
     assert "another backup with label" in error.next_step
     assert asked[0][-1] == "verify"
-    assert "--set=20261121-225358F" in asked[0]
+    assert {"--set=20261121-225358F", "--repo=1"} <= set(asked[0])
+    damage.with_files(ERROR, tool, "orders", "20261121-225358F", 2)
+    assert "--repo=2" in asked[1]
 
 
 def test_a_file_is_named_once():
@@ -54,6 +56,7 @@ def test_an_engine_that_does_not_answer_hides_nothing():
         ("[055]: missing file", True),
         ("[031]: option not valid", False),
         ("[075]: no backup set found", False),
+        ("[049]: unable to connect to 'off-site:443': [111] Connection refused", False),
         ("FATAL: recovery ended before configured recovery target was reached", False),
     ],
 )

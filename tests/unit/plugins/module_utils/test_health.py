@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.pgkeep.postgres.plugins.module_utils._drill_turn import Proof
 from ansible_collections.pgkeep.postgres.plugins.module_utils._health import Limits, answer, judge
 
 from .recorded import changed, load
@@ -15,7 +16,8 @@ from .recorded import changed, load
 
 @pytest.fixture
 def facts() -> Any:
-    return load("health/facts.json") | {"starts": 0}
+    recorded = load("health/facts.json")
+    return recorded | {"starts": 0, "drills": [Proof(1, "posix", recorded["now"] - 3600, 0)]}
 
 
 def check(health: dict[str, Any], id: str) -> dict[str, Any]:
@@ -55,6 +57,39 @@ def test_thresholds(facts: Any, path: str, id: str, values: dict[float, str]) ->
 
 
 @pytest.mark.parametrize(
+    "days, status",
+    [
+        (((7.9, 0),), "healthy"),
+        (((8, 0),), "warning"),
+        (((None, 7.9),), "healthy"),
+        (((None, 8),), "warning"),
+        # Two are proven in turn, so each has twice the time.
+        (((15.9, 0), (1, 0)), "healthy"),
+        (((0, 0), (16, 0)), "warning"),
+        (((0, 0), (None, 16)), "warning"),
+    ],
+)
+def test_the_age_of_the_proof_of_each_repository(facts: Any, days: Any, status: str) -> None:
+    def before(age: Any) -> Any:
+        return None if age is None else facts["now"] - age * 86400
+
+    proofs = [Proof(at, "s3", before(proven), before(declared)) for at, (proven, declared) in enumerate(days, 1)]
+    health = judge(facts | {"drills": proofs})
+    found = check(health, "drill")
+    assert (found["status"], health["status"]) == (status, status)
+    assert found["warn"] == 8 * len(days)
+    assert ("drill --repository %d" % len(days) in found["hint"]) is (status == "warning")
+    if days[-1][0] is None:
+        assert "repository %d (s3) was never proven by a drill" % len(days) in found["message"]
+
+
+def test_drills_of_which_nothing_can_be_known(facts: Any) -> None:
+    health = judge(facts | {"drills": None, "errors": {"drills": "keeper.json cannot be read"}})
+    found = check(health, "drill")
+    assert (found["status"], found["message"]) == ("unknown", "not measured: keeper.json cannot be read")
+
+
+@pytest.mark.parametrize(
     "container, status, words",
     [
         ({"state": "exited", "exit_code": 137}, "critical", "the container is exited, exit code 137"),
@@ -78,7 +113,7 @@ def test_without_an_engine_nothing_is_healthy_by_default(facts: Any) -> None:
     health = judge(
         facts
         | dict.fromkeys(("container", "login", "certificate", "starts", "data", "repository", "backup", "leftovers"))
-        | {"off_site": [FAR | {"lag_seconds": None}]}
+        | {"off_site": [FAR | {"lag_seconds": None}], "drills": None}
         | {"errors": errors}
     )
     assert (health["status"], health["ready"], health["response_ms"]) == ("critical", False, None)
@@ -91,7 +126,7 @@ def test_without_an_engine_nothing_is_healthy_by_default(facts: Any) -> None:
             "unknown",
         ),
         **dict.fromkeys(
-            ("off_site", "timelines", "leftovers"),
+            ("off_site", "drill", "timelines", "leftovers"),
             "unknown",
         ),
     }

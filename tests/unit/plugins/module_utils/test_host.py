@@ -181,10 +181,12 @@ def test_restore_and_drill_reach_the_library_with_the_options_of_their_modules(h
     assert _host.main(["app", "restore", "--confirm", "app", "--time", "2026-01-05 02:00:00+00"]) == 0
     assert _host.main(["app", "restore", "--check", "--label", "L"]) == 0
     assert _host.main(["app", "drill"]) == 0
-    (first, check, who), (second, second_check, _who), (third, _check, _same) = seen
+    assert _host.main(["app", "drill", "--repository", "2"]) == 0
+    (first, check, who), (second, second_check, _who), (third, _check, _same), (fourth, _last, _again) = seen
     assert (first.name, first.confirm, first.label, first.time) == ("app", "app", None, "2026-01-05 02:00:00+00")
     assert (first.keep_previous, first.timeout_seconds, check, who) == (1, 21600, False, WHO)
     assert (second.confirm, second.label, second_check) == ("app", "L", True)
+    assert (third.repository, fourth.repository) == (1, 2)
     assert (third.label, third.heapallindexed, third.timeout_seconds, third.max_age_seconds) == (
         None,
         True,

@@ -133,9 +133,10 @@ def test_what_fails_because_the_time_was_over_condemns_nothing():
 
 def test_the_words_for_the_keeper():
     assert asking.words(drilling.Request(), False) == ["drill"]
-    request = drilling.Request("20261121-225358F", 3600, False, 90, True)
+    request = drilling.Request("20261121-225358F", 3600, False, 90, True, repository=2)
     assert asking.words(request, True) == [
         "drill",
+        "--repo=2",
         "--label=20261121-225358F",
         "--max-age=3600",
         "--timeout=90",

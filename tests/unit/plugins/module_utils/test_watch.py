@@ -18,6 +18,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._alert_config impo
 from ansible_collections.pgkeep.postgres.plugins.module_utils._alert_send import Undelivered
 from ansible_collections.pgkeep.postgres.plugins.module_utils._backup_repository import Keeper
 from ansible_collections.pgkeep.postgres.plugins.module_utils._backup_server import Archiver
+from ansible_collections.pgkeep.postgres.plugins.module_utils._drill_turn import Proof
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 from ansible_collections.pgkeep.postgres.plugins.module_utils._schedule import parse
 
@@ -40,7 +41,7 @@ def facts(**changes):
         disks={"repository": 50.0, "data": 50.0},
         started={"full": MONDAY - DAY - 10 * HOUR, "diff": MONDAY - 10 * HOUR, "drill": MONDAY - 9 * HOUR},
         clean_at=MONDAY - 10 * HOUR,
-        proven_at=MONDAY - 9 * HOUR,
+        proofs=(Proof(1, "posix", MONDAY - 9 * HOUR, 0),),
     )
     return replace(well, **changes)
 
@@ -61,8 +62,14 @@ def keys(active=frozenset(), **changes):
         ({"clean_at": MONDAY - 36.1 * HOUR}, ["backup-age"]),
         ({"clean_at": None}, ["backup-age"]),
         ({"clean_at": None, "since": MONDAY - HOUR}, []),
-        ({"proven_at": MONDAY - 37 * HOUR}, ["drill-age"]),
-        ({"proven_at": None, "since": MONDAY - 37 * HOUR}, ["drill-age"]),
+        ({"proofs": (Proof(1, "posix", MONDAY - 35 * HOUR, 0),)}, []),
+        ({"proofs": (Proof(1, "posix", MONDAY - 37 * HOUR, 0),)}, ["drill-age"]),
+        ({"proofs": (Proof(1, "posix", None, 0),), "since": MONDAY - 37 * HOUR}, ["drill-age"]),
+        ({"proofs": (Proof(1, "posix", None, MONDAY - HOUR),)}, []),
+        # Two are proven in turn, so each has twice the time.
+        ({"proofs": (Proof(1, "posix", MONDAY - 37 * HOUR, 0), Proof(2, "s3", MONDAY - 71 * HOUR, 0))}, []),
+        ({"proofs": (Proof(1, "posix", MONDAY, 0), Proof(2, "s3", MONDAY - 73 * HOUR, 0))}, ["drill-age-2"]),
+        ({"proofs": (Proof(1, "posix", MONDAY, 0), Proof(2, "s3", None, MONDAY - 73 * HOUR))}, ["drill-age-2"]),
         ({"repository_error": ("It cannot be used", "wrong passphrase", "put it back")}, ["repository"]),
         ({"started": {"diff": MONDAY - 34 * HOUR, "drill": MONDAY}}, ["overdue-full", "overdue-diff"]),
         ({"started": {"full": MONDAY - DAY, "diff": MONDAY - 34 * HOUR, "drill": MONDAY}}, ["overdue-diff"]),
@@ -84,8 +91,20 @@ def test_a_job_is_overdue_an_hour_after_it_was_due():
 
 
 def test_where_nobody_keeps_the_time_nothing_is_overdue():
-    assert keys(wanted=schedule(runner="none"), started={}, clean_at=None, proven_at=None) == []
-    assert keys(wanted=schedule({}), started={}, clean_at=None, proven_at=None) == []
+    never = (Proof(1, "posix", None, 0),)
+    assert keys(wanted=schedule(runner="none"), started={}, clean_at=None, proofs=never) == []
+    assert keys(wanted=schedule({}), started={}, clean_at=None, proofs=never) == []
+
+
+def test_an_old_proof_names_its_repository():
+    found = watch.troubles(
+        "orders", facts(proofs=(Proof(1, "posix", MONDAY, 0), Proof(2, "s3", None, 0))), LIMITS, frozenset()
+    )
+    assert [trouble.what for trouble in found] == [
+        "The backups of orders in repository 2 are not proven by a drill that is young enough"
+    ]
+    assert found[0].why == "no drill has passed yet; with this schedule one is younger than 3 days"
+    assert found[0].next_step == "docker exec orders-keeper pgkeep drill --repo 2, and read what it says"
 
 
 @pytest.mark.parametrize(
@@ -219,7 +238,7 @@ def test_the_watch_looks_as_often_as_wanted_and_queues_what_lasts(world):
 
 def judged(world, monkeypatch, **found):
     """Let the repository be what found says."""
-    answer = {"mark": None, "at": world.now, "clean_at": world.now, "proven_at": world.now, "error": None, **found}
+    answer = {"mark": None, "at": world.now, "clean_at": world.now, "error": None, **found}
     monkeypatch.setattr(duty, "_judged", lambda keeper, memory, now: answer)
 
 
@@ -298,7 +317,6 @@ def test_the_repository_is_judged_when_something_was_done(world, monkeypatch):
         )
     world.look()
     assert world.judged == 3
-    assert duty.remembered(world.keeper)["judged"]["proven_at"] == MONDAY - 59 * 60
 
 
 def test_how_full_a_disk_is(tmp_path):
