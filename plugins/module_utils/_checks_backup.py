@@ -213,7 +213,7 @@ _ALERTS = ("alerts",)
 BACKUP = (
     Check("B01", "There is a fresh clean backup", BLOCKER, b01, _NOW, _KEEPER, root=True),
     Check("B02", "The newest backup is clean", BLOCKER, b02, _NOW, _KEEPER),
-    Check("B03", "A restore was proven", BLOCKER, b03, "run the playbook verify.yml", _KEEPER),
+    Check("B03", "A restore was proven", BLOCKER, b03, "run the playbook verify.yml, with -e repository=N", _KEEPER),
     Check("B04", "WAL reaches the repository", BLOCKER, b04, "read docker logs for archive-push", ("sql",)),
     Check(
         "B05",

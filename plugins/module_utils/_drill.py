@@ -56,8 +56,7 @@ _ELSEWHERE_SECONDS = 300.0
 
 @dataclass(frozen=True)
 class Request:
-    """What is wanted; label None means the newest clean backup of the repository, timeout_seconds None what the inventory
-    says."""
+    """What is wanted; label None means the newest clean backup there, timeout_seconds None what the inventory says."""
 
     label: Optional[str] = None
     max_age_seconds: Optional[int] = None
@@ -204,7 +203,8 @@ def _overdue(done: Drill, seconds: float) -> None:
     done.condemned = False
     done.checks.append(Check("deadline", False, "not done after %d s, so the copy was ended" % seconds, seconds))
     done.next_steps["deadline"] = (
-        "look at the load of the machine, or give more time with postgres_backup_drill_timeout_minutes"
+        "look at the load of the machine and at the line to a repository elsewhere, or give more time with"
+        " postgres_backup_drill_timeout_minutes"
     )
 
 

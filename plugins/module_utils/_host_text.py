@@ -166,7 +166,24 @@ def _backups(answer: Mapping[str, Any], style: Style) -> str:
         "backup runs": found["running"] or None,
     }
     listed = table(("LABEL", "TYPE", "STATE", "FINISHED", "SIZE", "REASONS"), rows, style) if rows else "No backup.\n"
-    return pairs(shown, style) + "\n" + listed
+    return pairs(shown, style) + "\n" + listed + _repositories(found.get("repositories") or (), style)
+
+
+def _repositories(found: Sequence[Mapping[str, Any]], style: Style) -> str:
+    """Nothing where there is only the one that all of the above is about."""
+    rows = [
+        (
+            str(each["number"]),
+            each["type"],
+            each["newest_clean"],
+            each.get("proven_at") or "never",
+            each["error"] or (each["status_text"] if each["status"] == "error" else None),
+        )
+        for each in found
+    ]
+    if len(rows) < 2:
+        return ""
+    return "\n" + table(("REPOSITORY", "TYPE", "NEWEST CLEAN", "PROVEN", "TROUBLE"), rows, style)
 
 
 def _drill(answer: Mapping[str, Any], style: Style) -> str:

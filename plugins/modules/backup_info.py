@@ -341,7 +341,7 @@ backup_info:
           type: str
           returned: always
           sample: 20261121-020009F
-        newest_proven: {description: As RV(backup_info.newest_proven)., type: str, returned: always, sample: 20261121-020009F}
+        newest_proven: {description: As for the first one., type: str, returned: always, sample: 20261121-020009F}
         proven_at:
           description: When its last drill that passed began, in RFC 3339 format, UTC. None when none did.
           type: str

@@ -14,9 +14,10 @@ description:
   - On the host the throw-away server is a container with its own limits and a read-only repository, and without a
     network, unless the repository is reached over one. Then it has the network of the instance's server, no published
     port, listens on its private socket only and starts no background worker, so no subscription and no job of an
-    extension. In the keeper it is a process on the keeper's scratch volume, behind a private socket. Either way it archives nothing and
-    is always removed, also after a failure or when the module is stopped; a keeper that was killed removes it when it
-    starts again.
+    extension.
+  - In the keeper it is a process on the keeper's scratch volume, behind a private socket.
+  - Either way it archives nothing and is always removed, also after a failure or when the module is stopped; a keeper
+    that was killed removes it when it starts again.
   - The proofs are, in this order, C(archive) (a canary row written now reaches the repository), C(recovery) (the copy
     accepts writes), C(canary) (the row is in the copy), C(amcheck) (C(pg_amcheck) finds no corruption in any database),
     C(rows) (user tables have the rows recorded with the backup, plus and minus what was written since), C(dumps) (the
