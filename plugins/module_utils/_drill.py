@@ -281,7 +281,8 @@ def _prove(sandbox: Sandbox, choice: Choice, request: Request, wanted: Wanted, d
         except PgkeepError as error:
             if deadline.passed:
                 raise
-            raise with_files(error, sandbox.tool, sandbox.instance, choice.label, request.repository) from error
+            where = (sandbox.instance, choice.label, request.repository)
+            raise with_files(error, sandbox.tool, *where, deadline.left) from error
         done.rto_seconds = round(time.monotonic() - began, 3)
         return True, "accepted writes %.1f s after its start" % done.rto_seconds
 
@@ -306,8 +307,8 @@ def _prove(sandbox: Sandbox, choice: Choice, request: Request, wanted: Wanted, d
 def _canary(request: Request, deadline: Deadline) -> list[str]:
     if request.repository == 1:
         return ["canary"]
-    seconds = min(_ELSEWHERE_SECONDS, deadline.seconds)
-    return ["canary", "--repo", str(request.repository), "--timeout", "%g" % seconds]
+    seconds = min(_ELSEWHERE_SECONDS, deadline.left)
+    return ["canary", "--repo", str(request.repository), "--timeout", "%.0f" % seconds]
 
 
 def _amcheck(sandbox: Sandbox, request: Request, deadline: Deadline) -> tuple[bool, str]:

@@ -117,6 +117,7 @@ def test_a_deadline_ends_the_copy_once():
     with sandbox.Deadline(60, lambda: killed.append(2)) as deadline:
         pass
     assert not deadline.passed
+    assert 50 < deadline.left <= 60
     assert killed == [1]
 
 
