@@ -73,7 +73,7 @@ def parse(instance: str, topic: Mapping[str, Any]) -> Wanted:
     if twice:
         raise _unusable(instance, "two checks have the name %s" % ", ".join(twice))
     numbers = topic.get("repositories") or []
-    if not isinstance(numbers, list) or not all(type(number) is int and number > 0 for number in numbers):
+    if not isinstance(numbers, list) or not all(isinstance(number, int) and number > 0 for number in numbers):
         raise _unusable(instance, "postgres_backup_drill_repositories is %r, not a list of numbers" % (numbers,))
     return Wanted(minutes * 60.0, tuple(checks), tuple(numbers))
 
