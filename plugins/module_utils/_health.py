@@ -10,7 +10,7 @@ from typing import Any, Mapping, Optional, Union
 
 from ._errors import PgkeepError
 from ._off_site import LAG_SECONDS, seconds_behind
-from ._times import epoch_of, hours, rfc3339
+from ._times import epoch_of, hours, rfc3339, set_back, to_come
 from ._units import human
 
 HEALTHY = "healthy"
@@ -220,9 +220,12 @@ def _archiver(facts: Mapping[str, Any], bounds: Bounds) -> Check:
         age = found["last_archived_age_seconds"]
         since = "never worked" if age is None else "worked last %s ago" % hours(age)
         message = "archiving %s: %s failed, %d segments wait" % (since, found["last_failed_wal"], ready)
-        if wal.get("error"):
-            message += ": %s" % wal["error"]
-        hint = "read docker logs %s for the words of pgbackrest archive-push" % facts["instance"]
+        # A keeper from before tells no cause.
+        if wal.get("cause") or wal.get("error"):
+            message += ": %s" % (wal.get("cause") or wal["error"])
+        hint = (
+            wal.get("next_step") or "read docker logs %s for the words of pgbackrest archive-push" % facts["instance"]
+        )
         return Check("archiver", CRITICAL, ready, message, unit, *bounds, hint=hint)
     if wal.get("missing"):
         message = "the repository misses WAL: %s; nothing after it can be recovered" % ", ".join(wal["missing"])
@@ -251,6 +254,12 @@ def _backup(facts: Mapping[str, Any], bounds: Bounds) -> Check:
         words = "there is no clean backup (%s)" % reason
         return Check("backup", CRITICAL, None, words, "hours", *bounds, hint=hint)
     seconds = facts["now"] - stopped
+    if to_come(stopped, facts["now"]):
+        words = "the age of the newest clean backup %s is unknown: %s" % (
+            newest["label"],
+            set_back(stopped, facts["now"]),
+        )
+        return Check("backup", CRITICAL, None, words, "hours", *bounds, hint="set the clock of the host right")
     proven = "proven by a drill" if newest.get("proven_at") else "not proven by a drill"
     message = "the newest clean backup %s is %s old, %s" % (newest["label"], hours(seconds), proven)
     return _measured("backup", round(seconds / 3600, 1), "hours", bounds, message, hint)
