@@ -72,7 +72,7 @@ _STALE = _Cause(
 )
 _HANGS = _Cause(
     "",
-    "the archiver's worker hangs: the repository does not answer it",
+    "the archiver's worker hangs",
     "look whether the disk of the repository answers (ls on its volume, the kernel's log), or the host of it where it"
     " has one. No WAL is lost: the server keeps it until it is archived",
     quote=False,

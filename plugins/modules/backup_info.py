@@ -242,11 +242,7 @@ backup_info:
           type: str
           returned: always
           sample: null
-        error:
-          description: What archiving last failed with. None while it works.
-          type: str
-          returned: always
-          sample: null
+        error: {description: What archiving last failed with. None while it works., type: str, returned: always, sample: null}
         cause:
           description:
             - Why archiving fails, such as a full disk, a wrong passphrase, a worker that hangs, or one that still works
@@ -254,11 +250,7 @@ backup_info:
           type: str
           returned: always
           sample: null
-        next_step:
-          description: What to do about C(cause). None while C(failing_since) is.
-          type: str
-          returned: always
-          sample: null
+        next_step: {description: What to do about it., type: str, returned: always, sample: null}
     repository_bytes:
       description: Size of the instance's backups and WAL in the repository, in bytes.
       type: int

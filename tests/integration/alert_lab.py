@@ -22,9 +22,9 @@ import yaml
 from ..conftest import ROOT, environment
 from .alert_receivers import PASSWORD, TOKEN, USER, Authority, Mail, Web
 
-NAME = "pgkeep-it-alerts"
+NAME = "watch-it-alerts"
 KEEPER = NAME + "-keeper"
-PORT = 16590
+PORT = 16250
 ARCHIVE_SECONDS = 8
 REPOSITORY_SIZE = "96m"
 KEEPER_JSON = Path("/etc/pgkeep", NAME, "keeper/keeper.json")
@@ -233,3 +233,36 @@ def remove() -> None:
         docker("network", "rm", network)
     for folder in ("/etc/pgkeep", "/var/lib/pgkeep"):
         shutil.rmtree(Path(folder, NAME), ignore_errors=True)
+
+
+def deployed(folder: Path) -> Iterator[Lab]:
+    """The instance, once it and its receivers are there, until the caller goes on; remove() takes it away."""
+    # Before the collection does, for its address has to be known.
+    docker("network", "create", "--label", "pgkeep.instance=", NAME)
+    # Bounded and in memory, so that it can be filled without harm to the machine.
+    size = "o=size=%s,uid=999,gid=999,mode=0750" % REPOSITORY_SIZE
+    options = [word for option in ("type=tmpfs", "device=tmpfs", size) for word in ("--opt", option)]
+    docker("volume", "create", "--label", "pgkeep.instance=" + NAME, *options, NAME + "-repo")
+    address = docker("network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", NAME)
+    authority, stranger = Authority(folder, "Authority"), Authority(folder, "Stranger")
+    made = Lab(
+        folder,
+        authority,
+        stranger,
+        ops=Web(address, authority.context(address), TOKEN),
+        chat=Web(address),
+        mail=Mail(address, authority.context(address)),
+        deadman=Web(address),
+    )
+    receivers = (made.ops, made.chat, made.mail, made.deadman)
+    try:
+        for each in receivers:
+            each.start()
+        done = made.deploy(made.alerts())
+        assert done.returncode == 0, done.stdout
+        for hidden in (TOKEN, PASSWORD, "ops-url-key", "deadman-url-key"):
+            assert hidden not in done.stdout
+        yield made
+    finally:
+        for each in receivers:
+            each.stop()

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -23,9 +25,9 @@ from .alert_lab import (
     KEEPER,
     KEEPER_JSON,
     NAME,
-    REPOSITORY_SIZE,
     Filler,
     Lab,
+    deployed,
     docker,
     newest_backup,
     pgkeep,
@@ -40,8 +42,10 @@ from .alert_lab import (
     wal,
     worker_seconds,
 )
-from .alert_receivers import PASSWORD, TOKEN, Authority, Mail, Web
+from .alert_receivers import PASSWORD, TOKEN
 
+# The names are the same for every checkout on this machine.
+LOCK = Path("/run/pgkeep-it-alerts.lock")
 # So old may a backup or a drill get where the test says so; the schedule has one a day.
 ALLOWED_SECONDS = 20
 DAY_SECONDS = 86400
@@ -59,38 +63,13 @@ kill -SEGV "$found"
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    remove()
-    folder = tmp_path_factory.mktemp("alerts")
-    # Before the collection does, for its address has to be known.
-    docker("network", "create", "--label", "pgkeep.instance=", NAME)
-    # Bounded and in memory, so that it can be filled without harm to the machine.
-    size = "o=size=%s,uid=999,gid=999,mode=0750" % REPOSITORY_SIZE
-    options = [word for option in ("type=tmpfs", "device=tmpfs", size) for word in ("--opt", option)]
-    docker("volume", "create", "--label", "pgkeep.instance=" + NAME, *options, NAME + "-repo")
-    address = docker("network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", NAME)
-    authority, stranger = Authority(folder, "Authority"), Authority(folder, "Stranger")
-    made = Lab(
-        folder,
-        authority,
-        stranger,
-        ops=Web(address, authority.context(address), TOKEN),
-        chat=Web(address),
-        mail=Mail(address, authority.context(address)),
-        deadman=Web(address),
-    )
-    receivers = (made.ops, made.chat, made.mail, made.deadman)
-    try:
-        for each in receivers:
-            each.start()
-        done = made.deploy(made.alerts())
-        assert done.returncode == 0, done.stdout
-        for hidden in (TOKEN, PASSWORD, "ops-url-key", "deadman-url-key"):
-            assert hidden not in done.stdout
-        yield made
-    finally:
-        for each in receivers:
-            each.stop()
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         remove()
+        try:
+            yield from deployed(tmp_path_factory.mktemp("alerts"))
+        finally:
+            remove()
 
 
 def test_the_keeper_is_on_the_network_and_its_secrets_in_files_of_its_own(lab: Lab) -> None:
@@ -329,6 +308,25 @@ def test_states_that_no_job_stumbles_over_are_told_when_they_come_and_when_they_
         filler.remove()
 
 
+def test_a_repository_that_is_gone_is_told_by_the_wal_that_does_not_reach_it(lab: Lab) -> None:
+    told, ended = len(lab.of_action("archiver")), len(lab.of_action("archiver", "resolved"))
+    aside = volume("repo") / "aside"
+    aside.mkdir()
+    for part in ("archive", "backup"):
+        (volume("repo") / part).rename(aside / part)
+    try:
+        sql("insert into kept values ('lost'); select pg_switch_wal()")
+        why = until(lambda: lab.of_action("archiver")[told:])[0]["why"]
+        assert "the repository has no stanza of that name" in why
+    finally:
+        for part in ("archive", "backup"):
+            shutil.rmtree(volume("repo") / part, ignore_errors=True)
+            (aside / part).rename(volume("repo") / part)
+        aside.rmdir()
+    sql("select pg_logical_emit_message(true, 'test', 'the next segment'), pg_switch_wal()")
+    until(lambda: lab.of_action("archiver", "resolved")[ended:])
+
+
 def test_a_worker_that_hangs_is_told_and_one_with_stale_configuration_is_ended_by_a_deploy(lab: Lab) -> None:
     info = volume("repo") / "archive" / NAME / "archive.info"
     aside = info.with_name("aside")
@@ -373,9 +371,8 @@ def test_a_clock_that_was_set_back_is_told_and_named_where_a_backup_is_refused(l
         record.write_text(kept)
     until(lambda: lab.of_action("clock", "resolved"))
     # pgBackRest names backups by the local time, so that one is of a moment ahead.
-    assert json.loads(docker("exec", "--env", "TZ=UTC-14", KEEPER, "pgkeep", "backup", "--type", "full"))["backup"][
-        "clean"
-    ]
-    error = pgkeep("backup", "--type", "incr")["error"]
+    ahead = json.loads(docker("exec", "--env", "TZ=UTC-14", KEEPER, "pgkeep", "backup", "--type", "full"))
+    assert ahead["backup"]["clean"]
+    error = pgkeep("backup", "--type", "full")["error"]
     assert error["what"] == "The backup of %s failed" % NAME
     assert error["why"].startswith("the clock was set back, or the timezone was changed")

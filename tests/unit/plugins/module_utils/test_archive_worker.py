@@ -67,4 +67,3 @@ def test_settings_of_an_older_deploy_are_not_judged(spool):
     with spool.lock.open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         assert spool.hanging(BEGAN + 60) is None
-

@@ -144,6 +144,14 @@ def test_the_repositorys_own_words_explain_a_failure(facts: Any) -> None:
     assert judge(changed(failing, "backup.wal.error", words))["reasons"][0].endswith(words)
 
 
+def test_the_cause_of_a_failure_and_its_cure_are_those_of_the_keeper(facts: Any) -> None:
+    failing = changed(facts, "login.archiver.failing", True)
+    failing["backup"]["wal"].update(error="words", cause="the disk is full: words", next_step="free space")
+    health = judge(failing)
+    assert health["reasons"][0].endswith("segments wait: the disk is full: words")
+    assert check(health, "archiver")["hint"] == "free space"
+
+
 def test_missing_wal_is_critical(facts: Any) -> None:
     health = judge(changed(facts, "backup.wal.missing", ["00000001000000000000000A"]))
     assert health["status"] == "critical"
@@ -165,6 +173,14 @@ def test_age_of_the_newest_clean_backup(facts: Any, hours_ago: float, status: st
     health = judge(facts | {"now": 1795301234 + hours_ago * 3600})
     assert check(health, "backup")["status"] == status
     assert check(health, "backup")["value"] == hours_ago
+
+
+def test_a_backup_that_is_still_to_come_is_not_young(facts: Any) -> None:
+    """The clock was set back."""
+    assert check(judge(facts | {"now": 1795301234 - 300}), "backup")["status"] == "healthy"
+    found = check(judge(facts | {"now": 1795301234 - 7200}), "backup")
+    assert (found["status"], found["value"]) == ("critical", None)
+    assert "2026-11-21T22:47:14Z is 2 h ahead: the clock was set back" in found["message"]
 
 
 def test_a_backup_that_is_not_clean_does_not_count(facts: Any) -> None:

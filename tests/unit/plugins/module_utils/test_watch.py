@@ -67,6 +67,10 @@ def keys(active=frozenset(), **changes):
         ({"started": {"diff": MONDAY - 34 * HOUR, "drill": MONDAY}}, ["overdue-full", "overdue-diff"]),
         ({"started": {"full": MONDAY - DAY, "diff": MONDAY - 34 * HOUR, "drill": MONDAY}}, ["overdue-diff"]),
         ({"started": {"full": MONDAY, "drill": MONDAY - 35 * HOUR}}, ["overdue-drill"]),
+        # The clock was set back: nothing is too old any more, whatever it is.
+        ({"newest_at": MONDAY + 300}, []),
+        ({"newest_at": MONDAY + 301}, ["clock"]),
+        ({"newest_at": MONDAY + DAY, "clean_at": MONDAY + DAY, "started": {}, "since": MONDAY + DAY}, ["clock"]),
     ],
 )
 def test_what_is_wrong(changes, expected):
@@ -140,6 +144,20 @@ def test_what_flickers_is_told_once():
 def test_what_passes_by_is_not_told():
     steps = Steps()
     assert [steps.look(*found) for found in ["a", "", "a", "", "a", ""]] == [([], [])] * 6
+
+
+def test_the_clock_that_is_set_back_neither_holds_up_nor_repeats():
+    steps = Steps()
+    steps.look("a")
+    steps.now -= DAY
+    looks = [steps.look(*found) for found in ["a", "a", "a", "", "", ""]]
+    assert looks == [([], []), ([], []), (["a"], []), ([], []), ([], []), ([], ["a"])]
+    steps.look("b")
+    for _look in range(3):
+        steps.look("b")
+    steps.look()
+    steps.now -= DAY
+    assert [steps.look() for _look in range(3)] == [([], []), ([], []), ([], ["b"])]
 
 
 def test_what_cannot_be_judged_is_not_over():
