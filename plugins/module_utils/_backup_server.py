@@ -16,8 +16,8 @@ from ._archive_worker import WAKE
 from ._backup_repository import Keeper
 from ._errors import PgkeepError
 
-# The archiver goes on to the next segment only when the one that failed is archived. Which of the two times is the later
-# one would say the same, but not after the clock was set back.
+# The archiver goes on to the next segment only when the one that failed is archived. Which of the two times is later
+# would say the same, but not after the clock was set back.
 _ARCHIVER = """
 SELECT exists(SELECT FROM pg_ls_archive_statusdir() WHERE name = last_failed_wal || '.ready'),
        extract(epoch FROM last_failed_time)::float8

@@ -95,8 +95,8 @@ def _clock(instance: str, facts: Facts) -> list[Trouble]:
             "clock",
             CRITICAL,
             "The clock of %s was set back" % instance,
-            "the newest backup, drill or start of a job of %s. Until then no age can be judged, and pgBackRest refuses a"
-            " backup that would be older than the last one" % set_back(facts.newest_at, facts.now),
+            "the newest backup, drill or start of a job, of %s. Until then no age can be judged, and pgBackRest refuses"
+            " full backups" % set_back(facts.newest_at, facts.now),
             "set the clock of the host right and look why it was wrong; docs/backup.md says what to do when it is right"
             " now and was ahead",
         )

@@ -242,7 +242,7 @@ backup_info:
           type: str
           returned: always
           sample: null
-        error: {description: What archiving last failed with. None while it works., type: str, returned: always, sample: null}
+        error: {description: What it last failed with. None while it works., type: str, returned: always, sample: null}
         cause:
           description:
             - Why archiving fails, such as a full disk, a wrong passphrase, a worker that hangs, or one that still works

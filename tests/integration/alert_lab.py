@@ -22,9 +22,9 @@ import yaml
 from ..conftest import ROOT, environment
 from .alert_receivers import PASSWORD, TOKEN, USER, Authority, Mail, Web
 
-NAME = "watch-it-alerts"
+NAME = "pgkeep-it-alerts"
 KEEPER = NAME + "-keeper"
-PORT = 16250
+PORT = 16590
 ARCHIVE_SECONDS = 8
 REPOSITORY_SIZE = "96m"
 KEEPER_JSON = Path("/etc/pgkeep", NAME, "keeper/keeper.json")
