@@ -81,6 +81,7 @@ def judge(facts: Mapping[str, Any], limits: Limits = Limits()) -> dict[str, Any]
         _restarts(facts, limits.restarts),
         _disk(facts, "data", limits.disk_percent),
         _disk(facts, "repository", limits.disk_percent),
+        _checksums(facts),
         _archiver(facts, limits.archive_ready),
         _backup(facts, limits.backup_hours),
         _off_site(facts, limits.off_site_seconds),
@@ -202,6 +203,18 @@ def _disk(facts: Mapping[str, Any], key: str, bounds: Bounds) -> Check:
         found["path"],
     )
     return _measured(id, value, "%", bounds, message, "free space or extend the disk")
+
+
+def _checksums(facts: Mapping[str, Any]) -> Check:
+    """What the server met itself; a backup names the damaged files of the rest."""
+    found = (facts["login"] or {}).get("checksum_failures")
+    if found is None:
+        return Check("checksums", UNKNOWN, None, "not measured: no login", "pages")
+    if not found:
+        return Check("checksums", HEALTHY, 0, "the server met no page with a wrong checksum", "pages")
+    message = "the server met pages with a wrong checksum %d times: the disk or the memory damages data" % found
+    hint = "restore the newest clean backup; when the damage is gone, SELECT pg_stat_reset() in its database"
+    return Check("checksums", CRITICAL, found, message, "pages", hint=hint)
 
 
 def _archiver(facts: Mapping[str, Any], bounds: Bounds) -> Check:

@@ -91,7 +91,7 @@ def test_without_an_engine_nothing_is_healthy_by_default(facts: Any) -> None:
             "unknown",
         ),
         **dict.fromkeys(
-            ("off_site", "timelines", "leftovers"),
+            ("checksums", "off_site", "timelines", "leftovers"),
             "unknown",
         ),
     }
@@ -121,6 +121,15 @@ def test_a_server_may_start_for_five_minutes(facts: Any, age: float, status: str
     error = "connection failed: FATAL: the database system is starting up"
     health = judge(changed(facts, "container.started_age_seconds", age) | {"login": None, "errors": {"login": error}})
     assert (health["status"], health["ready"]) == (status, False)
+
+
+def test_a_page_with_a_wrong_checksum_is_critical(facts: Any) -> None:
+    assert check(judge(facts), "checksums")["status"] == "healthy"
+    health = judge(changed(facts, "login.checksum_failures", 2))
+    assert health["status"] == "critical"
+    assert health["reasons"] == [
+        "checksums: the server met pages with a wrong checksum 2 times: the disk or the memory damages data"
+    ]
 
 
 def test_failing_archiver_is_critical_however_few_segments_wait(facts: Any) -> None:

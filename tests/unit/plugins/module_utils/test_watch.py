@@ -261,6 +261,18 @@ def test_pings_only_while_all_is_well(world, monkeypatch):
     assert deadman.summary(world.keeper)["silent"] is None
 
 
+def test_a_clock_that_is_set_back_is_told_and_the_watch_goes_on(world, monkeypatch):
+    judged(world, monkeypatch, newest_at=MONDAY)
+    world.look()
+    assert world.told() == []
+    world.now -= DAY
+    world.look()
+    assert world.told() == [("clock", "firing")]
+    # Ages of what never happened count from a moment that has been.
+    assert duty.remembered(world.keeper)["since"] == duty.remembered(world.keeper)["looked_at"] == world.now
+    assert "clock" in deadman.summary(world.keeper)["silent"]
+
+
 def test_a_ping_that_does_not_arrive_queues_no_alert_and_is_tried_again(world, monkeypatch):
     judged(world, monkeypatch)
     world.arrives = False
