@@ -11,6 +11,7 @@ when it ends.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import glob
 import os
@@ -65,23 +66,24 @@ def hanging(spool: str, instance: str, settings: str, now: Optional[float] = Non
     """
     now = time.time() if now is None else now
     for path in glob.glob("%s/lock/%s-archive*.lock" % (glob.escape(spool), instance)):
-        try:
-            with open(path, "rb") as handle:
-                since = os.fstat(handle.fileno()).st_mtime
-                # One that was killed leaves its file, but not its lock.
-                if now - since >= HANGS_SECONDS and _held(handle.fileno()):
-                    return Worker(since, os.stat(settings).st_mtime)
-        except FileNotFoundError:
-            # It ended in this moment.
-            continue
+        # It may end in this moment, an older deploy wrote no such settings, and a link is no lock.
+        with contextlib.suppress(OSError):
+            since = os.lstat(path).st_mtime
+            # One that was killed leaves its file, but not its lock.
+            if now - since >= HANGS_SECONDS and _held(path):
+                return Worker(since, os.stat(settings).st_mtime)
     return None
 
 
-def _held(descriptor: int) -> bool:
+def _held(path: str) -> bool:
+    # Root looks into a folder of the server here, which may have put anything there: a link, or a pipe to wait at.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
+    finally:
+        os.close(descriptor)
     return False
 
 

@@ -66,15 +66,16 @@ _KILLED = _Cause(
 _STALE = _Cause(
     "",
     "the archiver works with stale configuration",
-    "run the playbook deploy.yml, which ends the worker, or restart the server (pgkeep <instance> restart)."
-    " No WAL is lost: the server keeps it until it is archived",
+    "run the playbook deploy.yml, which ends the worker, or restart the server (pgkeep <instance> restart --confirm"
+    " <instance>). No WAL is lost: the server keeps it until it is archived",
     quote=False,
 )
 _HANGS = _Cause(
     "",
     "the archiver's worker hangs",
-    "look whether the disk of the repository answers (ls on its volume, the kernel's log), or the host of it where it"
-    " has one. No WAL is lost: the server keeps it until it is archived",
+    "look whether the disk of the repository answers (ls on its volume, the kernel's log). If it does and the worker"
+    " does not go on, restart the server (pgkeep <instance> restart --confirm <instance>). No WAL is lost: the server"
+    " keeps it until it is archived",
     quote=False,
 )
 _CRASHED = _Cause(

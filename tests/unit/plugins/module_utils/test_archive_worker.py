@@ -58,8 +58,20 @@ def test_a_lock_that_nobody_holds_is_no_worker(spool):
 
 
 def test_the_lock_of_a_young_one_is_not_touched(spool, monkeypatch):
-    monkeypatch.setattr(workers, "_held", lambda descriptor: pytest.fail("it was touched"))
+    monkeypatch.setattr(workers, "_held", lambda path: pytest.fail("it was touched"))
     assert spool.hanging(BEGAN + 1) is None
+
+
+def test_what_is_no_lock_is_passed_over(spool):
+    spool.lock.rename(spool.folder / "elsewhere")
+    spool.lock.symlink_to(spool.folder / "elsewhere")
+    with (spool.folder / "elsewhere").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        # The link itself is as young as this test.
+        assert spool.hanging(spool.lock.lstat().st_mtime + 60) is None
+    spool.lock.unlink()
+    os.mkfifo(spool.lock)
+    assert spool.hanging(spool.lock.stat().st_mtime + 60) is None
 
 
 def test_settings_of_an_older_deploy_are_not_judged(spool):
