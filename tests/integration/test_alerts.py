@@ -376,3 +376,16 @@ def test_a_clock_that_was_set_back_is_told_and_named_where_a_backup_is_refused(l
     error = pgkeep("backup", "--type", "full")["error"]
     assert error["what"] == "The backup of %s failed" % NAME
     assert error["why"].startswith("the clock was set back, or the timezone was changed")
+
+
+def test_a_damaged_page_that_the_server_meets_makes_its_health_critical(lab: Lab) -> None:
+    sql("create table damaged as select repeat('x', 100) as words from generate_series(1, 1000)")
+    sql("create extension pg_buffercache")
+    sql("checkpoint")
+    with (volume("data") / "17/data" / sql("select pg_relation_filepath('damaged')")).open("r+b") as file:
+        file.seek(12000)
+        file.write(b"damaged")
+    sql("select count(pg_buffercache_evict(bufferid)) from pg_buffercache")
+    assert "invalid page" in docker("exec", NAME, "psql", "-XAtqc", "select count(*) from damaged", "app", check=False)
+    check = next(each for each in judge(collect(run, Layout(NAME)))["checks"] if each["id"] == "checksums")
+    assert (check["status"], check["value"]) == ("critical", 1)
