@@ -19,7 +19,7 @@ from . import _timelines as timelines
 from ._backup_repository import Keeper
 from ._errors import PgkeepError
 from ._evidence import Backup, Window, current, judge, segment_size, window
-from ._pgbackrest_errors import archiver_words, excerpt
+from ._pgbackrest_errors import archiver_words, excerpt, not_archived
 from ._restore_point import reachable
 from ._schedule_duty import upcoming
 from ._ship import archived_here, behind
@@ -146,9 +146,12 @@ def _wal(keeper: Keeper, snapshot: pgbackrest.Snapshot, known: Window) -> dict[s
     archive_id = snapshot.info.archive_id or ""
     segments = pgbackrest.archived(keeper.instance, archive_id, snapshot.listing)
     failing_since: Optional[float] = None
+    why: Optional[PgkeepError] = None
     with contextlib.suppress(PgkeepError):
         # A server that is down archives nothing and fails at nothing.
         failing_since = server.archiver(keeper).failing_since
+    if failing_since is not None and keeper.repo == 1:
+        why = not_archived(repository.circumstances(keeper))
     return {
         "min": min(segments, default=None),
         "max": max(segments, default=None),
@@ -158,4 +161,6 @@ def _wal(keeper: Keeper, snapshot: pgbackrest.Snapshot, known: Window) -> dict[s
         "ready_count": len(server.ready(keeper)),
         "failing_since": None if failing_since is None else rfc3339(failing_since),
         "error": archiver_words(repository.archiver_error(keeper)) or None,
+        "cause": why.why if why else None,
+        "next_step": why.next_step if why else None,
     }

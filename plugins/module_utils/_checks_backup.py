@@ -22,7 +22,7 @@ from ._checks import (
     warned,
 )
 from ._off_site import LAG_SECONDS
-from ._times import epoch_of, hours
+from ._times import epoch_of, hours, set_back, to_come
 from ._units import human
 
 MAX_BACKUP_SECONDS = 26 * 3600
@@ -52,6 +52,9 @@ def b01(facts: Facts) -> Outcome:
     if found is None:
         what = "the backups cannot be judged" if _unreadable(facts) else "there is no clean backup"
         return failed("%s: %s" % (what, facts["backup"]["status_text"] or facts["backup"]["status"]))
+    stopped = epoch_of(found["stopped_at"]) or 0.0
+    if to_come(stopped, facts["now"]):
+        return failed("the age of %s is unknown: %s" % (found["label"], set_back(stopped, facts["now"])))
     age = _age(facts, found["stopped_at"])
     return verdict_of(age <= MAX_BACKUP_SECONDS, "%s is %s old" % (found["label"], hours(age)))
 
@@ -89,7 +92,9 @@ def b04(facts: Facts) -> Outcome:
     if facts["sql"]["role"] == "standby":
         return skipped("a standby archives nothing")
     if archiver["failing"]:
-        return failed("segment %(last_failed_wal)s failed and none was archived since" % archiver)
+        cause = ((facts.get("backup") or {}).get("wal") or {}).get("cause")
+        words = "segment %(last_failed_wal)s failed and none was archived since" % archiver
+        return failed("%s: %s" % (words, cause) if cause else words)
     wal = facts["backup"]["wal"] if "backup" in facts else {}
     if wal.get("missing"):
         return failed("the repository misses %s: take a new backup" % ", ".join(wal["missing"]))

@@ -19,6 +19,7 @@ from ._files import File, Folder, make, read, write
 from ._interrupt import Interrupted
 from ._layout import GID, UID
 from ._target import moment_of, rfc3339
+from ._times import younger
 
 # A year of daily drills, a few KB each.
 KEEP = 400
@@ -163,7 +164,7 @@ def newest_passed(state_dir: str, label: str, repository: int = 1) -> Optional[d
 
 
 def is_fresh(record: dict[str, Any], max_age_seconds: int, moment: datetime) -> bool:
-    return (moment - moment_of(record["started_at"])).total_seconds() < max_age_seconds
+    return younger(moment_of(record["started_at"]).timestamp(), moment.timestamp(), max_age_seconds)
 
 
 def summary(state_dir: str, repository: int = 1) -> dict[str, Any]:

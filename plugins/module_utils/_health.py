@@ -10,7 +10,7 @@ from typing import Any, Mapping, Optional, Union
 
 from ._errors import PgkeepError
 from ._off_site import LAG_SECONDS, seconds_behind
-from ._times import epoch_of, hours, rfc3339
+from ._times import epoch_of, hours, rfc3339, set_back, to_come
 from ._units import human
 
 HEALTHY = "healthy"
@@ -83,6 +83,7 @@ def judge(facts: Mapping[str, Any], limits: Limits = Limits()) -> dict[str, Any]
         _restarts(facts, limits.restarts),
         _disk(facts, "data", limits.disk_percent),
         _disk(facts, "repository", limits.disk_percent),
+        _checksums(facts),
         _archiver(facts, limits.archive_ready),
         _backup(facts, limits.backup_hours),
         _off_site(facts, limits.off_site_seconds),
@@ -207,6 +208,18 @@ def _disk(facts: Mapping[str, Any], key: str, bounds: Bounds) -> Check:
     return _measured(id, value, "%", bounds, message, "free space or extend the disk")
 
 
+def _checksums(facts: Mapping[str, Any]) -> Check:
+    """What the server met itself; a backup names the damaged files of the rest."""
+    found = (facts["login"] or {}).get("checksum_failures")
+    if found is None:
+        return Check("checksums", UNKNOWN, None, "not measured: no login", "pages")
+    if not found:
+        return Check("checksums", HEALTHY, 0, "the server met no page with a wrong checksum", "pages")
+    message = "the server met pages with a wrong checksum %d times: the disk or the memory damages data" % found
+    hint = "restore the newest clean backup; when the damage is gone, SELECT pg_stat_reset() in its database"
+    return Check("checksums", CRITICAL, found, message, "pages", hint=hint)
+
+
 def _archiver(facts: Mapping[str, Any], bounds: Bounds) -> Check:
     found = (facts["login"] or {}).get("archiver")
     unit = "segments"
@@ -223,9 +236,12 @@ def _archiver(facts: Mapping[str, Any], bounds: Bounds) -> Check:
         age = found["last_archived_age_seconds"]
         since = "never worked" if age is None else "worked last %s ago" % hours(age)
         message = "archiving %s: %s failed, %d segments wait" % (since, found["last_failed_wal"], ready)
-        if wal.get("error"):
-            message += ": %s" % wal["error"]
-        hint = "read docker logs %s for the words of pgbackrest archive-push" % facts["instance"]
+        # A keeper from before tells no cause.
+        if wal.get("cause") or wal.get("error"):
+            message += ": %s" % (wal.get("cause") or wal["error"])
+        hint = (
+            wal.get("next_step") or "read docker logs %s for the words of pgbackrest archive-push" % facts["instance"]
+        )
         return Check("archiver", CRITICAL, ready, message, unit, *bounds, hint=hint)
     if wal.get("missing"):
         message = "the repository misses WAL: %s; nothing after it can be recovered" % ", ".join(wal["missing"])
@@ -254,6 +270,12 @@ def _backup(facts: Mapping[str, Any], bounds: Bounds) -> Check:
         words = "there is no clean backup (%s)" % reason
         return Check("backup", CRITICAL, None, words, "hours", *bounds, hint=hint)
     seconds = facts["now"] - stopped
+    if to_come(stopped, facts["now"]):
+        words = "the age of the newest clean backup %s is unknown: %s" % (
+            newest["label"],
+            set_back(stopped, facts["now"]),
+        )
+        return Check("backup", CRITICAL, None, words, "hours", *bounds, hint="set the clock of the host right")
     proven = "proven by a drill" if newest.get("proven_at") else "not proven by a drill"
     message = "the newest clean backup %s is %s old, %s" % (newest["label"], hours(seconds), proven)
     return _measured("backup", round(seconds / 3600, 1), "hours", bounds, message, hint)

@@ -162,7 +162,8 @@ def _backups(answer: Mapping[str, Any], style: Style) -> str:
         "free": None if found["repository_free_bytes"] is None else human(found["repository_free_bytes"]),
         "can restore": _window(found["recovery_window"]),
         "missing WAL": found["wal"]["missing"],
-        "archiving": found["wal"]["error"],
+        # A keeper from before tells no cause.
+        "archiving": found["wal"].get("cause") or found["wal"]["error"],
         "backup runs": found["running"] or None,
     }
     listed = table(("LABEL", "TYPE", "STATE", "FINISHED", "SIZE", "REASONS"), rows, style) if rows else "No backup.\n"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Callable
 
+from . import _archive_worker as archive_worker
 from . import _docker as docker
 from ._container import ContainerSpec, create_argv
 from ._declared import Declared
@@ -65,6 +66,9 @@ def apply(run: Run, declared: Declared, plan: Plan, start_timeout_seconds: float
         interruption = _server(run, declared.layout, plan, done, start_timeout_seconds)
         # Also where nothing had to change: a deploy that succeeds leaves a server that serves.
         wait_until_serving(run, declared.layout, start_timeout_seconds)
+        if plan.end_worker:
+            archive_worker.end(run, declared.layout.server)
+            query(declared.layout.socket_dir, archive_worker.WAKE)
         if plan.keeper is not None:
             _put(run, plan.keeper, done)
         _remove_files(run, declared.layout, plan, done)
@@ -161,6 +165,9 @@ def _undone(run: Run, layout: Layout, plan: Plan, done: Done, error: Exception) 
         _attempt(state, partial(set_timers, run, layout, (), new))
     for file in reversed(done.files):
         _attempt(state, partial(put_back, file))
+    if plan.end_worker:
+        # One may have begun with the settings that are taken back.
+        _attempt(state, partial(archive_worker.end, run, layout.server))
     if done.units:
         _attempt(state, partial(_former_timers, run, layout, plan))
     for change in done.containers:

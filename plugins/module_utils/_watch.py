@@ -18,7 +18,7 @@ from . import _schedule as schedule
 from ._alert import CRITICAL, WARNING
 from ._alert_config import Thresholds
 from ._drill_turn import Proof
-from ._times import hours, rfc3339
+from ._times import hours, rfc3339, set_back, to_come
 
 # A disk that was too full is well again this many points below the threshold.
 DISK_MARGIN_PERCENT = 3.0
@@ -34,7 +34,8 @@ class Facts:
     since: when the watch over this instance began, from which an age counts where there is nothing.
     server_error: why the server does not answer. archiver_error: why WAL is not archived, since archiver_since.
     disks: name -> used percent. repository_error: why the backups cannot be judged. started: job -> when it last
-    began. clean_at: end of the newest clean backup. proofs: of each repository that drills prove.
+    began. clean_at: end of the newest clean backup. proofs: of each repository that drills prove. newest_at: the latest
+    moment of all that was noted.
     unknown: keys of troubles that cannot be judged now.
     """
 
@@ -49,6 +50,7 @@ class Facts:
     started: Mapping[str, float] = field(default_factory=dict)
     clean_at: Optional[float] = None
     proofs: tuple[Proof, ...] = ()
+    newest_at: Optional[float] = None
     unknown: frozenset[str] = frozenset()
 
 
@@ -76,11 +78,29 @@ class Step:
 def troubles(instance: str, facts: Facts, limits: Thresholds, active: frozenset[str]) -> list[Trouble]:
     """Everything that is wrong now. active: keys that were told already, which a little less still keeps alive."""
     return [
+        *_clock(instance, facts),
         *_server(instance, facts, limits),
         *_disks(instance, facts, limits, active),
         *_backups(instance, facts, limits),
         *_drills(instance, facts, limits),
         *_overdue(instance, facts, limits),
+    ]
+
+
+def _clock(instance: str, facts: Facts) -> list[Trouble]:
+    """Nothing becomes too old while its moment is still to come, so that has to be told by itself."""
+    if facts.newest_at is None or not to_come(facts.newest_at, facts.now):
+        return []
+    return [
+        Trouble(
+            "clock",
+            CRITICAL,
+            "The clock of %s was set back" % instance,
+            "the newest backup, drill or start of a job, of %s. Until then no age can be judged, and pgBackRest refuses"
+            " full backups" % set_back(facts.newest_at, facts.now),
+            "set the clock of the host right and look why it was wrong; docs/backup.md says what to do when it is right"
+            " now and was ahead",
+        )
     ]
 
 
@@ -223,7 +243,8 @@ def step(before: Mapping[str, Mapping[str, Any]], found: list[Trouble], facts: F
     raised, resolved = [], []
     for trouble in found:
         entry = dict(before.get(trouble.key) or {"since": now, "told_at": None})
-        entry.update(absent_since=None, severity=trouble.severity)
+        # A moment ahead is one from before the clock was set back.
+        entry.update(absent_since=None, severity=trouble.severity, since=min(entry["since"], now))
         if entry["told_at"] is None and now - entry["since"] >= trouble.hold_seconds:
             entry.update(told_at=now, what=trouble.what)
             raised.append(trouble)
@@ -234,7 +255,7 @@ def step(before: Mapping[str, Mapping[str, Any]], found: list[Trouble], facts: F
         if key in facts.unknown:
             state[key] = dict(old)
         elif old["told_at"] is not None:
-            absent_since = old.get("absent_since") or now
+            absent_since = min(old.get("absent_since") or now, now)
             if now - absent_since >= limits.clear_seconds:
                 resolved.append({"key": key, **old})
             else:

@@ -67,6 +67,8 @@ def test_a_sound_repository(keep: Any) -> None:
         "ready_count": 0,
         "failing_since": None,
         "error": None,
+        "cause": None,
+        "next_step": None,
     }
     assert found["repository_bytes"] > sum(backup["repository_bytes"] for backup in found["backups"])
     assert found["repository_free_bytes"] > 0
@@ -163,7 +165,12 @@ def test_since_when_archiving_fails(keep: Any, monkeypatch: pytest.MonkeyPatch) 
     path.touch()
     os.utime(path, (1795301700, 1795301700))
     monkeypatch.setattr(server, "ask", lambda keeper, statement: [(True, 1795301799.5)])
-    assert backup_info.info(keeper)["wal"]["failing_since"] == "2026-11-21T22:55:00Z"
+    spooled = Path(keeper.spool, "archive/orders/out/000000010000000000000007.error")
+    spooled.write_text(text("spool-disk-full.txt"))
+    found = backup_info.info(keeper)["wal"]
+    assert found["failing_since"] == "2026-11-21T22:55:00Z"
+    assert found["cause"].startswith("the disk of the repository is full: the archiver says: repo1: [FileWriteError]")
+    assert "No WAL is lost" in found["next_step"]
     monkeypatch.setattr(server, "ask", lambda keeper, statement: [(False, 1795301799.5)])
     assert backup_info.info(keeper)["wal"]["failing_since"] is None
 

@@ -164,6 +164,7 @@ BAD: list[tuple[str, str, Any, str]] = [
     ("B02", "backup.backups", [], "there is no backup"),
     ("B03", "backup.newest_proven", None, "no backup was ever restored"),
     ("B03", "now", 1795301400 + 30 * 86400 + 1, "proven 30 days ago"),
+    ("B01", "now", 1795301234 - 7200, "2026-11-21T22:47:14Z is 2 h ahead: the clock was set back"),
     ("B04", "sql.archiver.failing", True, "none was archived since"),
     ("B04", "sql.archiver.ready_count", 10, "10 segments wait"),
     ("B04", "backup.wal.missing", ["00000001000000000000000A"], "the repository misses 00000001000000000000000A"),

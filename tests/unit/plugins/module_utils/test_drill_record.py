@@ -120,10 +120,18 @@ def test_old_records_go(state, tmp_path, monkeypatch):
     assert [json.loads(path.read_text())["rows"] for path in left] == [2, 3]
 
 
-@pytest.mark.parametrize("seconds,fresh", [(3599, False), (3601, True)])
-def test_how_young_a_proof_is(seconds, fresh):
+@pytest.mark.parametrize(
+    "started_at, seconds, fresh",
+    [
+        ("2026-11-21T20:00:00Z", 3599, False),
+        ("2026-11-21T20:00:00Z", 3601, True),
+        # Noted before the clock was set back.
+        ("2026-11-22T20:00:00Z", 3601, False),
+    ],
+)
+def test_how_young_a_proof_is(started_at, seconds, fresh):
     now = datetime(2026, 11, 21, 21, 0, 0, tzinfo=timezone.utc)
-    assert records.is_fresh({"started_at": "2026-11-21T20:00:00Z"}, seconds, now) is fresh
+    assert records.is_fresh({"started_at": started_at}, seconds, now) is fresh
 
 
 def saved(state, *drills):

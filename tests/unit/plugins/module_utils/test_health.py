@@ -126,7 +126,7 @@ def test_without_an_engine_nothing_is_healthy_by_default(facts: Any) -> None:
             "unknown",
         ),
         **dict.fromkeys(
-            ("off_site", "drill", "timelines", "leftovers"),
+            ("checksums", "off_site", "drill", "timelines", "leftovers"),
             "unknown",
         ),
     }
@@ -158,6 +158,15 @@ def test_a_server_may_start_for_five_minutes(facts: Any, age: float, status: str
     assert (health["status"], health["ready"]) == (status, False)
 
 
+def test_a_page_with_a_wrong_checksum_is_critical(facts: Any) -> None:
+    assert check(judge(facts), "checksums")["status"] == "healthy"
+    health = judge(changed(facts, "login.checksum_failures", 2))
+    assert health["status"] == "critical"
+    assert health["reasons"] == [
+        "checksums: the server met pages with a wrong checksum 2 times: the disk or the memory damages data"
+    ]
+
+
 def test_failing_archiver_is_critical_however_few_segments_wait(facts: Any) -> None:
     archiver = facts["login"]["archiver"] | {
         "failing": True,
@@ -177,6 +186,14 @@ def test_the_repositorys_own_words_explain_a_failure(facts: Any) -> None:
         "[104]: raised from local-1 protocol: unable to write '/var/lib/pgbackrest/archive': No space left on device"
     )
     assert judge(changed(failing, "backup.wal.error", words))["reasons"][0].endswith(words)
+
+
+def test_the_cause_of_a_failure_and_its_cure_are_those_of_the_keeper(facts: Any) -> None:
+    failing = changed(facts, "login.archiver.failing", True)
+    failing["backup"]["wal"].update(error="words", cause="the disk is full: words", next_step="free space")
+    health = judge(failing)
+    assert health["reasons"][0].endswith("segments wait: the disk is full: words")
+    assert check(health, "archiver")["hint"] == "free space"
 
 
 def test_missing_wal_is_critical(facts: Any) -> None:
@@ -200,6 +217,14 @@ def test_age_of_the_newest_clean_backup(facts: Any, hours_ago: float, status: st
     health = judge(facts | {"now": 1795301234 + hours_ago * 3600})
     assert check(health, "backup")["status"] == status
     assert check(health, "backup")["value"] == hours_ago
+
+
+def test_a_backup_that_is_still_to_come_is_not_young(facts: Any) -> None:
+    """The clock was set back."""
+    assert check(judge(facts | {"now": 1795301234 - 300}), "backup")["status"] == "healthy"
+    found = check(judge(facts | {"now": 1795301234 - 7200}), "backup")
+    assert (found["status"], found["value"]) == ("critical", None)
+    assert "2026-11-21T22:47:14Z is 2 h ahead: the clock was set back" in found["message"]
 
 
 def test_a_backup_that_is_not_clean_does_not_count(facts: Any) -> None:

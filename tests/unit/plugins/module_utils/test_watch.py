@@ -74,6 +74,10 @@ def keys(active=frozenset(), **changes):
         ({"started": {"diff": MONDAY - 34 * HOUR, "drill": MONDAY}}, ["overdue-full", "overdue-diff"]),
         ({"started": {"full": MONDAY - DAY, "diff": MONDAY - 34 * HOUR, "drill": MONDAY}}, ["overdue-diff"]),
         ({"started": {"full": MONDAY, "drill": MONDAY - 35 * HOUR}}, ["overdue-drill"]),
+        # The clock was set back: nothing is too old any more, whatever it is.
+        ({"newest_at": MONDAY + 300}, []),
+        ({"newest_at": MONDAY + 301}, ["clock"]),
+        ({"newest_at": MONDAY + DAY, "clean_at": MONDAY + DAY, "started": {}, "since": MONDAY + DAY}, ["clock"]),
     ],
 )
 def test_what_is_wrong(changes, expected):
@@ -159,6 +163,20 @@ def test_what_flickers_is_told_once():
 def test_what_passes_by_is_not_told():
     steps = Steps()
     assert [steps.look(*found) for found in ["a", "", "a", "", "a", ""]] == [([], [])] * 6
+
+
+def test_the_clock_that_is_set_back_neither_holds_up_nor_repeats():
+    steps = Steps()
+    steps.look("a")
+    steps.now -= DAY
+    looks = [steps.look(*found) for found in ["a", "a", "a", "", "", ""]]
+    assert looks == [([], []), ([], []), (["a"], []), ([], []), ([], []), ([], ["a"])]
+    steps.look("b")
+    for _look in range(3):
+        steps.look("b")
+    steps.look()
+    steps.now -= DAY
+    assert [steps.look() for _look in range(3)] == [([], []), ([], []), ([], ["b"])]
 
 
 def test_what_cannot_be_judged_is_not_over():
@@ -260,6 +278,18 @@ def test_pings_only_while_all_is_well(world, monkeypatch):
         world.look()
     assert len(world.pings) == 3
     assert deadman.summary(world.keeper)["silent"] is None
+
+
+def test_a_clock_that_is_set_back_is_told_and_the_watch_goes_on(world, monkeypatch):
+    judged(world, monkeypatch, newest_at=MONDAY)
+    world.look()
+    assert world.told() == []
+    world.now -= DAY
+    world.look()
+    assert world.told() == [("clock", "firing")]
+    # Ages of what never happened count from a moment that has been.
+    assert duty.remembered(world.keeper)["since"] == duty.remembered(world.keeper)["looked_at"] == world.now
+    assert "clock" in deadman.summary(world.keeper)["silent"]
 
 
 def test_a_ping_that_does_not_arrive_queues_no_alert_and_is_tried_again(world, monkeypatch):
