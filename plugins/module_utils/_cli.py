@@ -15,6 +15,7 @@ import json
 import os
 import signal
 import sys
+from dataclasses import replace
 from typing import Any, Optional, Sequence
 
 from . import _audit as audit
@@ -71,7 +72,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             return _service.serve(keeper)
         # The main process waits for these signals with them blocked, and what it starts inherits that.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
-        _print(_carry_out(keeper, options))
+        _print(_carry_out(replace(keeper, actor=options.actor), options))
     except PgkeepError as error:
         _print({"error": error.to_result()})
         return EXIT_BUSY if error.busy else EXIT_FAILED

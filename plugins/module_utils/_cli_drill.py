@@ -41,7 +41,7 @@ def _drill(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
         timeout_seconds=options.timeout,
         keep_on_failure=options.keep_on_failure,
     )
-    return drill(KeeperSandbox(keeper), request, options.check)
+    return drill(KeeperSandbox(keeper), request, options.check, who=keeper.actor)
 
 
 def _drills(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
