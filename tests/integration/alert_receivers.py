@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the pgkeep maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Real receivers of alerts on an address of this machine: HTTP with and without TLS, SMTP with STARTTLS and login."""
+"""Real receivers of alerts on an address of this machine: HTTP with and without TLS, SMTP with either kind of TLS and login."""
 
 from __future__ import annotations
 
@@ -140,10 +140,11 @@ class Web:
 
 @dataclass
 class Mail:
-    """Takes mail over STARTTLS from USER with PASSWORD, and keeps it."""
+    """Takes mail from USER with PASSWORD, and keeps it: over STARTTLS or, implicit, encrypted from the first byte."""
 
     address: str
     context: ssl.SSLContext
+    implicit: bool = False
     port: int = 0
     received: list[EmailMessage] = field(default_factory=list)
     controller: Optional[Controller] = None
@@ -157,8 +158,12 @@ class Mail:
             self,
             hostname=self.address,
             port=self.port,
-            tls_context=self.context,
-            require_starttls=True,
+            # Over implicit TLS the server knows of no encryption, and would refuse a login without it.
+            **(
+                {"ssl_context": self.context, "auth_require_tls": False}
+                if self.implicit
+                else {"tls_context": self.context, "require_starttls": True}
+            ),
             auth_required=True,
             authenticator=self._login,
         )

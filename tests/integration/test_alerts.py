@@ -100,6 +100,7 @@ class Lab:
     ops: Web
     chat: Web
     mail: Mail
+    smtps: Mail
     deadman: Web
 
     def deploy(self, alerts: Mapping[str, Any]) -> subprocess.CompletedProcess[str]:
@@ -191,9 +192,10 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         ops=Web(address, authority.context(address), TOKEN),
         chat=Web(address),
         mail=Mail(address, authority.context(address)),
+        smtps=Mail(address, authority.context(address), implicit=True),
         deadman=Web(address),
     )
-    receivers = (made.ops, made.chat, made.mail, made.deadman)
+    receivers = (made.ops, made.chat, made.mail, made.smtps, made.deadman)
     try:
         for each in receivers:
             each.start()
@@ -372,6 +374,23 @@ def test_certificates_of_a_stranger_are_refused(lab: Lab) -> None:
             each.context = context
             each.start()
     assert all(each["delivered"] for each in pgkeep("alert-test", "--timeout", "30")["alert_test"]["receivers"])
+
+
+def test_mail_that_is_encrypted_from_the_first_byte(lab: Lab) -> None:
+    declared = KEEPER_JSON.read_text()
+    topics = json.loads(declared)
+    topics["alerts"]["email"].update(tls="tls", port=lab.smtps.port)
+    KEEPER_JSON.write_text(json.dumps(topics))
+    try:
+        identity = pgkeep("alert-test")["alert_test"]["id"]
+        assert [mail["X-Pgkeep-Id"] for mail in lab.smtps.received] == [identity]
+        lab.smtps.stop()
+        lab.smtps.context = lab.stranger.context(lab.smtps.address)
+        lab.smtps.start()
+        assert "email: [SSL: CERTIFICATE_VERIFY_FAILED]" in pgkeep("alert-test", "--timeout", "8")["error"]["why"]
+    finally:
+        KEEPER_JSON.write_text(declared)
+    assert len(lab.smtps.received) == 1
 
 
 def test_what_cannot_be_meant_is_refused_before_it_is_in_force(lab: Lab) -> None:
