@@ -15,6 +15,7 @@ import json
 import os
 import signal
 import sys
+import time
 from dataclasses import replace
 from typing import Any, Optional, Sequence
 
@@ -37,6 +38,9 @@ _FILES = {
     "_cli_alert": ("alerts", "alert-test"),
 }
 _SERVE = "keeper"
+
+# Operations of the host, as the audit trail calls them, that may stop the server.
+_STOPPING = ("deploy", "restore", "promote", "restart", "restart test", "remove")
 
 
 def _files(words: Sequence[str]) -> list[str]:
@@ -104,10 +108,24 @@ def _carry_out(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
         for name, value in vars(options).items()
         if name not in ("command", "function", "actor", "audited", "check") and value is not None
     }
+    began = time.time()
     with audit.recorded(keeper.state, options.command, options.actor, parameters) as outcome:
-        result = options.function(keeper, options)
+        try:
+            result = options.function(keeper, options)
+        except PgkeepError as error:
+            raise _with_cause(keeper, error, began) from error
         outcome.details["changed"] = bool(result.get("changed"))
     return result
+
+
+def _with_cause(keeper: Keeper, error: PgkeepError, began: float) -> PgkeepError:
+    """What went wrong because somebody on the host stopped the server beneath it says so, and by whom."""
+    cause = audit.beside(keeper.state, _STOPPING, began)
+    # Any other kind of error holds more than words, and is about data.
+    if cause is None or error.busy or type(error) is not PgkeepError:
+        return error
+    words = "meanwhile there was a %(action)s by %(actor)s, since %(at)s" % cause
+    return PgkeepError(error.what, "%s; %s" % (error.why, words), "repeat when it has ended")
 
 
 def _from_system(command: str, error: OSError) -> PgkeepError:

@@ -47,7 +47,7 @@ def collect(run: Run, layout: Layout, declared: Mapping[str, Any], phase: str) -
     read("port", lambda: _port(run, facts))
     read("majors", lambda: container.volume_majors(run, layout))
     read("disks", lambda: container.disks(run, layout))
-    read("keys", lambda: container.keys(layout))
+    read("keys", lambda: container.keys(run, layout))
     if phase == AFTER:
         read("container", lambda: container.container(run, layout))
         read("sql", lambda: sql.collect(layout))

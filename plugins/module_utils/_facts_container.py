@@ -147,12 +147,16 @@ def repository(layout: Layout) -> dict[str, str]:
     return {name: value for name, value in section.items() if not any(word in name for word in _SECRET_WORDS)}
 
 
-def keys(layout: Layout) -> dict[str, dict[str, str]]:
+def keys(run: Run, layout: Layout) -> dict[str, dict[str, str]]:
     """What backups and dumps of this host are encrypted with, by the name that the control node has for it: sha256 of the
     passphrase, and place. Empty before the first deploy."""
+    gone = docker.volume(run, layout.repo_volume) is None
     path = layout.pgbackrest_config_dir + "/pgbackrest.conf"
     found = {}
     for option, number, passphrase in _REPOSITORY_KEY.findall(read(path) or ""):
+        if number == "1" and gone:
+            # Nothing is left that it opens; a new repository gets a new key.
+            continue
         name = "repository%s.passphrase" % ("" if number == "1" else number)
         found[name] = {"sha256": _digest(passphrase), "place": "%s in %s" % (option, path)}
     path = "%s/%s" % (layout.keeper_config_dir, _DUMPS_KEY)

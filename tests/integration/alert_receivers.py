@@ -158,13 +158,12 @@ class Mail:
             self,
             hostname=self.address,
             port=self.port,
-            # Over implicit TLS the server knows of no encryption, and would refuse a login without it.
+            # To the server what comes over implicit TLS looks like no encryption; it would refuse the login.
             **(
                 {"ssl_context": self.context, "auth_require_tls": False}
                 if self.implicit
                 else {"tls_context": self.context, "require_starttls": True}
             ),
-            auth_required=True,
             authenticator=self._login,
         )
         self.controller.start()
@@ -180,6 +179,8 @@ class Mail:
         return AuthResult(success=right)
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Envelope) -> str:
+        if not session.authenticated:
+            return "530 5.7.0 Authentication required"
         assert isinstance(envelope.content, bytes)
         message = message_from_bytes(envelope.content, policy=policy.default)
         assert isinstance(message, EmailMessage)

@@ -131,7 +131,7 @@ def test_the_keys_of_a_host_are_told_by_digest_only(tmp_path: Path) -> None:
         "[global]\nrepo1-cipher-pass=first-passphrase\nrepo1-path=/x\nrepo12-cipher-pass=twelfth=passphrase\n"
     )
     (tmp_path / "keeper/dumps.passphrase").write_text("of-the-dumps\n")
-    found = keys(Here("app-db"))
+    found = keys(Engine(volume=Result(0, json.dumps([{"Name": "app-db-repo"}]))), Here("app-db"))
     assert {name: key["sha256"] for name, key in found.items()} == {
         "repository.passphrase": hashlib.sha256(b"first-passphrase").hexdigest(),
         "repository12.passphrase": hashlib.sha256(b"twelfth=passphrase").hexdigest(),
@@ -139,6 +139,8 @@ def test_the_keys_of_a_host_are_told_by_digest_only(tmp_path: Path) -> None:
     }
     assert "passphrase=" not in str(found)
     assert found["repository12.passphrase"]["place"].startswith("repo12-cipher-pass in ")
+    # Without its volume there is no first repository that its key could open.
+    assert sorted(keys(Engine(), Here("app-db"))) == ["dumps.passphrase", "repository12.passphrase"]
 
 
 def test_a_lost_engine_is_a_reason_and_no_traceback() -> None:
@@ -152,6 +154,7 @@ def test_a_lost_engine_is_a_reason_and_no_traceback() -> None:
         "engine",
         "majors",
         "disks",
+        "keys",
         "container",
         "sql",
         "files",
