@@ -26,8 +26,8 @@ from ._run import Run
 
 
 def collect(run: Run, layout: Layout, declared: Mapping[str, Any], phase: str) -> dict[str, Any]:
-    """declared (name, memory_bytes, cpus, port, bind_address, major, settings, keys; None for what is not), phase, host,
-    engine, port, majors, disks and keys; after a deploy container, sql, files, repository, backup and certificate too.
+    """declared (name, memory_bytes, cpus, port, bind_address, major, settings, keys; None for what is not), phase,
+    host, engine, port, majors, disks, keys; after a deploy container, sql, files, repository, backup, certificate too.
 
     A source that cannot be read is not in the result; why and next_step are in errors by the same name.
     """

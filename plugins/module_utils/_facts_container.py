@@ -148,8 +148,8 @@ def repository(layout: Layout) -> dict[str, str]:
 
 
 def keys(run: Run, layout: Layout) -> dict[str, dict[str, str]]:
-    """What backups and dumps of this host are encrypted with, by the name that the control node has for it: sha256 of the
-    passphrase, and place. Empty before the first deploy."""
+    """What backups and dumps of this host are encrypted with, by the name that the control node has for it: sha256 of
+    the passphrase, and place. Empty before the first deploy."""
     gone = docker.volume(run, layout.repo_volume) is None
     path = layout.pgbackrest_config_dir + "/pgbackrest.conf"
     found = {}

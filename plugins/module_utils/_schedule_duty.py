@@ -57,7 +57,7 @@ def _run_due(keeper: Keeper, wanted: schedule.Schedule, clock: Callable[[], floa
         entry = seen.setdefault(job.name, {"cron": job.cron, "since": now})
         # A new expression counts from now; so does a moment that lies ahead, for the clock was set back.
         if entry["cron"] != job.cron or entry["since"] > now:
-            entry.update(cron=job.cron, since=now)
+            seen[job.name] = entry = {"cron": job.cron, "since": now}
         if now < entry.get("again_at", 0) <= now + max(BUSY_SECONDS, *FAILED_SECONDS):
             continue
         moment = schedule.last_before(job, _utc(entry["since"]), _utc(now))

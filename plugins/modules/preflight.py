@@ -88,9 +88,9 @@ options:
     default: []
   keys:
     description:
-      - Which passphrases of backups and dumps the control node has, so that check B12 can tell whether it misses one that the
-        host uses. For each the name of its file, such as C(repository.passphrase), C(repository2.passphrase) and
-        C(dumps.passphrase), and the SHA-256 of its content without the line end. Without this option B12 is skipped.
+      - Which passphrases of backups and dumps the control node has, so that check B12 can tell whether it misses one
+        that the host uses. For each the name of its file, such as C(repository.passphrase), C(repository2.passphrase)
+        and C(dumps.passphrase), and the SHA-256 of its content without the line end. Without it B12 is skipped.
     type: dict
   restart_test:
     description:

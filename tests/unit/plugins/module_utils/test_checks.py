@@ -169,7 +169,7 @@ BAD: list[tuple[str, str, Any, str]] = [
     ("B04", "backup.wal.missing", ["00000001000000000000000A"], "the repository misses 00000001000000000000000A"),
     ("B05", "repository", {}, "repositories: none"),
     ("B11", "leftovers", ["app-db-restore"], "app-db-restore"),
-    ("B12", "declared.keys", {"repository.passphrase": "a" * 64}, "repository.passphrase is another one on the control"),
+    ("B12", "declared.keys", {"repository.passphrase": "a" * 64}, "repository.passphrase is another one on the"),
     ("B12", "declared.keys", {"repository2.passphrase": "a" * 64}, "repository.passphrase is not on the control node"),
     ("B12", "declared.keys", {}, "the only copy that is known is repo1-cipher-pass in /etc/pgkeep/app-db/pgbackrest"),
     ("M04", "alerts.receivers", [], "no receiver is declared"),
