@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the pgkeep maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Real receivers of alerts on an address of this machine: HTTP with and without TLS, SMTP with login over both kinds."""
+"""Real receivers of alerts on an address of this machine: HTTP with and without TLS, SMTP with login over both."""
 
 from __future__ import annotations
 
