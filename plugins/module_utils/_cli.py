@@ -122,7 +122,7 @@ def _with_cause(keeper: Keeper, error: PgkeepError, began: float) -> PgkeepError
     """What went wrong because somebody on the host stopped the server beneath it says so, and by whom."""
     cause = audit.beside(keeper.state, _STOPPING, began)
     # Any other kind of error holds more than words, and is about data.
-    if cause is None or error.busy or type(error) is not PgkeepError:
+    if cause is None or error.busy or error.__class__ is not PgkeepError:
         return error
     words = "meanwhile there was a %(action)s by %(actor)s, since %(at)s" % cause
     return PgkeepError(error.what, "%s; %s" % (error.why, words), "repeat when it has ended")
