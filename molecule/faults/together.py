@@ -41,7 +41,7 @@ def start(checkout: Path, home: Path, inventory: str, words: list[str]) -> subpr
     # Molecule's own settings would be those of one checkout.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
     environment.update(HOME=str(home), ANSIBLE_COLLECTIONS_PATH=str(checkout / "collections"), ANSIBLE_NOCOLOR="1")
-    argv = ["ansible-playbook", "-i", inventory, *words]
+    argv = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", inventory, *words]
     pipe = subprocess.PIPE
     return subprocess.Popen(argv, cwd=checkout, env=environment, stdout=pipe, stderr=subprocess.STDOUT, text=True)
 
