@@ -94,6 +94,14 @@ def inside(keeper: Keeper, words: Sequence[str]) -> dict[str, Any]:
 
 
 def _carry_out(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
+    began = time.time()
+    try:
+        return _recorded(keeper, options)
+    except PgkeepError as error:
+        raise _with_cause(keeper, error, began) from error
+
+
+def _recorded(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
     result: dict[str, Any]
     if not options.audited or getattr(options, "check", False):
         result = options.function(keeper, options)
@@ -108,12 +116,8 @@ def _carry_out(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
         for name, value in vars(options).items()
         if name not in ("command", "function", "actor", "audited", "check") and value is not None
     }
-    began = time.time()
     with audit.recorded(keeper.state, options.command, options.actor, parameters) as outcome:
-        try:
-            result = options.function(keeper, options)
-        except PgkeepError as error:
-            raise _with_cause(keeper, error, began) from error
+        result = options.function(keeper, options)
         outcome.details["changed"] = bool(result.get("changed"))
     return result
 
