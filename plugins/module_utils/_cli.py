@@ -94,11 +94,17 @@ def inside(keeper: Keeper, words: Sequence[str]) -> dict[str, Any]:
 
 
 def _carry_out(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
+    """The object of the command. What failed while somebody on the host stopped the server says so, and who it was."""
     began = time.time()
     try:
         return _recorded(keeper, options)
     except PgkeepError as error:
-        raise _with_cause(keeper, error, began) from error
+        stopped = audit.beside(keeper.state, _STOPPING, began)
+        # Any other kind of error holds more than words, and is about data.
+        if stopped is None or error.busy or error.__class__ is not PgkeepError:
+            raise
+        words = "meanwhile there was a %(action)s by %(actor)s, since %(at)s" % stopped
+        raise PgkeepError(error.what, "%s; %s" % (error.why, words), "repeat when it has ended") from error
 
 
 def _recorded(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
@@ -120,16 +126,6 @@ def _recorded(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
         result = options.function(keeper, options)
         outcome.details["changed"] = bool(result.get("changed"))
     return result
-
-
-def _with_cause(keeper: Keeper, error: PgkeepError, began: float) -> PgkeepError:
-    """What went wrong because somebody on the host stopped the server beneath it says so, and by whom."""
-    cause = audit.beside(keeper.state, _STOPPING, began)
-    # Any other kind of error holds more than words, and is about data.
-    if cause is None or error.busy or error.__class__ is not PgkeepError:
-        return error
-    words = "meanwhile there was a %(action)s by %(actor)s, since %(at)s" % cause
-    return PgkeepError(error.what, "%s; %s" % (error.why, words), "repeat when it has ended")
 
 
 def _from_system(command: str, error: OSError) -> PgkeepError:
