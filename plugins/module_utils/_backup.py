@@ -64,7 +64,7 @@ def locked(keeper: Keeper, what: str) -> Iterator[None]:
     """Hold the repository against every other command of the keeper; busy when it stays held for more than 2 s."""
     with contextlib.ExitStack() as stack:
         retry(
-            lambda: stack.enter_context(hold(keeper.lock_file, what)),
+            lambda: stack.enter_context(hold(keeper.lock_file, what, who=keeper.actor)),
             waits=_PATIENCE,
             can_retry=_is_busy,
         )

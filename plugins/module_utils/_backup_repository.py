@@ -63,6 +63,8 @@ class Keeper:
     dumps: str = DUMPS_MOUNT
     repo: int = 1
     tool_config: str = PGBACKREST_CONFIG_MOUNT
+    # Who asks, for those who find it at work.
+    actor: str = "keeper"
 
     @property
     def lock_file(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Mapping, Optional
 
 from ._checks import (
     BLOCKER,
+    BOTH,
     CRITICAL,
     WARNING,
     Check,
@@ -209,11 +210,25 @@ def b11(facts: Facts) -> Outcome:
     return verdict_of(not found, ", ".join(found) or "nothing is left of operations that were killed")
 
 
+def b12(facts: Facts) -> Outcome:
+    there, kept = facts["keys"], facts["declared"]["keys"]
+    if kept is None:
+        return skipped("nobody told which keys the control node has")
+    words = [
+        "%s is %s on the control node; the only copy that is known is %s"
+        % (name, "another one" if name in kept else "not", key["place"])
+        for name, key in sorted(there.items())
+        if kept.get(name) != key["sha256"]
+    ]
+    return failed("; ".join(words)) if words else passed(", ".join(sorted(there)) or "this host holds no key yet")
+
+
 _NO_MONITORING = not_yet("this release brings no monitoring to look at")
 _NOW = "run the playbook backup.yml"
 _KEEPER = ("backup",)
 _LEFT = ("leftovers",)
 _ALERTS = ("alerts",)
+_BRING = "bring the instance's folder of secrets from the control node that has it; see Keys in docs/backup.md"
 
 BACKUP = (
     Check("B01", "There is a fresh clean backup", BLOCKER, b01, _NOW, _KEEPER, root=True),
@@ -232,6 +247,7 @@ BACKUP = (
     Check("B07", "Retention is set and has room", CRITICAL, b07, "extend the disk", ("repository", "backup", "disks")),
     Check("B08", "Backups have a schedule", CRITICAL, b08, "name jobs in postgres_backup_schedule", _KEEPER),
     Check("B11", "No killed operation left anything", WARNING, b11, "run the playbook deploy.yml", _LEFT, root=True),
+    Check("B12", "The control node has every key", BLOCKER, b12, _BRING, ("keys",), BOTH, root=True),
 )
 
 MONITORING = (

@@ -62,7 +62,7 @@ def _drill(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
             keep_on_failure=options.keep_on_failure,
             repository=number,
         )
-        return drill(KeeperSandbox(keeper), request, options.check)
+        return drill(KeeperSandbox(keeper), request, options.check, who=keeper.actor)
 
     if options.repo == DUE:
         return take_turns(proofs(keeper), prove, time.time())

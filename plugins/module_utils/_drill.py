@@ -104,7 +104,7 @@ def drill(sandbox: Sandbox, request: Request, check_mode: bool, who: Optional[st
             owner = (UID, GID) if path == sandbox.lock_files[-1] else None
             what = "drill of %s" % sandbox.instance
             # The keeper holds it for a moment when it cleans up.
-            held = hold(path, what, wait_seconds=_MOMENT if owner else 0, owner=owner)
+            held = hold(path, what, wait_seconds=_MOMENT if owner else 0, owner=owner, who=who or actor(ANSIBLE))
             (stack if owner else instance).enter_context(held)
         stack.enter_context(interruptible())
         choice = _choose(sandbox, request)

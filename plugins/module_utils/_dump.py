@@ -74,7 +74,7 @@ def take(keeper: Keeper, wanted: Sequence[str] = (), *, check: bool = False) -> 
 
 def locked(keeper: Keeper, what: str) -> contextlib.AbstractContextManager[None]:
     """Apart from the repository's lock, for dumps do not touch it; not on the volume, which may be full."""
-    return hold(keeper.spool + "/pgkeep-dumps.lock", what)
+    return hold(keeper.spool + "/pgkeep-dumps.lock", what, who=keeper.actor)
 
 
 @contextlib.contextmanager

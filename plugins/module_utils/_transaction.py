@@ -25,7 +25,7 @@ from ._rules import is_stranger
 from ._run import Run
 from ._server import accepts_writes, checkpoint, wait_until_serving
 from ._sql import query
-from ._timers import is_unit, set_timers
+from ._timers import end_timers, is_unit, start_timers
 
 # A container that is being replaced waits under this name until everything else has succeeded.
 _OLD = "-replaced"
@@ -85,20 +85,21 @@ def _remove_files(run: Run, layout: Layout, plan: Plan, done: Done) -> None:
     """Remove what is no longer declared; systemd hears of timers that came, changed or go."""
     units = [change.file.path for change in plan.files if is_unit(change.file.path)]
     gone = [path for path in plan.removals if is_unit(path)]
-    if units or gone:
-        done.units = True
-        set_timers(run, layout, units, gone)
+    done.units = bool(units or gone)
+    end_timers(run, layout, gone)
     for path in plan.removals:
         file = File(path, "")
         keep(file)
         done.files.append(file)
         os.unlink(path)
+    if done.units:
+        start_timers(run, layout, units)
 
 
 def _former_timers(run: Run, layout: Layout, plan: Plan) -> None:
     """The former files are back: systemd reads them, and no longer those that were new."""
     former = [change.file.path for change in plan.files if is_unit(change.file.path) and change.before is not None]
-    set_timers(run, layout, [*former, *(path for path in plan.removals if is_unit(path))], ())
+    start_timers(run, layout, [*former, *(path for path in plan.removals if is_unit(path))])
 
 
 def _volumes_and_network(run: Run, declared: Declared, plan: Plan) -> None:
@@ -162,7 +163,7 @@ def _undone(run: Run, layout: Layout, plan: Plan, done: Done, error: Exception) 
         _attempt(state, partial(_withdraw, run, change, state))
     if done.units:
         new = [change.file.path for change in plan.files if is_unit(change.file.path) and change.before is None]
-        _attempt(state, partial(set_timers, run, layout, (), new))
+        _attempt(state, partial(end_timers, run, layout, new))
     for file in reversed(done.files):
         _attempt(state, partial(put_back, file))
     if plan.end_worker:

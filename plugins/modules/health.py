@@ -145,8 +145,8 @@ health:
         id:
           description:
             - One of C(container), C(database), C(response_time), C(connections), C(restarts), C(disk_data),
-              C(disk_repository), C(checksums), C(archiver), C(backup), C(off_site), C(drill), C(timelines), C(leftovers)
-              and C(certificate).
+              C(disk_repository), C(checksums), C(archiver), C(backup), C(off_site), C(drill), C(timelines),
+              C(leftovers) and C(certificate).
           type: str
           returned: always
           sample: disk_data

@@ -152,6 +152,7 @@ class Lab:
     ops: Web
     chat: Web
     mail: Mail
+    smtps: Mail
     deadman: Web
 
     def deploy(self, alerts: Mapping[str, Any]) -> subprocess.CompletedProcess[str]:
@@ -252,9 +253,10 @@ def deployed(folder: Path) -> Iterator[Lab]:
         ops=Web(address, authority.context(address), TOKEN),
         chat=Web(address),
         mail=Mail(address, authority.context(address)),
+        smtps=Mail(address, authority.context(address), implicit=True),
         deadman=Web(address),
     )
-    receivers = (made.ops, made.chat, made.mail, made.deadman)
+    receivers = (made.ops, made.chat, made.mail, made.smtps, made.deadman)
     try:
         for each in receivers:
             each.start()

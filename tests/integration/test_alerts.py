@@ -48,7 +48,6 @@ from .alert_receivers import PASSWORD, TOKEN
 LOCK = Path("/run/pgkeep-it-alerts.lock")
 # So old may a backup or a drill get where the test says so; the schedule has one a day.
 ALLOWED_SECONDS = 20
-DAY_SECONDS = 86400
 KEPT = "select string_agg(word, ' ' order by word) from kept"
 # Ends the first process of pgBackRest that takes a backup as a fault of its own would.
 CRASH = """
@@ -152,7 +151,7 @@ def test_pings_stop_when_a_backup_is_overdue_and_come_back_with_it(lab: Lab) -> 
     until(lambda: lab.deadman.pings > before)
 
     def impatient(topics: dict[str, Any]) -> None:
-        topics["alerts"]["thresholds"]["backup_age_factor"] = ALLOWED_SECONDS / DAY_SECONDS
+        topics["alerts"]["thresholds"]["backup_age_factor"] = ALLOWED_SECONDS / 86400
 
     with told_to_keeper(impatient):
         overdue = until(lambda: lab.of_action("backup-age"))[0]
@@ -258,6 +257,16 @@ def test_what_cannot_be_meant_is_refused_before_it_is_in_force(lab: Lab) -> None
     assert "correct postgres_backup_alerts" in words
     assert "misspelled-secret" not in done.stdout
     assert KEEPER_JSON.read_text() == before
+
+
+def test_mail_that_is_encrypted_from_the_first_byte(lab: Lab) -> None:
+    with told_to_keeper(lambda topics: topics["alerts"]["email"].update(tls="tls", port=lab.smtps.port)):
+        assert [pgkeep("alert-test")["alert_test"]["id"]] == [mail["X-Pgkeep-Id"] for mail in lab.smtps.received]
+        lab.smtps.stop()
+        lab.smtps.context = lab.stranger.context(lab.smtps.address)
+        lab.smtps.start()
+        assert "email: [SSL: CERTIFICATE_VERIFY_FAILED]" in pgkeep("alert-test", "--timeout", "4")["error"]["why"]
+        assert len(lab.smtps.received) == 1
 
 
 def test_states_that_no_job_stumbles_over_are_told_when_they_come_and_when_they_go(lab: Lab) -> None:

@@ -62,6 +62,13 @@ def test_each_repository_has_to_be_proven(told: dict[str, Any], result: str, sev
     assert ("no drill proved repository 2 (s3) lately" in found["evidence"]) is (result == "fail")
 
 
+def test_keys_of_the_control_node() -> None:
+    found = finding(GOOD, "B12")
+    assert (found["result"], found["evidence"]) == ("pass", "repository.passphrase")
+    assert finding(changed(GOOD, "declared.keys", None), "B12")["result"] == "skip"
+    assert finding(changed(GOOD, "keys", {}), "B12")["evidence"] == "this host holds no key yet"
+
+
 def test_a_timeline_of_another_server_warns() -> None:
     found = finding(changed(GOOD, "backup.warnings", ["the archive has the timeline 9"]), "B04")
     assert (found["result"], found["severity"], found["evidence"]) == (
