@@ -24,6 +24,7 @@ from ._dump_pipe import Deadline, flow, nothing, within
 from ._dump_rows import counted
 from ._dump_settings import Settings
 from ._errors import PgkeepError
+from ._layout import GID, UID
 from ._lock import hold
 from ._times import rfc3339
 
@@ -73,8 +74,11 @@ def take(keeper: Keeper, wanted: Sequence[str] = (), *, check: bool = False) -> 
 
 
 def locked(keeper: Keeper, what: str) -> contextlib.AbstractContextManager[None]:
-    """Apart from the repository's lock, for dumps do not touch it; not on the volume, which may be full."""
-    return hold(keeper.spool + "/pgkeep-dumps.lock", what)
+    """Apart from the repository's lock, for dumps do not touch it; not on the volume, which may be full.
+
+    Whoever makes databases on the host holds it too, or one of the two would remove what the other has begun.
+    """
+    return hold(keeper.spool + "/pgkeep-dumps.lock", what, owner=(UID, GID))
 
 
 @contextlib.contextmanager
