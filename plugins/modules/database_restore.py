@@ -253,7 +253,6 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._module import (
 from ansible_collections.pgkeep.postgres.plugins.module_utils._restore_plan import Request
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Run
 
-
 SPEC = argument_spec(timeout_seconds={"type": "int", "default": 21600}, **TARGET, **BESIDE)
 
 
