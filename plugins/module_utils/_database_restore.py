@@ -178,7 +178,7 @@ def _recover(run: Run, plan: Plan, deadline: Deadline) -> None:
             why = "%s: %s; the old database is as it was" % (found.what, found.why)
             raise PgkeepError(plan.wanted.what, why, found.next_step) from error
         # Renamed or made anew behind the backup, it has other files than those that were asked for.
-        if only is None or _sql.query(copy.place.socket_dir, _OID, (database,)) == [(only,)]:
+        if only is None or _sql.query(copy.place.socket_dir, _OID, (database,)) in ([], [(only,)]):
             return
 
 
