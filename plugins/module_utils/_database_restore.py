@@ -28,7 +28,7 @@ from ._counts import Table
 from ._counts_read import list_tables
 from ._damage import with_files
 from ._database_restore_plan import Plan, make_plan, missing, require_target
-from ._dump import locked
+from ._dump import compression, locked
 from ._dump_pipe import Deadline, flow, nothing, within
 from ._dump_rows import read_back
 from ._errors import PgkeepError
@@ -49,8 +49,8 @@ from ._throwaway import (
     wait_until_open,
 )
 
-# Nothing has to be kept for long: what pg_dump writes is read at once by pg_restore.
-_DUMP = ("pg_dump", "--format=custom", "--compress=0", "--no-password")
+# Recovery says so over the zeros of other databases where the server writes WAL without full_page_writes.
+_NEEDS_OTHERS = "WAL contains references to invalid pages"
 
 _OID = "SELECT oid::bigint FROM pg_database WHERE datname = %s"
 _SIZE = "SELECT pg_total_relation_size(to_regclass(quote_ident(%s) || '.' || quote_ident(%s)))::bigint"
@@ -135,7 +135,7 @@ def _restore(run: Run, plan: Plan, opened: Any, there: Databases, deadline: Dead
             then.properties,
             then.tables,
             "backup %s, %s" % (label, target),
-            lambda: _fill(plan, len(then.tables), deadline),
+            lambda: _fill(plan, compression(opened), len(then.tables), deadline),
         )
         reached = look(plan.copy.place.socket_dir)
     finally:
@@ -174,6 +174,8 @@ def _recover(run: Run, plan: Plan, deadline: Deadline) -> None:
         try:
             wait_until_open(run, copy.container, copy.place.socket_dir, deadline.left)
         except PgkeepError as error:
+            if only is not None and _NEEDS_OTHERS in error.why:
+                continue
             found = with_files(error, plan.tool, copy.layout.name, copy.choice.label)
             why = "%s: %s; the old database is as it was" % (found.what, found.why)
             raise PgkeepError(plan.wanted.what, why, found.next_step) from error
@@ -208,18 +210,21 @@ def _look(plan: Plan) -> Then:
     return Then(size_bytes, properties, tables, () if wanted.only else unlogged)
 
 
-def _fill(plan: Plan, tables: int, deadline: Deadline) -> None:
-    """One table needs the types, functions and the schema it stands on, so all definitions come, but only its rows."""
+def _fill(plan: Plan, compress: str, tables: int, deadline: Deadline) -> None:
+    """One table needs the types, functions and the schema it stands on, so all definitions come, but only its rows.
+
+    Compressed, because each GB through the engine's pipes costs more than ten seconds of a processor.
+    """
     copy, wanted = plan.copy, plan.wanted
     source = _sql.conninfo(copy.place.socket_dir, wanted.database, inside=SOCKET_MOUNT)
     target = _sql.conninfo(copy.layout.socket_dir, plan.names.into, inside=SOCKET_MOUNT)
     passes = [["--section=pre-data"], ["--data-only", "--table=" + _pattern(*wanted.only)]] if wanted.only else [[]]
     execute = ["docker", "exec", "--interactive", "--user", docker.USER]
     for words in passes:
-        dump = [*execute, copy.container, *_DUMP, "--dbname=" + source, *words]
+        dump = [*execute, copy.container, "pg_dump", "--format=custom", compress, "--no-password", "--dbname=" + source]
         load = [*execute, copy.layout.server, *beside.filling(target, tables)]
         try:
-            flow(wanted.what, [dump, load], nothing, deadline)
+            flow(wanted.what, [[*dump, *words], load], nothing, deadline)
         except PgkeepError as error:
             raise beside.with_help(error, "it was dropped since, or has another name") from error
 

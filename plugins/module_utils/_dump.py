@@ -222,7 +222,7 @@ def _one(
             argv = [
                 "pg_dump",
                 "--format=custom",
-                "--compress=%s" % ("zstd:3" if opened.server_version >= _ZSTD_SINCE else "1"),
+                compression(opened),
                 "--snapshot=" + counting.snapshot,
                 "--lock-wait-timeout=%d" % _LOCK_WAIT_MILLISECONDS,
                 "--no-password",
@@ -267,6 +267,11 @@ def _store(
     if wrong:
         raise PgkeepError(what, "what the disk gives back is not what was written: " + wrong, "replace the disk")
     return stored
+
+
+def compression(opened: Any) -> str:
+    """The option of the server's pg_dump."""
+    return "--compress=%s" % ("zstd:3" if opened.server_version >= _ZSTD_SINCE else "1")
 
 
 def read_through(keeper: Keeper, what: str, path: str, deadline: Deadline, *, encrypted: bool, whole: bool) -> None:

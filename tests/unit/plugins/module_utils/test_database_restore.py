@@ -158,7 +158,7 @@ def test_a_database_comes_back_beside_the_old_one(host: Engine) -> None:
     assert done["reached_time"] == "2026-11-21T22:53:59Z"
     assert result["removed"] == ["Removed app-restore, left by a restore"]
     ((dump,), (load,)) = (piped(host, name) for name in ("pg_dump", "pg_restore"))
-    assert " app-restore pg_dump --format=custom --compress=0 " in dump
+    assert " app-restore pg_dump --format=custom --compress=zstd:3 " in dump
     assert " app pg_restore --exit-on-error " in load
     assert load.endswith("--single-transaction")
 
@@ -183,6 +183,17 @@ def test_an_exchange_comes_last(host: Engine) -> None:
 def test_a_database_that_was_renamed_behind_the_backup_is_restored_with_all_others(host: Engine) -> None:
     host.oid = 16999
     restore(host, Wanted("shop", into="again"))
+    assert host.done[:2] == [("start", "--db-include=%d" % SHOP), ("start",)]
+
+
+def test_wal_without_full_pages_needs_all_databases(host: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail_once(*_arguments: Any) -> None:
+        if host.done == [("start", "--db-include=%d" % SHOP)]:
+            why = "PANIC: WAL contains references to invalid pages"
+            raise PgkeepError("The recovery of the copy failed", why, "choose another backup")
+
+    monkeypatch.setattr(restoring, "wait_until_open", fail_once)
+    assert restore(host, Wanted("shop"))["database_restore"]["rows"] == 5
     assert host.done[:2] == [("start", "--db-include=%d" % SHOP), ("start",)]
 
 
