@@ -32,9 +32,8 @@ from ._units import postgres_size
 
 ROLE = "drill"
 
-# For a copy with a network: a subscription would take from its publisher what production has not got yet, and the
-# worker of an extension may call whomever it likes.
-_QUIET = {"max_logical_replication_workers": "0", "max_worker_processes": "0"}
+# For a copy with a network: the worker of an extension may call whomever it likes.
+_QUIET = {"max_worker_processes": "0"}
 
 
 @dataclass

@@ -37,6 +37,8 @@ ALONE = {
     # login succeeds exactly when recovery is over.
     "hot_standby": "off",
     "autovacuum": "off",
+    # A subscription of a copy would take from the publisher what belongs to production.
+    "max_logical_replication_workers": "0",
 }
 
 _FEW_SEGMENTS = 32

@@ -80,6 +80,7 @@ def test_its_settings_win_over_those_of_the_instance():
     assert command[0] == "server"
     assert set(command[1::2]) == {"-c"}
     assert {"archive_mode=off", "listen_addresses=", "hot_standby=off", "shared_buffers=128MB"} <= set(command[2::2])
+    assert "max_logical_replication_workers=0" in command
 
 
 def test_shared_memory_stays_below_the_limit():
