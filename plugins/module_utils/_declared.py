@@ -52,6 +52,9 @@ class Declared:
     files: tuple[File, ...]
     server: ContainerSpec
     keeper: ContainerSpec
+    initdb_args: tuple[str, ...] = ()
+    # Whether the major version may change, and how; see _crossing.
+    upgrade: str = "refuse"
 
     @property
     def volumes(self) -> dict[str, str]:
@@ -82,6 +85,8 @@ def declare(options: Mapping[str, Any], server_image: str, keeper_image: str) ->
         files=_files(layout, options),
         server=_server(layout, options, server_image),
         keeper=_keeper(layout, options, keeper_image),
+        initdb_args=tuple(options["initdb_args"]),
+        upgrade=options.get("upgrade", "refuse"),
     )
 
 

@@ -130,6 +130,11 @@ def keep(file: File) -> None:
         os.link(file.path, file.path + _KEPT)
 
 
+def was_kept(path: str) -> bool:
+    """Whether keep() remembers a file of this path; it forgets it when the operation has ended."""
+    return os.path.exists(path + _KEPT)
+
+
 def put_back(file: File) -> None:
     """The file as it was at keep(), mode and owner included; no file when there was none."""
     if os.path.exists(file.path + _KEPT):

@@ -12,6 +12,7 @@ from typing import Any, ContextManager, Mapping, Optional, Sequence
 from . import _docker as docker
 from ._actor import ANSIBLE, actor
 from ._audit import Outcome, recorded
+from ._crossing import recover, settle
 from ._declared import Declared
 from ._errors import PgkeepError
 from ._files import make
@@ -58,8 +59,9 @@ def ensure(
             # The lock lies in it, so it is there before anything else is looked at.
             make(folder)
     with hold(layout.lock_file, "deploy of %s" % layout.name), interruptible():
+        removed = recover(run, layout)
         finish_interrupted(run, layout)
-        removed = _remove_leftovers(run, layout)
+        removed += _remove_leftovers(run, layout)
         plan, interruption = _carry_out(run, declared, restart_allowed, start_timeout_seconds)
         release = read_current(layout)
     return _result(run, declared, plan, interruption, release, removed)
@@ -92,6 +94,8 @@ def _carry_out(run: Run, declared: Declared, restart_allowed: bool, start_timeou
     with _recorded(layout, "deploy", {"plan": plan.words()}) as outcome:
         interruption = apply(run, declared, plan, start_timeout_seconds)
         record(layout, declared.major, declared.server, declared.keeper, declared.files)
+        if plan.crossing is not None:
+            settle(run, declared, plan.crossing)
         outcome.details["interruption_seconds"] = round(interruption, 3)
     return plan, interruption
 

@@ -13,6 +13,7 @@ from typing import Any, Mapping, Optional
 
 from . import _docker as docker
 from ._container import ContainerSpec, differences
+from ._crossing import Crossing, find_crossing
 from ._declared import Declared
 from ._errors import PgkeepError
 from ._files import File, FileChange, Folder, changes, folder_changes, read
@@ -58,6 +59,7 @@ class Plan:
     changed_settings: tuple[str, ...]
     restart_settings: tuple[str, ...]
     reload: bool
+    crossing: Optional[Crossing] = None
 
     @property
     def changed(self) -> bool:
@@ -75,6 +77,8 @@ class Plan:
         steps += [_step("create", "volume " + name, "absent") for name in self.volumes]
         if self.network:
             steps.append(_step("create", "network " + self.network, "absent"))
+        if self.crossing is not None:
+            steps.append(_step("upgrade", "data", self.crossing.words, True))
         for change in (self.server, self.keeper):
             if change is not None:
                 interrupts = change.action == "replace" and change.spec.role == "server"
@@ -120,6 +124,7 @@ def make_plan(run: Run, declared: Declared, restart_allowed: bool = True) -> Pla
     layout = declared.layout
     existing = docker.inspect(run, layout.server)
     refuse_impossible(run, declared, existing)
+    crossing = find_crossing(declared)
     existing_keeper = docker.inspect(run, layout.keeper)
     refuse_stranger(layout, existing_keeper)
     server = _container_change(declared.server, existing)
@@ -140,6 +145,7 @@ def make_plan(run: Run, declared: Declared, restart_allowed: bool = True) -> Pla
         changed_settings=names if existing else (),
         restart_settings=_needing_restart(layout, names) if serving and restart_allowed else (),
         reload=serving and _reload_due(declared, files),
+        crossing=crossing,
     )
 
 

@@ -9,7 +9,7 @@ import os
 import time
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Callable
+from typing import Callable, Optional
 
 from . import _docker as docker
 from ._container import ContainerSpec, create_argv
@@ -19,6 +19,7 @@ from ._files import File, forget, keep, make, put_back, write
 from ._judge_settings import judge_settings
 from ._layout import Layout
 from ._network import ensure_network
+from ._passage import Passage
 from ._plan import ContainerChange, Plan
 from ._rules import is_stranger
 from ._run import Run
@@ -45,6 +46,8 @@ class Done:
     containers: list[ContainerChange] = field(default_factory=list)
     # Whether systemd was told of new timers.
     units: bool = False
+    # A change of the major version, which takes its data back by itself.
+    passage: Optional[Passage] = None
 
 
 def apply(run: Run, declared: Declared, plan: Plan, start_timeout_seconds: float) -> float:
@@ -52,10 +55,12 @@ def apply(run: Run, declared: Declared, plan: Plan, start_timeout_seconds: float
 
     Any PgkeepError puts files and containers back, starts what ran before and is raised with how things stand now.
     """
-    done = Done()
+    done = Done(passage=Passage(run, declared, plan.crossing) if plan.crossing else None)
     try:
         for folder in plan.folders:
             make(folder)
+        if done.passage is not None:
+            done.passage.leave()
         for change in plan.files:
             keep(change.file)
             done.files.append(change.file)
@@ -113,6 +118,8 @@ def _server(run: Run, layout: Layout, plan: Plan, done: Done, timeout_seconds: f
             return 0.0
     checkpoint(layout)
     began = time.monotonic()
+    if done.passage is not None and done.passage.stopped_at is not None:
+        began = done.passage.stopped_at
     if plan.server is not None:
         _put(run, plan.server, done)
     else:
@@ -137,11 +144,15 @@ def _put(run: Run, change: ContainerChange, done: Done) -> None:
     if change.action == "replace":
         docker.stop(run, name)
         docker.rename(run, name, name + _OLD)
+    if done.passage is not None and change.spec.role == "server":
+        done.passage.cross()
     if change.action in ("create", "replace"):
         create(run, change.spec)
     if change.action == "restart":
         docker.docker(run, ["restart", name], what="The container %s could not be restarted" % name)
     else:
+        if done.passage is not None and change.spec.role == "server":
+            done.passage.embark()
         docker.start(run, name)
 
 
@@ -163,10 +174,14 @@ def _undone(run: Run, layout: Layout, plan: Plan, done: Done, error: Exception) 
         _attempt(state, partial(put_back, file))
     if done.units:
         _attempt(state, partial(_former_timers, run, layout, plan))
+    if done.passage is not None:
+        _attempt(state, partial(_return_data, run, layout, done.passage, state))
     for change in done.containers:
         if change.action == "replace":
             _attempt(state, partial(docker.start, run, change.spec.name))
-    if any(change.action == "replace" and change.spec.role == "server" for change in done.containers):
+    if done.passage is not None or any(
+        change.action == "replace" and change.spec.role == "server" for change in done.containers
+    ):
         _attempt(state, partial(_await, run, layout, state, "the previous container serves again"))
     elif plan.server is None and (plan.reload or plan.restart_settings):
         _attempt(state, partial(_former_settings, run, layout, state))
@@ -193,6 +208,14 @@ def _withdraw(run: Run, change: ContainerChange, state: list[str]) -> None:
     elif change.action == "replace" and docker.inspect(run, name + _OLD) is not None:
         docker.remove(run, name)
         docker.rename(run, name + _OLD, name)
+
+
+def _return_data(run: Run, layout: Layout, passage: Passage, state: list[str]) -> None:
+    """Data of the former major version, then what was stopped for the crossing; its files are back."""
+    state.append(passage.take_back())
+    for name in (layout.server, layout.keeper):
+        if docker.inspect(run, name) is not None:
+            docker.start(run, name)
 
 
 def _former_settings(run: Run, layout: Layout, state: list[str]) -> None:

@@ -153,6 +153,18 @@ options:
     type: str
     choices: [allowed, refuse]
     default: allowed
+  upgrade:
+    description:
+      - What to do where O(major) is not that of the data. A newer one needs a rehearsal that passed, see
+        M(pgkeep.postgres.upgrade).
+      - With V(link) the new data directory shares its files with the old one, with V(clone) their blocks on a file
+        system that can (XFS, Btrfs), and V(copy) needs the space of the data. Where the new server was started and
+        fails, the old one serves again, with V(link) after a restore of its data from the repository.
+      - V(undo) goes back to the major before the last upgrade, with the data as they were before it.
+    type: str
+    choices: [refuse, link, clone, copy, undo]
+    default: refuse
+    version_added: "0.2.0"
 author: The pgkeep maintainers (@pgkeep)
 """
 
@@ -345,6 +357,7 @@ SPEC = argument_spec(
     keeper_memory={"type": "str", "default": "512MB"},
     keeper_cpus={"type": "float", "default": 1.0},
     restart={"type": "str", "choices": ["allowed", "refuse"], "default": "allowed"},
+    upgrade={"type": "str", "choices": ["refuse", "link", "clone", "copy", "undo"], "default": "refuse"},
 )
 
 
