@@ -17,7 +17,7 @@ from ._declared import Declared
 from ._errors import PgkeepError
 from ._files import make
 from ._interrupt import interruptible
-from ._layout import Layout
+from ._layout import LABEL_MAJOR, Layout
 from ._leftovers import remove as remove_leftovers
 from ._lock import hold
 from ._plan import Plan, make_plan
@@ -29,10 +29,11 @@ from ._timers import is_clock, remove_clocks
 from ._transaction import apply, finish_interrupted, pending_restart
 
 
-def image_id(run: Run, reference: str, check_mode: bool) -> str:
+def image_id(run: Run, reference: str, check_mode: bool, major: Optional[int] = None) -> str:
     """The id behind a name, so that what runs is pinned whatever the name points to later.
 
-    In check mode the name itself stands for an image that the role before would have obtained.
+    In check mode the name itself stands for an image that the role before would have obtained. major is the version of
+    PostgreSQL that it shall have; images of ours say which one that is.
     """
     found = docker.image(run, reference)
     if found is None and check_mode:
@@ -42,6 +43,13 @@ def image_id(run: Run, reference: str, check_mode: bool) -> str:
             "The image %s is not on this machine" % reference,
             "the engine does not know it",
             "run the playbook deploy.yml, whose role postgres_image pulls or builds it",
+        )
+    has = ((found.get("Config") or {}).get("Labels") or {}).get(LABEL_MAJOR)
+    if major is not None and has is not None and has != str(major):
+        raise PgkeepError(
+            "The image %s cannot be used" % reference,
+            "it has PostgreSQL %s, declared is %d" % (has, major),
+            "set postgres_image_base to an image without another version of PostgreSQL",
         )
     return str(found["Id"])
 

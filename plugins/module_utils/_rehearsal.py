@@ -10,7 +10,7 @@ import shutil
 import time
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Callable, Mapping, Optional, Sequence
 
 from . import _docker as docker
 from . import _upgrade_record as records
@@ -22,10 +22,11 @@ from ._copy import copy_memory
 from ._counts import Reading
 from ._drill_checks import TOPIC, Wanted, parse, run_check
 from ._drill_record import Check
-from ._drill_rows import closed, production_timeline, read_copy
+from ._drill_rows import closed, find_canary, production_timeline, read_copy
 from ._errors import PgkeepError
 from ._files import File, write
 from ._interrupt import Interrupted
+from ._keeper import ask
 from ._keeper_config import topic
 from ._layout import CONFIG_MOUNT, GID, SOCKET_MOUNT, STATE_MOUNT, UID, Layout, pgdata
 from ._passage import newest_clean, refuse_tablespaces
@@ -76,6 +77,8 @@ class Rehearsal:
     checks: list[Check] = field(default_factory=list)
     next_steps: dict[str, str] = field(default_factory=dict)
     label: str = ""
+    # What applications will miss the server for, without the stop and its checkpoint, as far as it was measured.
+    interruption_seconds: Optional[float] = None
 
     @property
     def before(self) -> int:
@@ -111,6 +114,8 @@ class Rehearsal:
         preload, size, tablespaces = query(self.layout.socket_dir, _SERVER)[0]
         refuse_tablespaces(self.layout, tablespaces)
         timeline = production_timeline(self.layout.socket_dir)
+        # With it everything up to now is in the repository, so the copy is the newest state.
+        canary = ask(self.run, self.layout, ["canary"])["canary"]
         wanted = parse(self.layout.name, topic(self._keeper, TOPIC))
         self.clear()
         root = str(docker.engine(self.run)["DockerRootDir"])
@@ -128,7 +133,7 @@ class Rehearsal:
             prepare(self.place)
             write_access(self.place.state_dir, UID, GID)
             docker.create_volume(self.run, self.name, self.layout.name, ROLE)
-            self._step("restore", partial(self._restore, timeline, rows))
+            self._step("restore", partial(self._restore, timeline, canary, rows))
             self._step("upgrade", partial(self._upgrade, upgrader))
             self._step("start", self._start)
             self._step("rows", partial(self._rows, rows))
@@ -156,24 +161,27 @@ class Rehearsal:
         if not passed:
             raise RehearsalError(self, "%s: %s" % (identity, detail), step)
 
-    def _restore(self, timeline: int, rows: list[Reading]) -> tuple[bool, str]:
+    def _restore(self, timeline: int, canary: Mapping[str, Any], rows: list[Reading]) -> tuple[bool, str]:
         """With the old image, as a lost data volume would be."""
         recovery = Recovery(self.label, timeline, {})
         self._launch(self.server, {"PGKEEP_RESTORE_ARGS": recovery.words}, {})
+        found, detail = find_canary(self.place.socket_dir, canary)
         rows.append(read_copy(self.place.socket_dir))
         docker.stop(self.run, self.name)
         docker.remove(self.run, self.name)
-        return True, "backup %s and the WAL since, in a throw-away volume" % self.label
+        return found, "backup %s and the WAL since; %s" % (self.label, detail)
 
     def _upgrade(self, upgrader: Upgrader) -> tuple[bool, str]:
         upgrader.fetch_old(self.server.image)
         upgrader.initialise(pgdata(self.before), pgdata(self.after), self.request.initdb_args)
         began = time.monotonic()
         upgrader.upgrade(pgdata(self.before), pgdata(self.after), "link")
-        return True, "pg_upgrade with its checks took %.1f s" % (time.monotonic() - began)
+        self.interruption_seconds = time.monotonic() - began
+        return True, "pg_upgrade with its checks took %.1f s" % self.interruption_seconds
 
     def _start(self) -> tuple[bool, str]:
         """With the settings that the new server will have."""
+        began = time.monotonic()
         folder = self._config()
         spec = replace(
             self.server,
@@ -184,6 +192,7 @@ class Rehearsal:
             ),
         )
         self._launch(spec, {"PGDATA": pgdata(self.after)}, {})
+        self.interruption_seconds = (self.interruption_seconds or 0) + time.monotonic() - began
         version = query(self.place.socket_dir, "select current_setting('server_version')")[0][0]
         return True, "PostgreSQL %s accepts writes" % version.split()[0]
 
@@ -237,12 +246,10 @@ class Rehearsal:
             self._step("check " + check.name, partial(run_check, self.place.socket_dir, check))
 
     def to_result(self) -> dict[str, Any]:
-        seconds = {check.id: check.seconds for check in self.checks}
         return {
             "label": self.label or None,
             "checks": [asdict(check) for check in self.checks],
-            # A stop with its checkpoint is not in it: it takes as long as there are dirty pages.
-            "interruption_seconds": round(seconds["upgrade"] + seconds["start"], 3) if "start" in seconds else None,
+            "interruption_seconds": self.interruption_seconds and round(self.interruption_seconds, 3),
         }
 
 

@@ -36,10 +36,10 @@ _EXTENSIONS = """
 select name, installed_version, default_version from pg_available_extensions
 where installed_version is not null and installed_version <> default_version order by name
 """
-# Tables that somebody had statistics for and that have none since the upgrade.
+# Tables with rows of which the planner knows nothing.
 _UNANALYZED = """
 select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where c.relkind in ('r', 'm') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and c.reltuples > 0
+where c.relkind in ('r', 'm') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and pg_relation_size(c.oid) > 0
   and not exists (select from pg_statistic s where s.starelid = c.oid)
 """
 

@@ -365,7 +365,7 @@ def manage(run: Run, params: dict[str, Any], check_mode: bool) -> dict[str, Any]
     if params["state"] == "absent":
         return remove(run, Layout(params["name"]), check_mode)
     sizes = {byte_name: parse_bytes(params[name], name) for name, byte_name in SIZES.items()}
-    images = [image_id(run, params[name], check_mode) for name in ("image", "keeper_image")]
+    images = [image_id(run, params[name], check_mode, params["major"]) for name in ("image", "keeper_image")]
     return ensure(
         run,
         declare({**params, **sizes}, *images),

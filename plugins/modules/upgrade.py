@@ -154,7 +154,8 @@ upgrade:
           returned: always
           sample: 6.51
     interruption_seconds:
-      description: Seconds that C(upgrade) and C(start) took, about what applications will miss the server for.
+      description: Seconds that C(pg_upgrade) and the start of the new server took, about what applications will miss the
+        server for. The stop with its checkpoint comes to it.
       type: float
       returned: always
       sample: 8.74
@@ -191,7 +192,7 @@ def manage(run: Run, params: dict[str, Any], check_mode: bool) -> dict[str, Any]
     request = None
     if action == "rehearse":
         major = known_major(params.pop("major"))
-        request = Request(image=image_id(run, params.pop("image"), check_mode), major=major, **params)
+        request = Request(image=image_id(run, params.pop("image"), check_mode, major), major=major, **params)
     try:
         return upgrade(run, name, action, request, check_mode)
     except RehearsalError as error:
