@@ -132,11 +132,14 @@ class Passage:
         """
         if self.upgrades and not self.started:
             self._prepare()
+        self._stop(self.layout.keeper)
         checkpoint(self.layout)
         self.stopped_at = time.monotonic()
-        for name in (self.layout.keeper, self.layout.server):
-            if docker.running(docker.inspect(self.run, name)):
-                docker.stop(self.run, name)
+        self._stop(self.layout.server)
+
+    def _stop(self, name: str) -> None:
+        if docker.running(docker.inspect(self.run, name)):
+            docker.stop(self.run, name)
 
     def _prepare(self) -> None:
         if not accepts_writes(self.layout):

@@ -86,9 +86,12 @@ done
 exit "$status"
 """
 
-# "Checking for incompatible "aclitem" data type                fatal"
-_VERDICT = re.compile(r"^(.*?)\s+(fatal|\*failure\*|failed)\s*$")
-_PROGRESS = re.compile(r"\s(ok|warning|notice|skipped)\s*$")
+_WENT_WELL = re.compile(r" (ok|warning|notice|skipped)$")
+# Before it stands advice about the old data, which is ours to follow.
+_TRANSFER = re.compile(r"(Linking|Cloning|Copying) user relation files")
+_PATH = re.compile(r"pg_upgrade_output\.d|in the file:$")
+# Lines: a refusal is a paragraph, an error of a program that it runs can be a log.
+_SAID = 12
 
 
 @dataclass(frozen=True)
@@ -181,23 +184,19 @@ class Upgrader:
 
 
 def refusal(output: str) -> str:
-    """What pg_upgrade gives as its reason: the check that failed and the lines behind it, then the files it wrote.
+    """What pg_upgrade gives as its reason: all that follows the last step that went well, then what it wrote into files.
 
-    ``Checking for incompatible "aclitem" data type   fatal`` and the paragraph that follows.
+    ``Checking for incompatible "aclitem" data type   fatal`` and the paragraph behind it.
     """
-    lines = [line.rstrip() for line in output.splitlines()]
-    found: list[str] = []
-    for number, line in enumerate(lines):
-        verdict = _VERDICT.match(line)
-        if verdict:
-            found = [verdict.group(1).strip()]
-            for following in lines[number + 1 :]:
-                if following.startswith("pgkeep-") or _PROGRESS.search(following):
-                    break
-                # Paths in a container that is gone help nobody; the files stand behind.
-                if following.strip() and "pg_upgrade_output.d" not in following and "in the file:" not in following:
-                    found.append(following.strip())
-    told = [line.split(" ", 1)[1].strip() for line in lines if line.startswith("pgkeep-file ")]
-    errors = [line.split(" ", 1)[1].strip() for line in lines if line.startswith("pgkeep-log ")]
-    words = " ".join(found) or " ".join([line for line in lines if line and not line.startswith("pgkeep-")][-3:])
-    return "; ".join([words, *told, *(errors[-3:] if not told else [])])
+    lines = [" ".join(line.split()) for line in output.splitlines()]
+    said = [line for line in lines if line and not line.startswith(("pgkeep-", "Failure, exiting"))]
+    begins = max(
+        (number + 1 if _WENT_WELL.search(line) else number)
+        for number, line in enumerate(["", *said])
+        if not number or _WENT_WELL.search(line) or _TRANSFER.match(line)
+    )
+    # Paths in a container that is gone help nobody: their content stands behind.
+    words = [line for line in ["", *said][begins:] if line and not _PATH.search(line)]
+    files = [line.split(" ", 1)[1] for line in lines if line.startswith("pgkeep-file ")]
+    errors = [line.split(" ", 1)[1] for line in lines if line.startswith("pgkeep-log ")]
+    return "; ".join([" ".join(words[:_SAID]) or "no message", *files, *(errors if not files else [])])

@@ -39,7 +39,8 @@ where installed_version is not null and installed_version <> default_version ord
 # Tables with rows of which the planner knows nothing.
 _UNANALYZED = """
 select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where c.relkind in ('r', 'm') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and pg_relation_size(c.oid) > 0
+where c.relkind in ('r', 'm') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+  and pg_relation_size(c.oid) > 0
   and not exists (select from pg_statistic s where s.starelid = c.oid)
 """
 

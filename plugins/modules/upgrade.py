@@ -154,8 +154,8 @@ upgrade:
           returned: always
           sample: 6.51
     interruption_seconds:
-      description: Seconds that C(pg_upgrade) and the start of the new server took, about what applications will miss the
-        server for. The stop with its checkpoint comes to it.
+      description: Seconds that C(pg_upgrade) and the start of the new server took, about what applications will miss
+        the server for. The stop with its checkpoint comes to it.
       type: float
       returned: always
       sample: 8.74
