@@ -55,6 +55,8 @@ class Declared:
     initdb_args: tuple[str, ...] = ()
     # Whether the major version may change, and how; see _crossing.
     upgrade: str = "refuse"
+    # Whether an image may come that sorts text otherwise; see _collation.
+    collation: str = "refuse"
 
     @property
     def volumes(self) -> dict[str, str]:
@@ -87,6 +89,7 @@ def declare(options: Mapping[str, Any], server_image: str, keeper_image: str) ->
         keeper=_keeper(layout, options, keeper_image),
         initdb_args=tuple(options["initdb_args"]),
         upgrade=options.get("upgrade", "refuse"),
+        collation=options.get("collation", "refuse"),
     )
 
 

@@ -184,7 +184,7 @@ class Upgrader:
 
 
 def refusal(output: str) -> str:
-    """What pg_upgrade gives as its reason: all that follows the last step that went well, then what it wrote into files.
+    """What pg_upgrade gives as its reason: all that follows the last step that went well, then the files it wrote.
 
     ``Checking for incompatible "aclitem" data type   fatal`` and the paragraph behind it.
     """

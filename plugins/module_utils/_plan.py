@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Mapping, Optional
 
+from . import _collation as collation
 from . import _docker as docker
 from ._container import ContainerSpec, differences
 from ._crossing import Crossing, find_crossing
@@ -60,6 +61,7 @@ class Plan:
     restart_settings: tuple[str, ...]
     reload: bool
     crossing: Optional[Crossing] = None
+    collations: tuple[collation.Change, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -88,6 +90,9 @@ class Plan:
         elif self.reload:
             names = ", ".join(self.changed_settings)
             steps.append(_step("reload", "server", "settings " + names if names else "files changed"))
+        for sorted_anew in self.collations:
+            indexes = ", ".join(sorted_anew.collation.indexes) or "nothing"
+            steps.append(_step("reindex", indexes, "collation " + sorted_anew.words))
         return steps
 
     def words(self) -> list[str]:
@@ -131,9 +136,11 @@ def make_plan(run: Run, declared: Declared, restart_allowed: bool = True) -> Pla
     if not restart_allowed and docker.running(existing):
         _refuse_replacement(layout, server)
     keeper = _container_change(declared.keeper, existing_keeper)
+    answers = docker.running(existing) and accepts_writes(layout)
+    collations = _collations(run, declared, server) if answers else ()
     files = tuple(changes(declared.files))
     names = changed_settings(declared)
-    serving = docker.running(existing) and server is None and accepts_writes(layout)
+    serving = answers and server is None
     return Plan(
         folders=tuple(folder_changes(declared.folders)),
         files=files,
@@ -146,6 +153,7 @@ def make_plan(run: Run, declared: Declared, restart_allowed: bool = True) -> Pla
         restart_settings=_needing_restart(layout, names) if serving and restart_allowed else (),
         reload=serving and _reload_due(declared, files),
         crossing=crossing,
+        collations=collations,
     )
 
 
@@ -166,6 +174,21 @@ def _container_change(spec: ContainerSpec, existing: Optional[Mapping[str, Any]]
     if is_looping(existing):
         return ContainerChange(spec, "restart", {})
     return None if docker.running(existing) else ContainerChange(spec, "start", {})
+
+
+def _collations(run: Run, declared: Declared, server: Optional[ContainerChange]) -> tuple[collation.Change, ...]:
+    """What has to be reindexed: for another image what that says, else what an earlier change left to be done. Raises
+    PgkeepError for what is not accepted."""
+    socket_dir = declared.layout.socket_dir
+    if server is None or "image" not in server.fields:
+        return tuple(collation.running(socket_dir)) if declared.collation == collation.REINDEX else ()
+    known = collation.recorded(socket_dir)
+    if docker.image(run, declared.server.image) is None:
+        # In check mode it may not be there yet.
+        return ()
+    found = collation.changes(known, collation.ask_image(run, declared.server, known))
+    collation.refuse(declared.layout.name, found, declared.collation)
+    return tuple(found)
 
 
 def _refuse_replacement(layout: Layout, server: Optional[ContainerChange]) -> None:

@@ -153,6 +153,17 @@ options:
     type: str
     choices: [allowed, refuse]
     default: allowed
+  collation:
+    description:
+      - What to do where another image sorts text otherwise than the data were sorted, because of its C library or
+        ICU. The image itself is asked. With V(refuse) nothing is changed and the indexes are named. With V(reindex) they are
+        rebuilt right after the change, beside the old ones and while applications work, and the new versions are
+        recorded. An image that lacks a locale of the data is always refused.
+      - The default locale C.UTF-8 sorts by code point, whatever the library.
+    type: str
+    choices: [refuse, reindex]
+    default: refuse
+    version_added: "0.2.0"
   upgrade:
     description:
       - What to do where O(major) is not that of the data. A newer one needs a rehearsal that passed, see
@@ -357,6 +368,7 @@ SPEC = argument_spec(
     keeper_memory={"type": "str", "default": "512MB"},
     keeper_cpus={"type": "float", "default": 1.0},
     restart={"type": "str", "choices": ["allowed", "refuse"], "default": "allowed"},
+    collation={"type": "str", "choices": ["refuse", "reindex"], "default": "refuse"},
     upgrade={"type": "str", "choices": ["refuse", "link", "clone", "copy", "undo"], "default": "refuse"},
 )
 
