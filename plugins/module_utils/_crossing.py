@@ -124,7 +124,7 @@ def recover(run: Run, layout: Layout) -> list[str]:
     server, keeper = spec_from_dict(release["server"]), spec_from_dict(release["keeper"])
     remove_leftovers(run, layout.name, ROLE)
     container = docker.inspect(run, layout.server)
-    if container is not None and container["Image"] != server.image:
+    if container is not None and container.get("Image") != server.image:
         # Made, and never started.
         docker.remove(run, layout.server)
     root = host_path(run, source_of(server, DATA_MOUNT))

@@ -265,7 +265,8 @@ class Passage:
             os.rename(self.new.data, self.new.undone)
         if self.record.way == _LINK:
             restore_former(self.run, self.layout, self.server, self.root, self.record)
-            return "its data were restored from backup %s, to the last transaction" % self.record.label
+            how = "its data were restored from backup %s, to the last transaction; take a full backup now"
+            return how % self.record.label
         history.append(self.layout, self.record.system_id, _FIRST_TIMELINE, self.record.timeline)
         return "its data are as they were"
 

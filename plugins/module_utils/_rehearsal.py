@@ -39,6 +39,8 @@ from ._throwaway import Place, derive, discard, prepare, remove_leftovers, requi
 from ._times import rfc3339
 from ._units import postgres_size
 
+_BACKUP_SECONDS = 24 * 3600
+
 _SERVER = """
 select current_setting('shared_preload_libraries'), (select sum(pg_database_size(oid)) from pg_database)::bigint,
        (select count(*) - 2 from pg_tablespace)
@@ -110,6 +112,8 @@ class Rehearsal:
 
     def perform(self) -> None:
         """All steps in their order. Raises RehearsalError at the first that fails; nothing of it is left."""
+        # Also what the server's data come back from, if it comes to that: the younger, the less WAL has to follow.
+        ask(self.run, self.layout, ["backup", "--repo", "1", "--type", "incr", "--max-age", str(_BACKUP_SECONDS)])
         self.label = newest_clean(self.run, self.layout)
         preload, size, tablespaces = query(self.layout.socket_dir, _SERVER)[0]
         refuse_tablespaces(self.layout, tablespaces)

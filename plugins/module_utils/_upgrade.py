@@ -14,6 +14,7 @@ from . import _upgrade_record as records
 from ._actor import ANSIBLE, actor
 from ._audit import recorded
 from ._container import spec_from_dict
+from ._crossing import recover
 from ._errors import PgkeepError
 from ._files import read
 from ._interrupt import interruptible
@@ -25,10 +26,13 @@ from ._rehearsal import Rehearsal, Request, rehearse
 from ._repositories import parse
 from ._restore_plan import require_release
 from ._run import Run
+from ._server import wait_until_serving
 from ._sql import as_options, connection, driver, guarded, rows
 from ._throwaway import databases, host_path, source_of
+from ._transaction import finish_interrupted
 
 _ANSWER_SECONDS = 600.0
+_BACK_SECONDS = 3600.0
 # From here on pg_upgrade brings the planner's statistics along.
 _KEEPS_STATISTICS = 18
 
@@ -58,6 +62,7 @@ def upgrade(run: Run, name: str, action: str, request: Optional[Request], check_
             return {"changed": due, "upgrade": result}
         told = recorded(layout.state_dir, "rehearse-upgrade", actor(ANSIBLE), {"major": request.major})
         with hold(layout.lock_file, "rehearsal of %s" % name), interruptible(), told as outcome:
+            _take_back_killed(run, layout)
             remove_leftovers(run, layout)
             found = rehearse(run, layout, release, request)
             outcome.details["interruption_seconds"] = found["interruption_seconds"]
@@ -70,6 +75,15 @@ def upgrade(run: Run, name: str, action: str, request: Optional[Request], check_
         steps = work(run, layout, False)
         outcome.details["steps"] = steps
     return {"changed": bool(steps), "upgrade": {**result, "steps": steps}}
+
+
+def _take_back_killed(run: Run, layout: Layout) -> None:
+    """Bring back the server of an upgrade that was killed before the new one was started."""
+    if recover(run, layout):
+        finish_interrupted(run, layout)
+        for name in (layout.server, layout.keeper):
+            docker.start(run, name)
+        wait_until_serving(run, layout, _BACK_SECONDS)
 
 
 def failed(done: Rehearsal) -> dict[str, Any]:

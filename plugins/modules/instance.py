@@ -156,9 +156,9 @@ options:
   collation:
     description:
       - What to do where another image sorts text otherwise than the data were sorted, because of its C library or
-        ICU. The image itself is asked. With V(refuse) nothing is changed and the indexes are named. With V(reindex) they are
-        rebuilt right after the change, beside the old ones and while applications work, and the new versions are
-        recorded. An image that lacks a locale of the data is always refused.
+        ICU. The image itself is asked. With V(refuse) nothing is changed and the indexes are named. With V(reindex)
+        they are rebuilt right after the change, beside the old ones and while applications work, and the new versions
+        are recorded. An image that lacks a locale of the data is always refused.
       - The default locale C.UTF-8 sorts by code point, whatever the library.
     type: str
     choices: [refuse, reindex]

@@ -11,10 +11,11 @@ version_added: "0.2.0"
 description:
   - The upgrade itself is done by M(pgkeep.postgres.instance) with its option
     O(pgkeep.postgres.instance#module:upgrade), which wants a rehearsal that passed. C(playbooks/upgrade.yml) does both.
-  - With O(action=rehearse) the newest clean backup is restored into a throw-away volume, and that copy is upgraded for
-    real. Its steps are C(restore), C(upgrade) (C(pg_upgrade) with its checks), C(start) (the new server with its
-    settings), C(rows) (every table has as many rows as before), C(amcheck), and one C(check <name>) for each entry of
-    C(postgres_backup_drill_checks). The server is not touched, whatever fails, and nothing is left.
+  - With O(action=rehearse) the newest clean backup, which is taken where none is younger than a day, is restored into a
+    throw-away volume, and that copy is upgraded for real. Its steps are C(restore), C(upgrade) (C(pg_upgrade) with its
+    checks), C(start) (the new server with its settings), C(rows) (every table has as many rows as before), C(amcheck),
+    and one C(check <name>) for each entry of C(postgres_backup_drill_checks). The server is not touched, whatever
+    fails, and nothing is left.
   - The programs of the old version are taken out of the image that the server runs on, with its C library. The image
     of the new version needs nothing of them.
   - With O(action=finish) repositories besides the first are told whose WAL comes, extensions are updated to the version
