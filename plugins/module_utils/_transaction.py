@@ -26,6 +26,7 @@ from ._run import Run
 from ._server import accepts_writes, checkpoint, wait_until_serving
 from ._sql import query
 from ._timers import is_unit, set_timers
+from ._upgrade_record import crossed
 
 # A container that is being replaced waits under this name until everything else has succeeded.
 _OLD = "-replaced"
@@ -246,9 +247,20 @@ def finish_interrupted(run: Run, layout: Layout) -> None:
         if old is None or is_stranger(layout, old):
             # Another instance may be called so.
             continue
+        if crossed(layout):
+            _keep_new(run, name)
+            continue
         if docker.running(docker.inspect(run, name)) and (name == layout.keeper or accepts_writes(layout)):
             docker.remove(run, name + _OLD)
             continue
         docker.remove(run, name)
         docker.rename(run, name + _OLD, name)
         docker.start(run, name)
+
+
+def _keep_new(run: Run, name: str) -> None:
+    """The old container must not run again; where there is no new one yet, it is what that will replace."""
+    if docker.inspect(run, name) is None:
+        docker.rename(run, name + _OLD, name)
+    else:
+        docker.remove(run, name + _OLD)

@@ -97,6 +97,14 @@ def _read(layout: Layout, name: str) -> dict[str, Any]:
         ) from error
 
 
+def crossed(layout: Layout) -> bool:
+    """Whether a new server was started whose release nobody recorded: then its data count, and never again the old."""
+    record, release = load(layout), read_current(layout)
+    if record is None or record.phase != STARTED:
+        return False
+    return release is not None and int(release["major"]) == record.before
+
+
 def serving_major(layout: Layout) -> Optional[int]:
     """The major version whose data count, None before the first release: a new server that was started once has them,
     also when nobody came to record it."""

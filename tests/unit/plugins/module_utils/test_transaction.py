@@ -120,3 +120,21 @@ def test_a_run_that_died_after_putting_the_server_aside_is_finished():
     engine = Engine(app_replaced="old", app_keeper="new", app_keeper_replaced="old")
     transaction.finish_interrupted(engine, LAYOUT)
     assert engine.images() == {"app": "old", "app-keeper": "new"}
+
+
+@pytest.mark.parametrize(
+    "found, images, left",
+    [
+        ({"app": "new", "app_replaced": "old"}, {"app": "new"}, ["app"]),
+        ({"app_replaced": "old"}, {}, ["app"]),
+    ],
+    ids=["the new one is there", "the new one is gone"],
+)
+def test_an_old_server_never_runs_again_once_the_new_major_was_started(monkeypatch, found, images, left):
+    monkeypatch.setattr(transaction, "crossed", lambda layout: True)
+    engine = Engine(**found)
+    for name in engine.containers:
+        engine.containers[name]["running"] = name == "app"
+    transaction.finish_interrupted(engine, LAYOUT)
+    assert engine.images() == images
+    assert list(engine.containers) == left
