@@ -10,17 +10,23 @@ never change. Private to the collection.
 
 from __future__ import annotations
 
+import json
+import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Iterable, Mapping, Optional, Sequence
 
 from . import _docker as docker
 from ._amcheck import some
 from ._container import ContainerSpec, create_argv
 from ._errors import PgkeepError
+from ._files import File, read, write
+from ._layout import Layout
 from ._run import Run
 from ._sql import connection, driver, rows
 from ._throwaway import databases
+
+_PENDING = "reindex.json"
 
 REFUSE = "refuse"
 REINDEX = "reindex"
@@ -227,17 +233,45 @@ def refuse(instance: str, found: Sequence[Change], wish: str) -> None:
     )
 
 
-def repair(socket_dir: str) -> list[str]:
+def load_pending(layout: Layout) -> list[Change]:
+    """What an earlier deploy had to rebuild and did not. After pg_upgrade the catalogue alone does not tell: collations
+    that come with PostgreSQL are made anew there, with the new version."""
+    text = read(os.path.join(layout.home, _PENDING))
+    found = json.loads(text) if text else []
+    return [
+        Change(Collation(**{**one, "indexes": tuple(one["indexes"]), "exclusive": frozenset(one["exclusive"])}), actual)
+        for one, actual in found
+    ]
+
+
+def save_pending(layout: Layout, changes: Sequence[Change]) -> None:
+    """Before the image is changed; no changes remove the file."""
+    path = os.path.join(layout.home, _PENDING)
+    if changes:
+        found = [
+            ({**asdict(one.collation), "exclusive": sorted(one.collation.exclusive)}, one.actual) for one in changes
+        ]
+        write(File(path, json.dumps(found) + "\n", 0o600, gid=0))
+    elif os.path.exists(path):
+        os.unlink(path)
+
+
+def repair(socket_dir: str, planned: Sequence[Change]) -> list[str]:
     """Rebuild every index of a collation that sorts otherwise, then say that its version is the new one.
 
-    Returns sentences. May be stopped and repeated: a version is refreshed after the last of its indexes.
+    planned: what was found before the change; the catalogue of the server adds to it. Returns sentences. May be stopped
+    and repeated: a version is refreshed after the last of its indexes.
     """
     done = []
-    for change in running(socket_dir):
+    todo = {(change.collation.database, change.collation.name): change for change in [*running(socket_dir), *planned]}
+    for change in todo.values():
         collation, index = change.collation, ""
         try:
             with connection(socket_dir, collation.database) as opened:
                 for index in collation.indexes:
+                    if rows(opened, "select to_regclass(%s)", (index,))[0][0] is None:
+                        # Dropped since it was planned.
+                        continue
                     beside = "" if index in collation.exclusive else "concurrently "
                     rows(opened, "reindex index %s%s" % (beside, index))
                 rows(opened, _refresh(collation))

@@ -12,7 +12,7 @@ from typing import Any, ContextManager, Mapping, Optional, Sequence
 from . import _docker as docker
 from ._actor import ANSIBLE, actor
 from ._audit import Outcome, recorded
-from ._collation import repair
+from ._collation import load_pending, repair, save_pending
 from ._crossing import recover, settle
 from ._declared import Declared
 from ._errors import PgkeepError
@@ -101,14 +101,22 @@ def _carry_out(run: Run, declared: Declared, restart_allowed: bool, start_timeou
         if layout.state_dir.startswith(folder.path):
             make(folder)
     with _recorded(layout, "deploy", {"plan": plan.words()}) as outcome:
-        interruption = apply(run, declared, plan, start_timeout_seconds)
+        pending = load_pending(layout)
+        save_pending(layout, plan.collations)
+        try:
+            interruption = apply(run, declared, plan, start_timeout_seconds)
+        except PgkeepError:
+            # The former image serves again, and its indexes are as they were.
+            save_pending(layout, pending)
+            raise
         record(layout, declared.major, declared.server, declared.keeper, declared.files)
         if plan.crossing is not None:
             settle(run, declared, plan.crossing)
         outcome.details["interruption_seconds"] = round(interruption, 3)
         if plan.collations:
             # Behind the release: indexes that are rebuilt already fit this image and no other.
-            outcome.details["reindexed"] = repair(layout.socket_dir)
+            outcome.details["reindexed"] = repair(layout.socket_dir, plan.collations)
+            save_pending(layout, ())
     return plan, interruption
 
 

@@ -181,7 +181,8 @@ def _collations(run: Run, declared: Declared, server: Optional[ContainerChange])
     PgkeepError for what is not accepted."""
     socket_dir = declared.layout.socket_dir
     if server is None or "image" not in server.fields:
-        return tuple(collation.running(socket_dir)) if declared.collation == collation.REINDEX else ()
+        pending = collation.load_pending(declared.layout)
+        return (*pending, *(collation.running(socket_dir) if declared.collation == collation.REINDEX else ()))
     known = collation.recorded(socket_dir)
     if docker.image(run, declared.server.image) is None:
         # In check mode it may not be there yet.

@@ -13,9 +13,9 @@ description:
     O(pgkeep.postgres.instance#module:upgrade), which wants a rehearsal that passed. C(playbooks/upgrade.yml) does both.
   - With O(action=rehearse) the newest clean backup, which is taken where none is younger than a day, is restored into a
     throw-away volume, and that copy is upgraded for real. Its steps are C(restore), C(upgrade) (C(pg_upgrade) with its
-    checks), C(start) (the new server with its settings), C(rows) (every table has as many rows as before), C(amcheck),
-    and one C(check <name>) for each entry of C(postgres_backup_drill_checks). The server is not touched, whatever
-    fails, and nothing is left.
+    checks), C(start) (the new server with its settings), C(rows) (every table has as many rows as before),
+    C(collation) (indexes that the new image sorts otherwise are rebuilt), C(amcheck), and one C(check <name>) for each
+    entry of C(postgres_backup_drill_checks). The server is not touched, whatever fails, and nothing is left.
   - The programs of the old version are taken out of the image that the server runs on, with its C library. The image
     of the new version needs nothing of them.
   - With O(action=finish) repositories besides the first are told whose WAL comes, extensions are updated to the version
@@ -135,7 +135,7 @@ upgrade:
       returned: always
       contains:
         id:
-          description: V(restore), V(upgrade), V(start), V(rows), V(amcheck) or V(check <name>).
+          description: V(restore), V(upgrade), V(start), V(rows), V(collation), V(amcheck) or V(check <name>).
           type: str
           returned: always
           sample: upgrade
