@@ -49,8 +49,11 @@ class Crossing:
         return "PostgreSQL %d -> %d, %s" % (self.before, self.after, how)
 
 
-def find_crossing(declared: Declared) -> Optional[Crossing]:
-    """None where the major stays. Raises PgkeepError for a change that nobody asked for or that cannot be."""
+def find_crossing(declared: Declared, check_mode: bool = False) -> Optional[Crossing]:
+    """None where the major stays. Raises PgkeepError for a change that nobody asked for or that cannot be.
+
+    In check mode nobody has rehearsed it: the step before only said that it would.
+    """
     layout, after = declared.layout, declared.major
     release = read_current(layout)
     before = records.serving_major(layout)
@@ -66,7 +69,8 @@ def find_crossing(declared: Declared) -> Optional[Crossing]:
     if after < before:
         return _way_back(declared, before, record)
     _refuse_unasked(declared, before)
-    _require_rehearsal(declared, before)
+    if not check_mode:
+        _require_rehearsal(declared, before)
     return Crossing(before, after, declared.upgrade)
 
 

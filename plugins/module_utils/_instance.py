@@ -61,7 +61,7 @@ def ensure(
     """Bring the instance to its declared state; returns instance, changed and diff for the module."""
     layout = declared.layout
     if check_mode:
-        plan = make_plan(run, declared, restart_allowed)
+        plan = make_plan(run, declared, restart_allowed, check_mode)
         return _result(run, declared, plan, plan.interruption_seconds, read_current(layout), ())
     for folder in declared.folders:
         if folder.path == layout.home:

@@ -14,7 +14,7 @@ from typing import Any, Mapping, Optional
 from . import _collation as collation
 from . import _docker as docker
 from ._container import ContainerSpec, differences
-from ._crossing import Crossing, find_crossing
+from ._crossing import UNDO, Crossing, find_crossing
 from ._declared import Declared
 from ._errors import PgkeepError
 from ._files import File, FileChange, Folder, changes, folder_changes, read
@@ -124,12 +124,12 @@ def _why(change: ContainerChange) -> str:
     return {"create": "absent", "start": "stopped", "restart": "it does not come up"}[change.action]
 
 
-def make_plan(run: Run, declared: Declared, restart_allowed: bool = True) -> Plan:
+def make_plan(run: Run, declared: Declared, restart_allowed: bool = True, check_mode: bool = False) -> Plan:
     """Compare declared with the machine. Raises PgkeepError where the plan could not be carried out anyway."""
     layout = declared.layout
     existing = docker.inspect(run, layout.server)
     refuse_impossible(run, declared, existing)
-    crossing = find_crossing(declared)
+    crossing = find_crossing(declared, check_mode)
     existing_keeper = docker.inspect(run, layout.keeper)
     refuse_stranger(layout, existing_keeper)
     server = _container_change(declared.server, existing)
@@ -137,7 +137,9 @@ def make_plan(run: Run, declared: Declared, restart_allowed: bool = True) -> Pla
         _refuse_replacement(layout, server)
     keeper = _container_change(declared.keeper, existing_keeper)
     answers = docker.running(existing) and accepts_writes(layout)
-    collations = _collations(run, declared, server) if answers else ()
+    # An undo brings data that the former image has sorted.
+    asks = answers and (crossing is None or crossing.way != UNDO)
+    collations = _collations(run, declared, server) if asks else ()
     files = tuple(changes(declared.files))
     names = changed_settings(declared)
     serving = answers and server is None

@@ -10,6 +10,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils import _collation 
 from ansible_collections.pgkeep.postgres.plugins.module_utils._counts import Reading, Table
 from ansible_collections.pgkeep.postgres.plugins.module_utils._declared import declare
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
+from ansible_collections.pgkeep.postgres.plugins.module_utils._layout import Layout
 from ansible_collections.pgkeep.postgres.plugins.module_utils._rehearsal import compare
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
 
@@ -103,3 +104,18 @@ def test_a_rehearsal_wants_exactly_the_rows_of_before():
 
 def test_a_table_that_nobody_could_read_is_not_as_before():
     assert not compare(reading(a=1), replace(reading(a=1), damaged=("app.public.x",)))[0]
+
+
+def test_what_has_to_be_rebuilt_outlives_a_kill(tmp_path, monkeypatch):
+    def write(file):
+        with open(file.path, "w") as handle:
+            handle.write(file.content)
+
+    monkeypatch.setattr(collation, "write", write)
+    monkeypatch.setattr(Layout, "home", property(lambda self: str(tmp_path)))
+    found = [collation.Change(replace(GERMAN, exclusive=frozenset(["public.names_key"])), "2.41")]
+    assert collation.load_pending(Layout("app")) == []
+    collation.save_pending(Layout("app"), found)
+    assert collation.load_pending(Layout("app")) == found
+    collation.save_pending(Layout("app"), [])
+    assert list(tmp_path.iterdir()) == []

@@ -61,6 +61,7 @@ def test_an_upgrade_needs_a_rehearsal_with_the_same_image(host):
             rehearsed(host, "sha256:other" if other == "image" else "sha256:new", after=19 if other == "major" else 18)
         with pytest.raises(PgkeepError, match="no rehearsal with this image has passed"):
             crossing.find_crossing(wish(18, "link"))
+    assert crossing.find_crossing(wish(18, "link"), check_mode=True) == crossing.Crossing(17, 18, "link")
     rehearsed(host)
     assert crossing.find_crossing(wish(18, "link")) == crossing.Crossing(17, 18, "link")
 
