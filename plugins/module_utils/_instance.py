@@ -67,7 +67,7 @@ def ensure(
         if folder.path == layout.home:
             # The lock lies in it, so it is there before anything else is looked at.
             make(folder)
-    with hold(layout.lock_file, "deploy of %s" % layout.name), interruptible():
+    with hold(layout.lock_file, "deploy of %s" % layout.name, who=actor(ANSIBLE)), interruptible():
         removed = recover(run, layout)
         finish_interrupted(run, layout)
         removed += _remove_leftovers(run, layout)
@@ -137,7 +137,8 @@ def remove(run: Run, layout: Layout, check_mode: bool) -> dict[str, Any]:
     clocks = [path for path in (release["files"] if release else ()) if is_clock(path) and os.path.exists(path)]
     if not check_mode and (found or clocks):
         parameters = {"containers": found, "clocks": clocks}
-        with hold(layout.lock_file, "removal of %s" % layout.name), _recorded(layout, "remove", parameters):
+        what, who = "removal of %s" % layout.name, actor(ANSIBLE)
+        with hold(layout.lock_file, what, who=who), _recorded(layout, "remove", parameters):
             # The clocks first: nothing shall be started in a container that goes.
             remove_clocks(run, layout, clocks)
             for name in found:

@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Mapping, Optional
 
+from . import _archive_worker as archive_worker
 from . import _collation as collation
 from . import _docker as docker
 from ._container import ContainerSpec, differences
@@ -18,7 +19,8 @@ from ._crossing import UNDO, Crossing, find_crossing
 from ._declared import Declared
 from ._errors import PgkeepError
 from ._files import File, FileChange, Folder, changes, folder_changes, read
-from ._layout import Layout
+from ._layout import SPOOL_MOUNT, Layout
+from ._probe import mounted_from
 from ._release import read_current
 from ._rules import refuse_impossible, refuse_stranger
 from ._run import Run
@@ -62,6 +64,8 @@ class Plan:
     reload: bool
     crossing: Optional[Crossing] = None
     collations: tuple[collation.Change, ...] = ()
+    # Why the archiver's worker is ended: it keeps the settings it began with.
+    end_worker: Optional[str] = None
 
     @property
     def changed(self) -> bool:
@@ -93,6 +97,8 @@ class Plan:
         for sorted_anew in self.collations:
             indexes = ", ".join(sorted_anew.collation.indexes) or "nothing"
             steps.append(_step("reindex", indexes, "collation " + sorted_anew.words))
+        if self.end_worker:
+            steps.append(_step("end", "worker of the archiver", self.end_worker))
         return steps
 
     def words(self) -> list[str]:
@@ -156,7 +162,19 @@ def make_plan(run: Run, declared: Declared, restart_allowed: bool = True, check_
         reload=serving and _reload_due(declared, files),
         crossing=crossing,
         collations=collations,
+        end_worker=_end_worker(layout, existing, files) if serving else None,
     )
+
+
+def _end_worker(
+    layout: Layout, existing: Optional[Mapping[str, Any]], changed: tuple[FileChange, ...]
+) -> Optional[str]:
+    """Also when a run before wrote the settings and was killed before it could end the worker."""
+    if any(change.file.path == layout.archive_config for change in changed):
+        return "its settings change"
+    spool = mounted_from(existing or {}, SPOOL_MOUNT)
+    found = archive_worker.hanging(spool, layout.name, layout.archive_config) if spool else None
+    return "it hangs with stale configuration" if found and found.stale else None
 
 
 def _removals(declared: Declared) -> tuple[str, ...]:

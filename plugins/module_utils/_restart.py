@@ -30,7 +30,8 @@ def restart(run: Run, layout: Layout, who: str, timeout_seconds: float) -> dict[
             "bring it back with pgkeep %s restore --confirm %s, or with the playbook deploy.yml"
             % (layout.name, layout.name),
         )
-    with hold(layout.lock_file, "restart of %s" % layout.name), recorded(layout.state_dir, "restart", who) as outcome:
+    told = recorded(layout.state_dir, "restart", who)
+    with hold(layout.lock_file, "restart of %s" % layout.name, who=who), told as outcome:
         served = accepts_writes(layout)
         checkpoint(layout)
         began = time.monotonic()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Callable, Optional
 
+from . import _archive_worker as archive_worker
 from . import _docker as docker
 from ._container import ContainerSpec, create_argv
 from ._declared import Declared
@@ -25,7 +26,7 @@ from ._rules import is_stranger
 from ._run import Run
 from ._server import accepts_writes, checkpoint, wait_until_serving
 from ._sql import query
-from ._timers import is_unit, set_timers
+from ._timers import end_timers, is_unit, start_timers
 from ._upgrade_record import crossed
 
 # A container that is being replaced waits under this name until everything else has succeeded.
@@ -71,6 +72,9 @@ def apply(run: Run, declared: Declared, plan: Plan, start_timeout_seconds: float
         interruption = _server(run, declared.layout, plan, done, start_timeout_seconds)
         # Also where nothing had to change: a deploy that succeeds leaves a server that serves.
         wait_until_serving(run, declared.layout, start_timeout_seconds)
+        if plan.end_worker:
+            archive_worker.end(run, declared.layout.server)
+            query(declared.layout.socket_dir, archive_worker.WAKE)
         if plan.keeper is not None:
             _put(run, plan.keeper, done)
         _remove_files(run, declared.layout, plan, done)
@@ -87,20 +91,21 @@ def _remove_files(run: Run, layout: Layout, plan: Plan, done: Done) -> None:
     """Remove what is no longer declared; systemd hears of timers that came, changed or go."""
     units = [change.file.path for change in plan.files if is_unit(change.file.path)]
     gone = [path for path in plan.removals if is_unit(path)]
-    if units or gone:
-        done.units = True
-        set_timers(run, layout, units, gone)
+    done.units = bool(units or gone)
+    end_timers(run, layout, gone)
     for path in plan.removals:
         file = File(path, "")
         keep(file)
         done.files.append(file)
         os.unlink(path)
+    if done.units:
+        start_timers(run, layout, units)
 
 
 def _former_timers(run: Run, layout: Layout, plan: Plan) -> None:
     """The former files are back: systemd reads them, and no longer those that were new."""
     former = [change.file.path for change in plan.files if is_unit(change.file.path) and change.before is not None]
-    set_timers(run, layout, [*former, *(path for path in plan.removals if is_unit(path))], ())
+    start_timers(run, layout, [*former, *(path for path in plan.removals if is_unit(path))])
 
 
 def _volumes_and_network(run: Run, declared: Declared, plan: Plan) -> None:
@@ -170,9 +175,12 @@ def _undone(run: Run, layout: Layout, plan: Plan, done: Done, error: Exception) 
         _attempt(state, partial(_withdraw, run, change, state))
     if done.units:
         new = [change.file.path for change in plan.files if is_unit(change.file.path) and change.before is None]
-        _attempt(state, partial(set_timers, run, layout, (), new))
+        _attempt(state, partial(end_timers, run, layout, new))
     for file in reversed(done.files):
         _attempt(state, partial(put_back, file))
+    if plan.end_worker:
+        # One may have begun with the settings that are taken back.
+        _attempt(state, partial(archive_worker.end, run, layout.server))
     if done.units:
         _attempt(state, partial(_former_timers, run, layout, plan))
     if done.passage is not None:

@@ -61,7 +61,7 @@ def upgrade(run: Run, name: str, action: str, request: Optional[Request], check_
         if not due or check_mode:
             return {"changed": due, "upgrade": result}
         told = recorded(layout.state_dir, "rehearse-upgrade", actor(ANSIBLE), {"major": request.major})
-        with hold(layout.lock_file, "rehearsal of %s" % name), interruptible(), told as outcome:
+        with hold(layout.lock_file, "rehearsal of %s" % name, who=actor(ANSIBLE)), interruptible(), told as outcome:
             _take_back_killed(run, layout)
             remove_leftovers(run, layout)
             found = rehearse(run, layout, release, request)
@@ -71,7 +71,7 @@ def upgrade(run: Run, name: str, action: str, request: Optional[Request], check_
     if check_mode:
         return {"changed": False, "upgrade": {**result, "steps": work(run, layout, True)}}
     told = recorded(layout.state_dir, "%s-upgrade" % action, actor(ANSIBLE))
-    with hold(layout.lock_file, "upgrade of %s" % name), interruptible(), told as outcome:
+    with hold(layout.lock_file, "upgrade of %s" % name, who=actor(ANSIBLE)), interruptible(), told as outcome:
         steps = work(run, layout, False)
         outcome.details["steps"] = steps
     return {"changed": bool(steps), "upgrade": {**result, "steps": steps}}

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _transaction as transaction
@@ -99,6 +100,23 @@ def test_whatever_fails_the_old_containers_run_again(fail):
         transaction.apply(engine, DECLARED, plan(), 60)
     assert engine.images() == {"app": "old", "app-keeper": "old"}
     assert len(engine.containers) == 2
+
+
+def test_the_archivers_worker_ends_with_its_settings_also_when_they_are_taken_back(monkeypatch):
+    ended, woken = [], []
+    monkeypatch.setattr(transaction.archive_worker, "end", lambda run, server: ended.append(server))
+    monkeypatch.setattr(transaction, "query", lambda folder, statement: woken.append(statement))
+    engine = Engine(app="old", app_keeper="old")
+    transaction.apply(engine, DECLARED, plan(server=None), 60)
+    assert (ended, woken) == ([], [])
+    wanted = replace(plan(server=None), end_worker="its settings change")
+    transaction.apply(engine, DECLARED, wanted, 60)
+    assert (ended, len(woken)) == (["app"], 1)
+    engine.fail = ["create", "--name", "app-keeper"]
+    with pytest.raises(PgkeepError, match="no space left on device"):
+        transaction.apply(engine, DECLARED, wanted, 60)
+    # Before the change and after it was taken back.
+    assert ended == ["app"] * 3
 
 
 def test_a_first_deploy_that_fails_leaves_no_container():
