@@ -78,14 +78,14 @@ def declare(options: Mapping[str, Any], server_image: str, keeper_image: str) ->
     return Declared(
         layout=layout,
         major=options["major"],
-        folders=_folders(layout),
+        folders=folders(layout),
         files=_files(layout, options),
         server=_server(layout, options, server_image),
         keeper=_keeper(layout, options, keeper_image),
     )
 
 
-def _folders(layout: Layout) -> tuple[Folder, ...]:
+def folders(layout: Layout) -> tuple[Folder, ...]:
     server = layout.server_config_dir
     return (
         Folder("/etc/pgkeep", 0o755, gid=0),

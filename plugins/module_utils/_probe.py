@@ -63,13 +63,8 @@ def published(container: Mapping[str, Any]) -> Optional[tuple[str, int]]:
     return None
 
 
-def login(target: Target) -> dict[str, Any]:
-    """Log in over TLS with the certificate verified, time SELECT 1 on the open connection and read the statistics.
-
-    Returns connect_ms (a new login), response_ms (median of three), version, role, uptime_seconds, connections and
-    archiver. psycopg2's errors pass through. One try; the caller repeats.
-    """
-    began = time.perf_counter()
+def connect(target: Target) -> Any:
+    """Log in over TLS with the certificate verified; the caller closes. psycopg2's errors pass through. One try."""
     opened = driver().connect(
         host=target.host,
         port=target.port,
@@ -84,12 +79,28 @@ def login(target: Target) -> dict[str, Any]:
         options="-c statement_timeout=%d" % _STATEMENT_MS,
         application_name="pgkeep health",
     )
+    opened.autocommit = True
+    return opened
+
+
+def login(target: Target) -> dict[str, Any]:
+    """Log in, time SELECT 1 on the open connection and read the statistics.
+
+    Returns connect_ms (a new login), response_ms (median of three), version, role, uptime_seconds, connections and
+    archiver. psycopg2's errors pass through. One try; the caller repeats.
+    """
+    began = time.perf_counter()
+    opened = connect(target)
     connect_ms = (time.perf_counter() - began) * 1000
     with contextlib.closing(opened):
-        opened.autocommit = True
-        response_ms = statistics.median(_timed(opened) for _number in range(3))
+        response_ms = response(opened)
         row = rows(opened, STATISTICS, ())[0]
     return {"connect_ms": round(connect_ms, 2), "response_ms": round(response_ms, 2), **described(row)}
+
+
+def response(opened: Any) -> float:
+    """Milliseconds of SELECT 1 on the open connection, the median of three."""
+    return statistics.median(_timed(opened) for _number in range(3))
 
 
 def _timed(opened: Any) -> float:

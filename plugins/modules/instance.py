@@ -13,8 +13,12 @@ description:
     with the machine and makes a plan. Check mode returns the plan; otherwise it is carried out.
   - A plan says for each step what changes, whether it is a reload, a restart or a new container, which field forces
     the new container, and how many seconds of interruption to expect.
-  - When a step fails, files, settings and containers are put back and the server that ran before serves again. Volumes
-    are created and never removed.
+  - A change of a server that serves has to pass gates before it is committed as a release, and a change that interrupts
+    it makes a named restore point first. A deploy that changes nothing passes no gate and costs nothing.
+  - When a step or a gate fails, files, settings and containers are put back and the server that ran before serves again.
+    Volumes are created and never removed. A run that was killed is gone on with by the next one, which commits or takes
+    back the whole.
+  - The first deploy has nothing to go back to. When it fails, containers are removed and volumes stay.
 extends_documentation_fragment:
   - pgkeep.postgres._attributes
   - pgkeep.postgres._instance
@@ -153,6 +157,24 @@ options:
     type: str
     choices: [allowed, refuse]
     default: allowed
+  gates:
+    description:
+      - What a change has to pass. V(login) logs in over TCP and TLS as C(pgkeep_monitor), V(write) commits a row of the
+        collection's own as that role and reads it back, V(archive) waits until a row is in the repository, V(health)
+        looks at both containers and the server's health check, V(latency) compares with O(latency_budget_ms).
+      - A gate that has nobody to ask is not tried, such as V(archive) before the first backup.
+    type: list
+    elements: str
+    choices: [login, write, archive, health, latency]
+    default: [login, write, archive, health, latency]
+  latency_budget_ms:
+    description: What a login, a C(SELECT 1) and a commit may take after a change, each.
+    type: int
+    default: 1000
+  releases_kept:
+    description: How many releases can be returned to, that in force included. The images of older ones are removed.
+    type: int
+    default: 10
 author: The pgkeep maintainers (@pgkeep)
 """
 
@@ -244,11 +266,24 @@ instance:
           type: int
           returned: success
           sample: 5
-    interruption_seconds:
-      description: Seconds without a server that accepts writes, measured; in check mode the expectation.
-      type: float
+    interruption_ms:
+      description:
+        - How long clients were without an answer, measured by one that is connected over TCP and TLS and connects anew;
+          in check mode the expectation. A reload takes 0.
+      type: int
       returned: O(state=present)
-      sample: 1.52
+      sample: 1520
+    restore_point:
+      description: Name of the restore point that was made before an interruption, for M(pgkeep.postgres.restore).
+      type: str
+      returned: O(state=present)
+      sample: deploy-20260105T020000.000000Z
+    gates:
+      description: The gates that the change passed, with C(gate), C(passed), C(measured) and C(expected).
+      type: list
+      elements: dict
+      returned: O(state=present)
+      sample: [{gate: write, passed: true, measured: committed within 2.1 ms and read back, expected: a row that is committed and read back}]
     restart_required:
       description: Whether a setting waits for a restart.
       type: bool
@@ -261,10 +296,10 @@ instance:
       returned: O(state=present)
       sample: []
     release:
-      description: Time of the release that is in force, RFC 3339 UTC; null before the first.
+      description: Name of the release that is in force, for M(pgkeep.postgres.rollback); null before the first.
       type: str
       returned: O(state=present)
-      sample: "2026-01-05T02:00:00Z"
+      sample: 20260105T020000.000000Z
     version:
       description: Version of the running server.
       type: str
@@ -285,6 +320,16 @@ instance:
       type: str
       returned: O(state=present)
       sample: "2026-01-05T02:00:00Z"
+error:
+  description: What did not work, with the keys C(what), C(why), C(next_step), C(busy) and, of a gate, C(gate).
+  returned: failure
+  type: dict
+  sample:
+    what: The gate write of app did not pass
+    why: "measured: cannot execute INSERT in a read-only transaction; expected: a row that is committed and read back;
+      the previous settings are back"
+    next_step: correct the cause and run again; postgres_server_gates without write deploys all the same
+    busy: false
 """
 
 from typing import Any
@@ -295,6 +340,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._layout import Lay
 from ansible_collections.pgkeep.postgres.plugins.module_utils._module import argument_spec, run_module
 from ansible_collections.pgkeep.postgres.plugins.module_utils._repositories import SPEC as REPOSITORIES
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Run
+from ansible_collections.pgkeep.postgres.plugins.module_utils._terms import GATES, terms_from
 from ansible_collections.pgkeep.postgres.plugins.module_utils._units import parse_bytes
 
 SIZES = {"memory": "memory_bytes", "shm_size": "shm_bytes", "keeper_memory": "keeper_memory_bytes"}
@@ -345,6 +391,9 @@ SPEC = argument_spec(
     keeper_memory={"type": "str", "default": "512MB"},
     keeper_cpus={"type": "float", "default": 1.0},
     restart={"type": "str", "choices": ["allowed", "refuse"], "default": "allowed"},
+    gates={"type": "list", "elements": "str", "choices": list(GATES), "default": list(GATES)},
+    latency_budget_ms={"type": "int", "default": 1000},
+    releases_kept={"type": "int", "default": 10},
 )
 
 
@@ -356,9 +405,8 @@ def manage(run: Run, params: dict[str, Any], check_mode: bool) -> dict[str, Any]
     return ensure(
         run,
         declare({**params, **sizes}, *images),
-        restart_allowed=params["restart"] == "allowed",
-        start_timeout_seconds=params["start_timeout_seconds"],
-        check_mode=check_mode,
+        terms_from({**params, "restart_allowed": params["restart"] == "allowed"}),
+        check_mode,
     )
 
 

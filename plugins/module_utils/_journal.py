@@ -1,0 +1,115 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a deploy has begun to change, on disk until it is committed or taken back. Private to the collection.
+
+It is written before anything is touched. A deploy that is killed leaves it, with the files and containers as they were
+under their second names: the next run goes on from there, and what that takes back is the whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from typing import Any, Mapping, Optional
+
+from . import _docker as docker
+from ._errors import PgkeepError
+from ._files import File, forget, read, write
+from ._layout import Layout
+from ._release import in_force
+from ._rules import is_stranger
+from ._run import Run
+
+# A container that is being replaced waits under this name until the deploy is committed.
+_OLD = "-replaced"
+
+
+@dataclass
+class Journal:
+    """base: the release in force when it began. served: whether the server accepted writes then.
+
+    files: path -> whether it was there. containers: name -> what was first done to it. units: whether systemd was told
+    of other timers. killed: whether an earlier run began it.
+    """
+
+    base: str
+    served: bool
+    files: dict[str, bool] = field(default_factory=dict)
+    containers: dict[str, str] = field(default_factory=dict)
+    units: bool = False
+    restore_point: Optional[str] = None
+    killed: bool = False
+
+    def save(self, layout: Layout) -> None:
+        write(File(_path(layout), json.dumps(asdict(self), sort_keys=True) + "\n", 0o600, gid=0))
+
+    def note(self, run: Run, layout: Layout, files: Mapping[str, bool], containers: Mapping[str, str]) -> None:
+        """What is about to be touched, files by whether they are there. What a killed run noted stays as it is."""
+        for path in files.keys() - self.files.keys():
+            forget(path)
+        for name in containers.keys() - self.containers.keys():
+            if aside(run, layout, name) is not None:
+                docker.remove(run, name + _OLD)
+        self.files = {**files, **self.files}
+        self.containers = {**containers, **self.containers}
+        if self.files or self.containers:
+            self.save(layout)
+
+    def close(self, run: Run, layout: Layout) -> None:
+        """Nothing of it is taken back any more."""
+        for name in self.containers:
+            if aside(run, layout, name) is not None:
+                docker.remove(run, name + _OLD)
+        for path in self.files:
+            forget(path)
+        drop(layout)
+
+
+def _path(layout: Layout) -> str:
+    return layout.releases_dir + "/journal"
+
+
+def drop(layout: Layout) -> None:
+    if os.path.exists(_path(layout)):
+        os.unlink(_path(layout))
+
+
+def begun(layout: Layout) -> Optional[Journal]:
+    """The journal of a deploy that was killed, None when there is none."""
+    text = read(_path(layout))
+    if text is None:
+        return None
+    try:
+        values: dict[str, Any] = json.loads(text)
+        return Journal(**{**values, "killed": True})
+    except (ValueError, TypeError) as error:
+        raise PgkeepError(
+            "The deploy of %s that was killed cannot be gone on with" % layout.name,
+            "%s: %s" % (_path(layout), error),
+            "look at docker ps --all, remove that file, then deploy",
+        ) from error
+
+
+def close_committed(run: Run, layout: Layout) -> None:
+    """A run that was killed after its commit left only names to tidy up."""
+    journal = begun(layout)
+    if journal is not None and journal.base != in_force(layout):
+        journal.close(run, layout)
+
+
+def aside(run: Run, layout: Layout, name: str) -> Optional[str]:
+    """Where the container waits that is being replaced; None when none of ours does: another instance may be called
+    so."""
+    found = docker.inspect(run, name + _OLD)
+    return None if found is None or is_stranger(layout, found) else name + _OLD
+
+
+def put_aside(run: Run, layout: Layout, name: str) -> None:
+    """Stop the container and make room for its successor. What a killed run put there goes; the first one waits."""
+    docker.stop(run, name)
+    if aside(run, layout, name) is None:
+        docker.rename(run, name, name + _OLD)
+    else:
+        docker.remove(run, name)
