@@ -52,10 +52,9 @@ def _request(context: Context, options: argparse.Namespace) -> Request:
     """A Request of the library from what was given on the command line. What cannot be given there has the default of
     the Request, or is None."""
     given = {"name": context.layout.name, **vars(options)}
-    return Request(
-        **{
-            each.name: given.get(each.name)
-            for each in dataclasses.fields(Request)
-            if each.name in given or each.default is each.default_factory is dataclasses.MISSING
-        }
-    )
+    values: dict[str, Any] = {
+        each.name: given.get(each.name)
+        for each in dataclasses.fields(Request)
+        if each.name in given or each.default is each.default_factory is dataclasses.MISSING
+    }
+    return Request(**values)

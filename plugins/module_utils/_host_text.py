@@ -221,6 +221,20 @@ def _restart(answer: Mapping[str, Any], style: Style) -> str:
     return pairs(shown, style)
 
 
+def _rollback(answer: Mapping[str, Any], style: Style) -> str:
+    found = answer["instance"]
+    shown = {
+        "instance": found["name"],
+        "accepts work": found["running"],
+        "release": found["release"],
+        "interruption": "%d ms" % found["interruption_ms"],
+        "restore point": found["restore_point"],
+    }
+    steps = ["%(action)s %(target)s: %(reason)s" % step for step in found["plan"]]
+    gates = ["%(gate)s: %(measured)s" % gate for gate in found["gates"]]
+    return pairs(shown, style) + _bullets("Steps", steps) + _bullets("Gates", gates)
+
+
 def _free(answer: Mapping[str, Any], style: Style) -> str:
     found = answer["free"]
     lines = ["%s (%s)" % (each["path"], human(each["size_bytes"])) for each in found["directories"]]
@@ -300,5 +314,6 @@ _RENDERS: Mapping[str, Callable[[Mapping[str, Any], Style], str]] = {
     "list": _list,
     "restart": _restart,
     "restore": _restore,
+    "rollback": _rollback,
     "status": _status,
 }

@@ -15,15 +15,16 @@ description:
     the new container, and how many seconds of interruption to expect.
   - A change of a server that serves has to pass gates before it is committed as a release, and a change that interrupts
     it makes a named restore point first. A deploy that changes nothing passes no gate and costs nothing.
-  - When a step or a gate fails, files, settings and containers are put back and the server that ran before serves again.
-    Volumes are created and never removed. A run that was killed is gone on with by the next one, which commits or takes
-    back the whole.
+  - When a step or a gate fails, files, settings and containers are put back and the server that ran before serves
+    again. Volumes are created and never removed. A run that was killed is gone on with by the next one, which commits
+    or takes back the whole.
   - The first deploy has nothing to go back to. When it fails, containers are removed and volumes stay.
 extends_documentation_fragment:
   - pgkeep.postgres._attributes
   - pgkeep.postgres._instance
   - pgkeep.postgres._keeper
   - pgkeep.postgres._repositories
+  - pgkeep.postgres._transaction
 attributes:
   check_mode:
     support: full
@@ -75,10 +76,6 @@ options:
     description: Patience of a clean stop before the engine kills the server.
     type: int
     default: 120
-  start_timeout_seconds:
-    description: How long a start, crash recovery and automatic restore included, may take.
-    type: int
-    default: 3600
   tuned:
     description: Settings derived from the limits, RV(ignore:settings) of the filter P(pgkeep.postgres.tune#filter).
     type: dict
@@ -150,31 +147,6 @@ options:
     type: list
     elements: str
     default: []
-  restart:
-    description:
-      - Whether the server may be interrupted. With V(refuse) a setting that needs a restart is written and reported as
-        waiting for it. What needs a new container, such as another limit or image, is refused while the server runs.
-    type: str
-    choices: [allowed, refuse]
-    default: allowed
-  gates:
-    description:
-      - What a change has to pass. V(login) logs in over TCP and TLS as C(pgkeep_monitor), V(write) commits a row of the
-        collection's own as that role and reads it back, V(archive) waits until a row is in the repository, V(health)
-        looks at both containers and the server's health check, V(latency) compares with O(latency_budget_ms).
-      - A gate that has nobody to ask is not tried, such as V(archive) before the first backup.
-    type: list
-    elements: str
-    choices: [login, write, archive, health, latency]
-    default: [login, write, archive, health, latency]
-  latency_budget_ms:
-    description: What a login, a C(SELECT 1) and a commit may take after a change, each.
-    type: int
-    default: 1000
-  releases_kept:
-    description: How many releases can be returned to, that in force included. The images of older ones are removed.
-    type: int
-    default: 10
 author: The pgkeep maintainers (@pgkeep)
 """
 
@@ -283,7 +255,11 @@ instance:
       type: list
       elements: dict
       returned: O(state=present)
-      sample: [{gate: write, passed: true, measured: committed within 2.1 ms and read back, expected: a row that is committed and read back}]
+      sample:
+        - gate: write
+          passed: true
+          measured: committed within 2.1 ms and read back
+          expected: a row that is committed and read back
     restart_required:
       description: Whether a setting waits for a restart.
       type: bool
