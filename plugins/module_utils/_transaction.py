@@ -244,7 +244,7 @@ def _withdraw(run: Run, layout: Layout, name: str, action: str, undo: _Undo) -> 
     elif action == "replace":
         former = aside(run, layout, name)
         if former is not None:
-            if name == layout.server and accepts_writes(layout):
+            if name == layout.server and docker.running(docker.inspect(run, name)) and accepts_writes(layout):
                 # It came up and failed later: what clients wrote needs no recovery.
                 docker.stop(run, name)
             docker.remove(run, name)
