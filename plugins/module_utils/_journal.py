@@ -4,7 +4,7 @@
 """What a deploy has begun to change, on disk until it is committed or taken back. Private to the collection.
 
 It is written before anything is touched. A deploy that is killed leaves it, with the files and containers as they were
-under their second names: the next run goes on from there, and what that takes back is the whole.
+under second names, which no instance can have: the next run goes on from there, and what that takes back is the whole.
 """
 
 from __future__ import annotations
@@ -12,18 +12,14 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass, field
-from typing import Any, Mapping, Optional
+from typing import Any, Iterable, Mapping, Optional
 
 from . import _docker as docker
 from ._errors import PgkeepError
 from ._files import File, forget, read, write
-from ._layout import Layout
+from ._layout import LABEL_INSTANCE, Layout
 from ._release import in_force
-from ._rules import is_stranger
 from ._run import Run
-
-# A container that is being replaced waits under this name until the deploy is committed.
-_OLD = "-replaced"
 
 
 @dataclass
@@ -49,9 +45,7 @@ class Journal:
         """What is about to be touched, files by whether they are there. What a killed run noted stays as it is."""
         for path in files.keys() - self.files.keys():
             forget(path)
-        for name in containers.keys() - self.containers.keys():
-            if aside(run, layout, name) is not None:
-                docker.remove(run, name + _OLD)
+        _remove(run, layout, map(former, containers.keys() - self.containers.keys()))
         self.files = {**files, **self.files}
         self.containers = {**containers, **self.containers}
         if self.files or self.containers:
@@ -59,9 +53,7 @@ class Journal:
 
     def close(self, run: Run, layout: Layout) -> None:
         """Nothing of it is taken back any more."""
-        for name in self.containers:
-            if aside(run, layout, name) is not None:
-                docker.remove(run, name + _OLD)
+        _remove(run, layout, [other(name) for name in self.containers for other in (former, successor)])
         for path in self.files:
             forget(path)
         drop(layout)
@@ -99,17 +91,23 @@ def close_committed(run: Run, layout: Layout) -> None:
         journal.close(run, layout)
 
 
-def aside(run: Run, layout: Layout, name: str) -> Optional[str]:
-    """Where the container waits that is being replaced; None when none of ours does: another instance may be called
-    so."""
-    found = docker.inspect(run, name + _OLD)
-    return None if found is None or is_stranger(layout, found) else name + _OLD
+def former(name: str) -> str:
+    """Where the container name waits that is being replaced."""
+    return name + ".former"
 
 
-def put_aside(run: Run, layout: Layout, name: str) -> None:
-    """Stop the container and make room for its successor. What a killed run put there goes; the first one waits."""
-    docker.stop(run, name)
-    if aside(run, layout, name) is None:
-        docker.rename(run, name, name + _OLD)
-    else:
+def successor(name: str) -> str:
+    """Where the container is made that will be name."""
+    return name + ".next"
+
+
+def containers(run: Run, layout: Layout) -> set[str]:
+    """Names of all containers that were made for the instance: another one's are never touched."""
+    argv = ["ps", "--all", "--filter", "label=%s=%s" % (LABEL_INSTANCE, layout.name), "--format", "{{.Names}}"]
+    return set(docker.docker(run, argv, what="The containers of %s cannot be listed" % layout.name).split())
+
+
+def _remove(run: Run, layout: Layout, names: Iterable[str]) -> None:
+    wanted = set(names)
+    for name in sorted(wanted & containers(run, layout) if wanted else wanted):
         docker.remove(run, name)

@@ -18,7 +18,7 @@ from ._errors import PgkeepError
 from ._files import keep, make, put_back, write
 from ._gates import first_login, has_archive, pass_gates, targets
 from ._interrupt import Interrupted
-from ._journal import Journal, aside, begun, drop, put_aside
+from ._journal import Journal, begun, containers, drop, former, successor
 from ._judge_settings import judge_settings
 from ._keeper import ask
 from ._layout import Layout
@@ -90,8 +90,8 @@ def _applied(run: Run, declared: Declared, plan: Plan, terms: Terms, journal: Jo
     for folder in plan.folders:
         make(folder)
     files = {change.file.path: change.before is not None for change in plan.files}
-    containers = {change.spec.name: change.action for change in (plan.server, plan.keeper) if change is not None}
-    journal.note(run, layout, {**files, **dict.fromkeys(plan.removals, True)}, containers)
+    actions = {change.spec.name: change.action for change in (plan.server, plan.keeper) if change is not None}
+    journal.note(run, layout, {**files, **dict.fromkeys(plan.removals, True)}, actions)
     for change in plan.files:
         keep(change.file.path)
         write(change.file)
@@ -177,17 +177,32 @@ def _reload(layout: Layout) -> None:
 def _put(run: Run, layout: Layout, change: ContainerChange) -> None:
     name = change.spec.name
     if change.action == "replace":
-        put_aside(run, layout, name)
-    if change.action in ("create", "replace"):
-        create(run, change.spec)
+        _replace(run, layout, change.spec)
+    if change.action == "create":
+        create(run, change.spec, name)
     if change.action == "restart":
         docker.docker(run, ["restart", name], what="The container %s could not be restarted" % name)
     else:
         docker.start(run, name)
 
 
-def create(run: Run, spec: ContainerSpec) -> None:
-    docker.docker(run, create_argv(spec), what="The container %s could not be created" % spec.name)
+def _replace(run: Run, layout: Layout, spec: ContainerSpec) -> None:
+    """Put a new container in the place of the old one, which waits. Nobody is interrupted before that is made."""
+    there = containers(run, layout)
+    if successor(spec.name) in there:
+        docker.remove(run, successor(spec.name))
+    create(run, spec, successor(spec.name))
+    docker.stop(run, spec.name)
+    if former(spec.name) in there:
+        # What a killed run put in its place goes; the one that waits is part of the release.
+        docker.remove(run, spec.name)
+    else:
+        docker.rename(run, spec.name, former(spec.name))
+    docker.rename(run, successor(spec.name), spec.name)
+
+
+def create(run: Run, spec: ContainerSpec, name: str) -> None:
+    docker.docker(run, create_argv(spec, name=name), what="The container %s could not be created" % spec.name)
 
 
 @dataclass
@@ -235,20 +250,21 @@ def take_back(run: Run, layout: Layout, journal: Journal, error: Exception) -> P
 
 
 def _withdraw(run: Run, layout: Layout, name: str, action: str, undo: _Undo) -> None:
+    there = containers(run, layout)
+    if successor(name) in there:
+        docker.remove(run, successor(name))
     if action == "start":
         docker.stop(run, name)
     elif action == "create":
         # It goes, so that the next run starts clean; volumes stay, whatever is in them.
         docker.remove(run, name)
         undo.words.append("the new container %s was removed, volumes were kept" % name)
-    elif action == "replace":
-        former = aside(run, layout, name)
-        if former is not None:
-            if name == layout.server and docker.running(docker.inspect(run, name)) and accepts_writes(layout):
-                # It came up and failed later: what clients wrote needs no recovery.
-                docker.stop(run, name)
-            docker.remove(run, name)
-            docker.rename(run, former, name)
+    elif action == "replace" and former(name) in there:
+        if name == layout.server and name in there and accepts_writes(layout):
+            # It came up and failed later: what clients wrote needs no recovery.
+            docker.stop(run, name)
+        docker.remove(run, name)
+        docker.rename(run, former(name), name)
 
 
 def _serve_again(run: Run, layout: Layout, journal: Journal, undo: _Undo) -> None:
