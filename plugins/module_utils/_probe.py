@@ -140,9 +140,7 @@ def certificate(target: Target, now: float) -> dict[str, Any]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cafile=target.ca_file)
     with socket.create_connection((target.host, target.port), timeout=TRY_SECONDS) as plain:
-        # SSLRequest: length 8, code 80877103 (PostgreSQL manual, Message Formats).
-        plain.sendall(struct.pack("!ii", 8, 80877103))
-        if plain.recv(1) != b"S":
+        if not _offers_tls(plain):
             return {"days_left": None, "error": "the server does not offer TLS"}
         try:
             with context.wrap_socket(plain, server_hostname=target.host) as encrypted:
@@ -154,6 +152,22 @@ def certificate(target: Target, now: float) -> dict[str, Any]:
             return {"days_left": None, "error": error.verify_message}
     ends = ssl.cert_time_to_seconds(found["notAfter"])
     return {"days_left": round((ends - now) / 86400, 1), "error": None}
+
+
+def _offers_tls(plain: socket.socket) -> bool:
+    # SSLRequest: length 8, code 80877103 (PostgreSQL manual, Message Formats).
+    plain.sendall(struct.pack("!ii", 8, 80877103))
+    return plain.recv(1) == b"S"
+
+
+def listens(target: Target, seconds: float) -> bool:
+    """Whether a server answers there so soon. The engine opens a port before its container does, and who connects then
+    waits for a second, which a try to log in cannot be told to give up sooner."""
+    try:
+        with socket.create_connection((target.host, target.port), timeout=seconds) as plain:
+            return _offers_tls(plain)
+    except OSError:
+        return False
 
 
 def disk(path: str) -> dict[str, Any]:

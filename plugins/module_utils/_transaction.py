@@ -16,7 +16,7 @@ from ._container import ContainerSpec, create_argv
 from ._declared import Declared
 from ._errors import PgkeepError
 from ._files import keep, make, put_back, write
-from ._gates import first_login, has_archive, pass_gates, targets
+from ._gates import at_once, has_archive, pass_gates, targets
 from ._interrupt import Interrupted
 from ._journal import Journal, begun, containers, drop, former, successor
 from ._judge_settings import judge_settings
@@ -82,7 +82,7 @@ def _watched(run: Run, declared: Declared, plan: Plan, journal: Journal) -> Outa
     container = docker.inspect(run, layout.server)
     address = published(container) if container else None
     places = (address,) if address else ()
-    return Outage([lambda: first_login(targets(declared, places)), lambda: connect(layout.socket_dir)])
+    return Outage([lambda: at_once(targets(declared, places)), lambda: connect(layout.socket_dir)])
 
 
 def _applied(run: Run, declared: Declared, plan: Plan, terms: Terms, journal: Journal) -> Applied:
