@@ -19,6 +19,7 @@ from ._container import reachable
 from ._declared import MONITOR, Declared
 from ._errors import PgkeepError
 from ._files import kept, read
+from ._interrupt import Interrupted
 from ._keeper import ask
 from ._layout import Layout
 from ._probe import Target, connect, listens, response
@@ -197,21 +198,24 @@ def _archive(run: Run, layout: Layout) -> Gate:
     expected = "a row that is in the repository within %d s" % _ARCHIVE_SECONDS
     try:
         found = ask(run, layout, ["canary", "--timeout", str(_ARCHIVE_SECONDS)])["canary"]
+    except Interrupted:
+        raise
     except PgkeepError as error:
         if has_archive(run, layout):
             return Gate("archive", False, "%s: %s" % (error.what, error.why), expected)
-        return Gate("archive", None, "not tried: there is no backup yet", expected)
+        return Gate("archive", None, "not tried: the repository was not made yet", expected)
     return Gate("archive", True, "archived within %s s" % found["archived_seconds"], expected)
 
 
 def has_archive(run: Run, layout: Layout) -> bool:
-    """Whether a backup was ever taken into the repository: before the first one nothing can be archived. A keeper that
-    does not answer has one."""
+    """Whether there is a repository that WAL can go to, as there is soon after the first start, and not any more when
+    its volume was lost. A keeper that does not answer has one."""
     try:
-        info = ask(run, layout, ["info", "--repo", "1"])["backup_info"]
+        return bool(ask(run, layout, ["info", "--repo", "1"])["backup_info"]["status"] != "missing")
+    except Interrupted:
+        raise
     except PgkeepError:
         return True
-    return bool(info["backups"]) or info["status"] == "error"
 
 
 def _health(run: Run, declared: Declared) -> Gate:

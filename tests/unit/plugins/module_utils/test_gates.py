@@ -83,8 +83,8 @@ def test_a_budget_is_for_each_of_the_three():
     assert client.latency(19) == gates.Gate("latency", False, "measured", "at most 19 ms each")
 
 
-def test_before_the_first_backup_there_is_no_archive(declared, monkeypatch):
-    answers = {"canary": PgkeepError("It did not arrive", "no stanza"), "info": {"backups": [], "status": "missing"}}
+def test_without_a_repository_nothing_can_be_archived(declared, monkeypatch):
+    answers = {"canary": PgkeepError("It did not arrive", "no stanza"), "info": {"status": "missing"}}
 
     def ask(run, layout, argv):
         if argv[0] == "canary":
@@ -95,7 +95,7 @@ def test_before_the_first_backup_there_is_no_archive(declared, monkeypatch):
 
     monkeypatch.setattr(gates, "ask", ask)
     assert gates._archive(None, declared.layout).passed is None
-    for info in ({"backups": [1], "status": "ok"}, {"backups": [], "status": "error"}, None):
+    for info in ({"status": "ok"}, {"status": "empty"}, {"status": "error"}, None):
         answers["info"] = info
         found = gates._archive(None, declared.layout)
         assert (found.passed, found.measured) == (False, "It did not arrive: no stanza")
