@@ -90,17 +90,17 @@ def server_image() -> str:
 
 
 def headline() -> None:
-    print(f"{'':<58} {'pgkeep':>10}  {'plain':>10}  {'ratio':>6}  aim")
+    print(f"{'':<64} {'pgkeep':>10}  {'plain':>10}  {'ratio':>6}  aim")
 
 
 def row(what: str, ours: float, plain: float | None = None, aim: str = "") -> None:
     ratio = f"{ours / plain:6.2f}" if plain else "      "
     base = f"{plain:8.2f} s" if plain else " " * 10
-    print(f"{what:<58} {ours:8.2f} s  {base}  {ratio}  {aim}", flush=True)
+    print(f"{what:<64} {ours:8.2f} s  {base}  {ratio}  {aim}", flush=True)
 
 
 def fact(what: str, value: object, aim: str = "") -> None:
-    print(f"{what:<58} {value!s:>10}  {'':10}  {'':6}  {aim}".rstrip(), flush=True)
+    print(f"{what:<64} {value!s:>10}  {'':10}  {'':6}  {aim}".rstrip(), flush=True)
 
 
 def take_turns(*actions: Callable[[], object]) -> list[float] | None:

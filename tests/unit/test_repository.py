@@ -133,9 +133,11 @@ def test_no_finding_is_ignored() -> None:
     assert [path.name for path in ROOT.glob("tests/sanity/ignore*")] == []
 
 
-def test_every_guarantee_names_a_test_that_exists() -> None:
+@pytest.mark.parametrize("page", ["guarantees", "security"])
+def test_every_guarantee_names_a_test_that_exists(page: str) -> None:
     tests = ROOT / "tests"
-    named = re.findall(r"`((?:integration|molecule|unit)/\w+|\w+\.py::\w+)`", (ROOT / "docs/guarantees.md").read_text())
+    text = (ROOT / "docs" / (page + ".md")).read_text()
+    named = re.findall(r"`((?:integration|molecule|unit)/\w+|\w+\.py::\w+)`", text)
     missing = []
     for name in sorted(set(named)):
         kind, _slash, rest = name.partition("/")
