@@ -136,8 +136,8 @@ _SECTIONS = (
     ),
     Section(
         "A bad deploy",
-        "A deploy that fails puts back what was there and says so. One that went through and was a mistake, or was killed "
-        "on its way, is taken back here: image, limits and settings become those of the release before. The data stay.",
+        "A deploy that fails puts back what was there and says so. One that went through and was a mistake, or was "
+        "killed on its way, is taken back here: image, limits and settings become those of the release before. The data stay.",
         (
             Step("pgkeep {name} audit --last 20", "a line for each operation, `ok` in the column RESULT"),
             Step("pgkeep {name} releases", "the releases that can be returned to, newest first"),
@@ -149,8 +149,8 @@ _SECTIONS = (
             ),
             _STATUS,
         ),
-        "Another one than the release before is named with `--release`. The next deploy from the control node applies the "
-        "inventory again, so put the former one in place before it.\n\n"
+        "Another one than the release before is named with `--release`. The next deploy from the control node applies "
+        "the inventory again, so put the former one in place before it.\n\n"
         "Rows that a deploy's SQL changed come back with [Restore to a moment](#restore-to-a-moment).",
     ),
 )
