@@ -137,7 +137,8 @@ _SECTIONS = (
     Section(
         "A bad deploy",
         "A deploy that fails puts back what was there and says so. One that went through and was a mistake, or was "
-        "killed on its way, is taken back here: image, limits and settings become those of the release before. The data stay.",
+        "killed on its way, is taken back here: image, limits and settings become those of the release before. The "
+        "data stay.",
         (
             Step("pgkeep {name} audit --last 20", "a line for each operation, `ok` in the column RESULT"),
             Step("pgkeep {name} releases", "the releases that can be returned to, newest first"),
