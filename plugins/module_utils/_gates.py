@@ -37,6 +37,7 @@ _PATIENCE_SECONDS = 0.1
 
 # A container that came up has lived longer than this, or was never restarted.
 _ALIVE_SECONDS = 5
+_POLL_SECONDS = 0.5
 
 _LEAVE_OUT = "correct the cause and run again; postgres_server_gates without %s deploys all the same"
 
@@ -224,7 +225,7 @@ def _health(run: Run, declared: Declared) -> Gate:
     expected = "both containers run and the server's health check succeeds"
     wrong = []
     for spec in (declared.server, declared.keeper):
-        state = _state(docker.inspect(run, spec.name))
+        state = _settled(run, spec.name)
         wrong += ["%s %s" % (spec.name, state)] if state else []
     check = declared.server.health
     if check is not None and not wrong:
@@ -232,6 +233,22 @@ def _health(run: Run, declared: Declared) -> Gate:
         if tried.rc != 0:
             wrong.append("the health check ends with %d: %s" % (tried.rc, (tried.stderr or tried.stdout).strip()))
     return Gate("health", not wrong, "; ".join(wrong) or "both run, the check ends with 0", expected)
+
+
+def _settled(
+    run: Run,
+    name: str,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> str:
+    """What is wrong with the container, after a while for one that was just restarted: a reboot restarts it too."""
+    end = clock() + 2 * _ALIVE_SECONDS
+    while True:
+        container = docker.inspect(run, name)
+        wrong = _state(container)
+        if not wrong or container is None or not container["RestartCount"] or clock() > end:
+            return wrong
+        sleep(_POLL_SECONDS)
 
 
 def _state(container: Optional[Mapping[str, Any]], now: Optional[float] = None) -> str:

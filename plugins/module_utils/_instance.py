@@ -18,7 +18,7 @@ from ._errors import PgkeepError
 from ._files import make
 from ._images import remove_unused
 from ._interrupt import interruptible
-from ._journal import begun, close_committed
+from ._journal import begun, close_committed, containers, drop, former, successor
 from ._layout import Layout
 from ._leftovers import remove as remove_leftovers
 from ._lock import hold
@@ -160,10 +160,11 @@ class _Trail:
 
 def remove(run: Run, layout: Layout, check_mode: bool) -> dict[str, Any]:
     """Stop and remove the containers; volumes, settings and backups stay. Returns instance and changed."""
-    containers = {name: docker.inspect(run, name) for name in (layout.keeper, layout.server)}
-    for container in containers.values():
+    existing = {name: docker.inspect(run, name) for name in (layout.keeper, layout.server)}
+    for container in existing.values():
         refuse_stranger(layout, container)
-    found = [name for name, container in containers.items() if container is not None]
+    found = [name for name, container in existing.items() if container is not None]
+    found += sorted(containers(run, layout) & {other(name) for name in existing for other in (former, successor)})
     release = read_current(layout)
     clocks = [path for path in (release["files"] if release else ()) if is_clock(path) and os.path.exists(path)]
     if not check_mode and (found or clocks):
@@ -174,6 +175,7 @@ def remove(run: Run, layout: Layout, check_mode: bool) -> dict[str, Any]:
             for name in found:
                 docker.stop(run, name)
                 docker.remove(run, name)
+            drop(layout)
     plan = [
         {"action": "remove", "target": target, "reason": "state is absent", "interruption_seconds": 0}
         for target in [*("file " + path for path in clocks), *("container " + name for name in found)]

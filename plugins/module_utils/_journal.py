@@ -64,8 +64,12 @@ def _path(layout: Layout) -> str:
 
 
 def drop(layout: Layout) -> None:
-    if os.path.exists(_path(layout)):
+    if pending(layout):
         os.unlink(_path(layout))
+
+
+def pending(layout: Layout) -> bool:
+    return os.path.exists(_path(layout))
 
 
 def begun(layout: Layout) -> Optional[Journal]:

@@ -17,7 +17,7 @@ from ._declared import Declared
 from ._errors import PgkeepError
 from ._files import keep, make, put_back, write
 from ._gates import at_once, has_archive, pass_gates, targets
-from ._interrupt import Interrupted
+from ._interrupt import Interrupted, finish_what_began
 from ._journal import Journal, begun, containers, drop, former, successor
 from ._judge_settings import judge_settings
 from ._keeper import ask
@@ -64,6 +64,8 @@ def apply(run: Run, declared: Declared, plan: Plan, terms: Terms, commit: Callab
             if journal.served and (plan.changed or journal.killed):
                 applied.gates = pass_gates(run, declared, terms)
             applied.interruption_ms = outage.stop()
+            # Between a record and its journal nothing may take back what is committed.
+            finish_what_began()
             commit(applied)
         except (PgkeepError, OSError) as error:
             failure = take_back(run, layout, journal, error)
@@ -109,8 +111,8 @@ def _applied(run: Run, declared: Declared, plan: Plan, terms: Terms, journal: Jo
 
 
 def _make_restore_point(run: Run, layout: Layout, terms: Terms, journal: Journal) -> None:
-    """The moment before, by name. Without a keeper and before the first backup there can be none; an archive that does
-    not work is told before anybody is interrupted and not after."""
+    """The moment before, by name. Without a keeper or a repository there can be none; an archive that does not work is
+    told before anybody is interrupted and not after."""
     if journal.restore_point is not None or not docker.running(docker.inspect(run, layout.keeper)):
         return
     name = "deploy-" + utc_stamp()

@@ -9,16 +9,19 @@ import json
 import os
 import re
 from pathlib import Path
+from statistics import median
 
 from .tools import (
     FLOOR,
     NAME,
     PGDATA,
     PORT,
+    ROUNDS,
     compare,
     drop_floor,
     drop_instance,
     fact,
+    module,
     play,
     row,
     seconds,
@@ -82,8 +85,29 @@ def _deploys(inventory: Path) -> None:
     fact("tasks executed without a change", counts[1]["ok"], f"at most 20, changed={counts[1]['changed']}")
 
 
+def _restart_and_wait(container: str) -> None:
+    sh("docker", "restart", container)
+    until_writes(container)
+
+
+def _rollbacks(inventory: Path) -> None:
+    """To and fro between two releases with a container each. Ours is the interruption as the module measures it."""
+    play(inventory, "deploy.yml", "-e", "postgres_server_memory=1100MB")
+    releases = sorted(path.stem for path in Path(f"/var/lib/pgkeep/{NAME}/releases").glob("*.json"))[-2:]
+    ours, plain = [], []
+    # It ends with the first one, which the others are measured with.
+    for release in (releases * ROUNDS)[:-1]:
+        output = module(inventory, "rollback", f"release={release}")
+        found = re.search(r'"interruption_ms": (\d+)', output)
+        assert found, output
+        ours.append(int(found[1]) / 1000)
+        plain.append(seconds(lambda: _restart_and_wait(NAME)))
+    row("rollback: time without a server / plain restart", median(ours), median(plain), "<= 1.5")
+
+
 def measure(inventory: Path) -> None:
     _deploys(inventory)
+    _rollbacks(inventory)
     compare(
         "kill -9 of PID 1 to accepting writes",
         "<= 1.2",

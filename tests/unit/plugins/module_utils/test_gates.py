@@ -15,6 +15,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import Pgk
 from ansible_collections.pgkeep.postgres.plugins.module_utils._layout import Layout
 from ansible_collections.pgkeep.postgres.plugins.module_utils._sql import driver
 from ansible_collections.pgkeep.postgres.plugins.module_utils._terms import Terms
+from ansible_collections.pgkeep.postgres.plugins.module_utils._times import rfc3339
 
 from .instance_options import options, recorded_server
 
@@ -118,6 +119,28 @@ def test_containers_that_do_not_live(state, restarts, wrong):
     now = gates.epoch_of(container["State"]["StartedAt"]) + 1
     assert gates._state(container, now) == wrong
     assert gates._state(None) == "is not there"
+
+
+def test_a_container_that_was_restarted_gets_a_while_to_show_that_it_lives(monkeypatch):
+    container = recorded_server()
+    container["RestartCount"] = 1
+    began = gates.epoch_of(container["State"]["StartedAt"])
+    moment = [began + 1]
+    monkeypatch.setattr(gates.docker, "inspect", lambda run, name: container)
+    monkeypatch.setattr(gates.time, "time", lambda: moment[0])
+
+    def sleep(seconds):
+        moment[0] += seconds
+
+    assert gates._settled(None, "app", lambda: moment[0], sleep) == ""
+    assert moment[0] == began + 5
+    moment[0] = began + 1
+
+    def sleep_and_restart(seconds):
+        moment[0] += seconds
+        container["State"]["StartedAt"] = rfc3339(moment[0])
+
+    assert "was restarted" in gates._settled(None, "app", lambda: moment[0], sleep_and_restart)
 
 
 class Server:

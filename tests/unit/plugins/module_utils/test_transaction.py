@@ -97,6 +97,7 @@ def host(monkeypatch, tmp_path):
     monkeypatch.setattr(transaction, "write", write)
     monkeypatch.setattr(transaction, "accepts_writes", lambda layout: True)
     monkeypatch.setattr(transaction, "checkpoint", lambda layout: None)
+    monkeypatch.setattr(transaction, "finish_what_began", lambda: None)
     monkeypatch.setattr(transaction, "judge_settings", lambda *arguments: None)
     monkeypatch.setattr(transaction, "_reload", lambda layout: None)
     monkeypatch.setattr(transaction, "pending_restart", lambda layout: [])
