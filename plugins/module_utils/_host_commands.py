@@ -326,7 +326,7 @@ _ALL = (
         (("--timeout-seconds", {"type": int, "default": 3600, "metavar": "N", "help": "default: %(default)s"}),),
         confirmed="ends every connection",
     ),
-    Command("releases", "the releases that can be returned to", _releases, "any"),
+    Command("releases", "the releases that can be returned to", _releases, "releases"),
     Command(
         "rollback",
         "bring server, limits and settings back to a kept release; the data stay",

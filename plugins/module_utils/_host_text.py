@@ -221,6 +221,24 @@ def _restart(answer: Mapping[str, Any], style: Style) -> str:
     return pairs(shown, style)
 
 
+def _releases(answer: Mapping[str, Any], style: Style) -> str:
+    rows = [
+        (
+            each["name"],
+            each["current"],
+            each["major"],
+            # As docker images shows it.
+            each["image"].removeprefix("sha256:")[:12],
+            human(each["memory_bytes"]),
+            "%d ms" % each["interruption_ms"],
+            each["restore_point"],
+        )
+        for each in answer["releases"]
+    ]
+    header = ("RELEASE", "IN FORCE", "MAJOR", "IMAGE", "MEMORY", "INTERRUPTED", "THE MOMENT BEFORE")
+    return table(header, rows, style) if rows else "No release.\n"
+
+
 def _rollback(answer: Mapping[str, Any], style: Style) -> str:
     found = answer["instance"]
     shown = {
@@ -312,6 +330,7 @@ _RENDERS: Mapping[str, Callable[[Mapping[str, Any], Style], str]] = {
     "free": _free,
     "health": _health,
     "list": _list,
+    "releases": _releases,
     "restart": _restart,
     "restore": _restore,
     "rollback": _rollback,

@@ -137,7 +137,7 @@ def _carry_out(
                 **more,
             )
 
-        applied = apply(run, declared, plan, terms, commit)
+        applied = apply(run, declared, plan, terms, commit, trail.who)
         remove_unused(run, layout, forget_old(layout, terms.releases_kept))
     return plan, applied
 

@@ -50,7 +50,14 @@ class Applied:
     gates: list[dict[str, Any]] = field(default_factory=list)
 
 
-def apply(run: Run, declared: Declared, plan: Plan, terms: Terms, commit: Callable[[Applied], None]) -> Applied:
+def apply(
+    run: Run,
+    declared: Declared,
+    plan: Plan,
+    terms: Terms,
+    commit: Callable[[Applied], None],
+    who: Optional[str] = None,
+) -> Applied:
     """Do what plan says, let the result pass the gates, and call commit; from there on nothing is taken back.
 
     Any PgkeepError before puts files and containers back as they were when the deploy began (the killed one that this
@@ -60,7 +67,7 @@ def apply(run: Run, declared: Declared, plan: Plan, terms: Terms, commit: Callab
     journal = begun(layout) or Journal(in_force(layout), accepts_writes(layout))
     with _watched(run, declared, plan, journal) as outage:
         try:
-            applied = _applied(run, declared, plan, terms, journal)
+            applied = _applied(run, declared, plan, terms, journal, who)
             if journal.served and (plan.changed or journal.killed):
                 applied.gates = pass_gates(run, declared, terms)
             applied.interruption_ms = outage.stop()
@@ -87,7 +94,7 @@ def _watched(run: Run, declared: Declared, plan: Plan, journal: Journal) -> Outa
     return Outage([lambda: at_once(targets(declared, places)), lambda: connect(layout.socket_dir)])
 
 
-def _applied(run: Run, declared: Declared, plan: Plan, terms: Terms, journal: Journal) -> Applied:
+def _applied(run: Run, declared: Declared, plan: Plan, terms: Terms, journal: Journal, who: Optional[str]) -> Applied:
     layout = declared.layout
     for folder in plan.folders:
         make(folder)
@@ -100,7 +107,7 @@ def _applied(run: Run, declared: Declared, plan: Plan, terms: Terms, journal: Jo
     judge_settings(run, declared, plan)
     _volumes_and_network(run, declared, plan)
     if journal.served and plan.interruption_seconds:
-        _make_restore_point(run, layout, terms, journal)
+        _make_restore_point(run, layout, terms, journal, who)
     _server(run, layout, plan, terms.start_timeout_seconds)
     # Also where nothing had to change: a deploy that succeeds leaves a server that serves.
     wait_until_serving(run, layout, terms.start_timeout_seconds)
@@ -110,14 +117,14 @@ def _applied(run: Run, declared: Declared, plan: Plan, terms: Terms, journal: Jo
     return Applied(restore_point=journal.restore_point)
 
 
-def _make_restore_point(run: Run, layout: Layout, terms: Terms, journal: Journal) -> None:
+def _make_restore_point(run: Run, layout: Layout, terms: Terms, journal: Journal, who: Optional[str]) -> None:
     """The moment before, by name. Without a keeper or a repository there can be none; an archive that does not work is
     told before anybody is interrupted and not after."""
     if journal.restore_point is not None or not docker.running(docker.inspect(run, layout.keeper)):
         return
     name = "deploy-" + utc_stamp()
     try:
-        ask(run, layout, ["restore-point", "--name", name])
+        ask(run, layout, ["restore-point", "--name", name], who=who)
     except Interrupted:
         raise
     except PgkeepError as error:

@@ -194,7 +194,7 @@ def deploy(layout, monkeypatch):
                 raise refused
             return plan(declared, changed)
 
-        def apply(run, declared, plan, terms, commit):
+        def apply(run, declared, plan, terms, commit, who=None):
             if error:
                 raise error
             applied = Applied(interruption_ms=1500, restore_point="deploy-1")

@@ -198,7 +198,7 @@ def test_what_cannot_be_recorded_is_no_release():
 
 
 def test_an_archive_that_does_not_work_is_told_before_anybody_is_interrupted(monkeypatch):
-    def refused(run, layout, argv):
+    def refused(run, layout, argv, who=None):
         raise PgkeepError("The point could not be made", "no space")
 
     monkeypatch.setattr(transaction, "ask", refused)
