@@ -400,7 +400,7 @@ def test_releases_and_a_rollback_are_told(host, capsys, monkeypatch):
     monkeypatch.setattr(_rollback, "rollback", rollback)
     assert _host.main(["app", "releases"]) == 0
     assert said(capsys)[0].splitlines()[1].split() == [
-        *("20260105T020000.000000Z", "yes", "17", "0d7b0d7b0d7b", "1.0", "GB", "1520", "ms", "-"),
+        *("20260105T020000.000000Z", "yes", "17", "0d7b0d7b0d7b", "1", "GB", "1520", "ms", "-"),
     ]
     assert _host.main(["app", "rollback", "--check"]) == 0
     assert _host.main(["app", "rollback", "--release", "r", "--confirm", "app"]) == 0
