@@ -18,7 +18,6 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils import (
     _host_restore,
     _restart,
     _restore_actions,
-    _rollback,
     _sandbox_host,
 )
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _free as freeing
@@ -375,37 +374,3 @@ def test_who_asks(monkeypatch, login, sudo, wanted):
     monkeypatch.setenv("SUDO_USER", sudo)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert actors.actor(actors.ANSIBLE) == wanted
-
-
-def test_releases_and_a_rollback_are_told(host, capsys, monkeypatch):
-    release = {
-        "name": "20260105T020000.000000Z",
-        "current": True,
-        "major": 17,
-        "image": "sha256:" + "0d7b" * 16,
-        "memory_bytes": 1 << 30,
-        "interruption_ms": 1520,
-        "restore_point": None,
-    }
-    gate = {"gate": "write", "measured": "committed within 2.1 ms and read back"}
-    step = {"action": "replace", "target": "container app", "reason": "cpus: 1 -> 2"}
-    instance = {"name": "app", "running": True, "release": release["name"], "interruption_ms": 1430, "plan": [step]}
-    seen = []
-
-    def rollback(run, name, release, check, who):
-        seen.append((name, release, check, who))
-        return {"instance": {**instance, "restore_point": "deploy-1", "gates": [gate]}}
-
-    monkeypatch.setattr(_rollback, "releases", lambda name: [release])
-    monkeypatch.setattr(_rollback, "rollback", rollback)
-    assert _host.main(["app", "releases"]) == 0
-    assert said(capsys)[0].splitlines()[1].split() == [
-        *("20260105T020000.000000Z", "yes", "17", "0d7b0d7b0d7b", "1", "GB", "1520", "ms", "-"),
-    ]
-    assert _host.main(["app", "rollback", "--check"]) == 0
-    assert _host.main(["app", "rollback", "--release", "r", "--confirm", "app"]) == 0
-    out, _err = said(capsys)
-    assert "restore point  deploy-1" in out
-    assert "  - replace container app: cpus: 1 -> 2" in out
-    assert "  - write: committed within 2.1 ms and read back" in out
-    assert seen == [("app", None, True, WHO), ("app", "r", False, WHO)]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import stat
@@ -12,6 +13,8 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _files, _images
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _host_commands as commands
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _host_text as texts
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _journal as journals
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _release as releases
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _rollback as rollbacks
@@ -211,3 +214,29 @@ def test_there_is_nothing_to_go_back_to(ensured):
     record("1")
     with pytest.raises(PgkeepError, match="no release older than 1 is kept"):
         rollbacks.rollback(Images(), "app", None, False)
+
+
+def test_the_commands_of_the_host(monkeypatch):
+    record("1", "sha256:" + "0d7b" * 16)
+    record("2", restore_point="deploy-2")
+    context = commands.Context(Images("sha256:" + "0d7b" * 16, "sha256:keeper"), LAYOUT, "host:anna")
+    listed = commands.COMMANDS["releases"].function(context, argparse.Namespace())
+    lines = texts.text("releases", listed, texts.Style()).splitlines()
+    assert lines[1].split() == ["2", "yes", "17", "server", "1", "GB", "3", "ms", "deploy-2"]
+    assert lines[2].split() == ["1", "no", "17", "0d7b0d7b0d7b", "1", "GB", "3", "ms", "-"]
+
+    gate = {"gate": "write", "measured": "committed within 2.1 ms and read back"}
+    step = {"action": "replace", "target": "container app", "reason": "cpus: 1 -> 2"}
+    told = {"name": "app", "running": True, "release": "1", "interruption_ms": 1430, "restore_point": "deploy-1"}
+
+    def ensure(run, declared, terms, check, release, who):
+        assert (declared.server.image[:11], check, release, who) == ("sha256:0d7b", True, "1", "host:anna")
+        return {"changed": True, "diff": [], "instance": {**told, "plan": [step], "gates": [gate]}}
+
+    monkeypatch.setattr(rollbacks, "ensure", ensure)
+    answer = commands.COMMANDS["rollback"].function(context, argparse.Namespace(release=None, check=True))
+    text = texts.text("rollback", answer, texts.Style())
+    assert list(answer) == ["instance"]
+    assert "restore point  deploy-1" in text
+    assert "  - replace container app: cpus: 1 -> 2" in text
+    assert "  - write: committed within 2.1 ms and read back" in text
