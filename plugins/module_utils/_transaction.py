@@ -216,10 +216,12 @@ def create(run: Run, spec: ContainerSpec, name: str) -> None:
 
 @dataclass
 class _Undo:
-    """words: how things stand now. complete: whether every step of it succeeded."""
+    """words: how things stand now. complete: whether every step of it succeeded. exchanged: names of the containers
+    whose successor was in their place."""
 
     words: list[str] = field(default_factory=list)
     complete: bool = True
+    exchanged: list[str] = field(default_factory=list)
 
     def attempt(self, action: Callable[[], object]) -> None:
         """A step that fails must not keep the next one from being tried."""
@@ -274,10 +276,12 @@ def _withdraw(run: Run, layout: Layout, name: str, action: str, undo: _Undo) -> 
             docker.stop(run, name)
         docker.remove(run, name)
         docker.rename(run, former(name), name)
+        undo.exchanged.append(name)
 
 
 def _serve_again(run: Run, layout: Layout, journal: Journal, undo: _Undo) -> None:
-    if journal.containers.get(layout.server) == "replace":
+    stopped = journal.containers.get(layout.server) == "replace" and not accepts_writes(layout)
+    if stopped or layout.server in undo.exchanged:
         words = "the previous container serves again"
     elif any(path.startswith(layout.server_config_dir + "/") for path in journal.files):
         words = "the previous settings are back"
