@@ -19,11 +19,11 @@ import socket
 import time
 import uuid
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Iterator, Mapping, Optional, Sequence
+from typing import Any, BinaryIO, Collection, Iterator, Mapping, Optional, Sequence
 
 from ._errors import PgkeepError
 from ._layout import GID, UID
-from ._times import rfc3339
+from ._times import epoch_of, rfc3339
 
 FILE = "audit.jsonl"
 
@@ -153,6 +153,20 @@ def operations(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             ends = ("result", "duration_seconds", "details", "error")
             pairs[str(record["id"])].update((name, record.get(name)) for name in ends)
     return list(pairs.values())
+
+
+def beside(state_dir: str, actions: Collection[str], since: float) -> Optional[dict[str, Any]]:
+    """The newest operation of those called actions, unless it had ended before since (seconds since the epoch).
+
+    Only the newest: one of before that has no end was killed.
+    """
+    found = [each for each in operations(records(state_dir)) if each["action"] in actions][-1:]
+    for each in found:
+        seconds = each["duration_seconds"]
+        # Times are whole seconds.
+        if seconds is None or (epoch_of(each["at"]) or 0) + seconds + 1 >= since:
+            return each
+    return None
 
 
 def verify(state_dir: str) -> Verdict:

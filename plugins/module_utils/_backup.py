@@ -29,7 +29,7 @@ from ._retry import retry
 from ._run import Result
 from ._ship import Shipper, create_stanza
 from ._ship_duty import meanwhile
-from ._times import epoch_of, rfc3339
+from ._times import epoch_of, rfc3339, younger
 
 # Annotating or expiring takes a second: nobody should fail because of one.
 _PATIENCE = (0.1,) * 20
@@ -64,7 +64,7 @@ def locked(keeper: Keeper, what: str) -> Iterator[None]:
     """Hold the repository against every other command of the keeper; busy when it stays held for more than 2 s."""
     with contextlib.ExitStack() as stack:
         retry(
-            lambda: stack.enter_context(hold(keeper.lock_file, what)),
+            lambda: stack.enter_context(hold(keeper.lock_file, what, who=keeper.actor)),
             waits=_PATIENCE,
             can_retry=_is_busy,
         )
@@ -100,9 +100,8 @@ def needed_bytes(type_: str, backups: Sequence[Backup], databases_bytes: int) ->
 def fresh(wanted: str, backups: Sequence[Backup], max_age_seconds: float, now: float) -> Optional[Backup]:
     """The newest of these clean backups if it is young enough to make another one of the wanted type unnecessary."""
     newest = next((backup for backup in reversed(backups) if wanted in ("diff", "incr") or backup.type == "full"), None)
-    if newest is None or now - (epoch_of(newest.stopped_at) or 0) >= max_age_seconds:
-        return None
-    return newest
+    is_young = newest is not None and younger(epoch_of(newest.stopped_at) or 0, now, max_age_seconds)
+    return newest if is_young else None
 
 
 def take(

@@ -16,8 +16,11 @@ ALL = "all"
 
 def chosen(keeper: Keeper, word: str) -> list[Keeper]:
     """The keeper before each repository that word means: all or a number. Raises PgkeepError for anything else."""
-    if word == ALL:
-        return all_keepers(keeper)
+    return all_keepers(keeper) if word == ALL else [one(keeper, word)]
+
+
+def one(keeper: Keeper, word: str) -> Keeper:
+    """The keeper before the repository with this number. Raises PgkeepError for anything else."""
     known = types(keeper)
     if not word.isdigit() or int(word) not in known:
         raise PgkeepError(
@@ -25,7 +28,7 @@ def chosen(keeper: Keeper, word: str) -> list[Keeper]:
             "its repositories are %s" % ", ".join(map(str, sorted(known))),
             "name one of these, or declare it in postgres_backup_repositories and deploy",
         )
-    return [replace(keeper, repo=int(word))]
+    return replace(keeper, repo=int(word))
 
 
 def each(keepers: Sequence[Keeper], noun: str, act: Callable[[Keeper], dict[str, Any]]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from . import _timelines as timelines
 from ._backup_repository import Keeper
 from ._errors import PgkeepError
 from ._evidence import Backup, Window, current, judge, segment_size, window
-from ._pgbackrest_errors import archiver_words, excerpt
+from ._pgbackrest_errors import archiver_words, excerpt, not_archived
 from ._restore_point import reachable
 from ._schedule_duty import upcoming
 from ._ship import archived_here, behind
@@ -58,7 +58,7 @@ def info(keeper: Keeper) -> dict[str, Any]:
         "restore_points": reachable(keeper, snapshot, backups),
         "timelines": [each.to_result() for each in known_timelines],
         "warnings": warnings,
-        "drills": drill_record.summary(keeper.state),
+        "drills": drill_record.summary(keeper.state, keeper.repo),
     }
 
 
@@ -87,7 +87,7 @@ def _other(keeper: Keeper) -> dict[str, Any]:
     try:
         found = info(keeper)
     except PgkeepError as error:
-        found = {"status": "error", "status_text": str(error), "backups": [], "newest_clean": None, "wal": {}}
+        found = {"status": "error", "status_text": str(error), "backups": [], "wal": {}}
     return _summary(keeper, found)
 
 
@@ -108,7 +108,9 @@ def _summary(keeper: Keeper, found: Mapping[str, Any]) -> dict[str, Any]:
         "type": repository.types(keeper)[keeper.repo],
         "status": found["status"],
         "status_text": found["status_text"],
-        "newest_clean": found["newest_clean"],
+        "newest_clean": found.get("newest_clean"),
+        "newest_proven": found.get("newest_proven"),
+        "proven_at": drill_record.summary(keeper.state, keeper.repo)["last_passed_at"],
         "newest_full_age_seconds": None if full is None else max(int(now - (epoch_of(full) or now)), 0),
         "wal_missing": list(found["wal"].get("missing", ())),
         "wal_lag_segments": None if waiting is None else len(waiting),
@@ -144,9 +146,12 @@ def _wal(keeper: Keeper, snapshot: pgbackrest.Snapshot, known: Window) -> dict[s
     archive_id = snapshot.info.archive_id or ""
     segments = pgbackrest.archived(keeper.instance, archive_id, snapshot.listing)
     failing_since: Optional[float] = None
+    why: Optional[PgkeepError] = None
     with contextlib.suppress(PgkeepError):
         # A server that is down archives nothing and fails at nothing.
         failing_since = server.archiver(keeper).failing_since
+    if failing_since is not None and keeper.repo == 1:
+        why = not_archived(repository.circumstances(keeper))
     return {
         "min": min(segments, default=None),
         "max": max(segments, default=None),
@@ -156,4 +161,6 @@ def _wal(keeper: Keeper, snapshot: pgbackrest.Snapshot, known: Window) -> dict[s
         "ready_count": len(server.ready(keeper)),
         "failing_since": None if failing_since is None else rfc3339(failing_since),
         "error": archiver_words(repository.archiver_error(keeper)) or None,
+        "cause": why.why if why else None,
+        "next_step": why.next_step if why else None,
     }

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Collection, Optional
 
+from . import _archive_worker as worker
 from . import _history as history
 from . import _pgbackrest as pgbackrest
 from ._errors import PgkeepError
@@ -62,6 +63,8 @@ class Keeper:
     dumps: str = DUMPS_MOUNT
     repo: int = 1
     tool_config: str = PGBACKREST_CONFIG_MOUNT
+    # Who asks, for those who find it at work.
+    actor: str = "keeper"
 
     @property
     def lock_file(self) -> str:
@@ -76,10 +79,14 @@ class Keeper:
         return "--repo=%d" % self.repo
 
     @property
+    def own_config(self) -> str:
+        """The settings that know this repository alone."""
+        return "%s/%s" % (self.tool_config, "archive.conf" if self.repo == 1 else "repository%d.conf" % self.repo)
+
+    @property
     def own_config_option(self) -> str:
         """For the commands of pgBackRest that work on every repository they know."""
-        name = "archive.conf" if self.repo == 1 else "repository%d.conf" % self.repo
-        return "--config=%s/%s" % (self.tool_config, name)
+        return "--config=" + self.own_config
 
     @property
     def repository_name(self) -> str:
@@ -246,7 +253,9 @@ def free_bytes(keeper: Keeper) -> Optional[int]:
 
 
 def circumstances(keeper: Keeper) -> Circumstances:
-    return Circumstances(archiver_error(keeper), free_bytes(keeper))
+    """What is known beside the words of a command that failed."""
+    hanging = worker.hanging(keeper.spool, keeper.instance, keeper.own_config) if keeper.repo == 1 else None
+    return Circumstances(archiver_error(keeper), free_bytes(keeper), worker=hanging)
 
 
 def problem(keeper: Keeper, info: pgbackrest.Info) -> Optional[PgkeepError]:

@@ -12,19 +12,19 @@ from dataclasses import dataclass
 from typing import Any, Callable, Optional
 
 from . import _sql
+from ._archive_worker import WAKE
 from ._backup_repository import Keeper
 from ._errors import PgkeepError
 
+# The archiver goes on to the next segment only when the one that failed is archived. Which of the two times is later
+# would say the same, but not after the clock was set back.
 _ARCHIVER = """
-SELECT coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false),
+SELECT exists(SELECT FROM pg_ls_archive_statusdir() WHERE name = last_failed_wal || '.ready'),
        extract(epoch FROM last_failed_time)::float8
 FROM pg_stat_archiver
 """
 _DATABASES_BYTES = "SELECT coalesce(sum(pg_database_size(oid)), 0)::bigint FROM pg_database WHERE datallowconn"
 
-# The archiver waits a minute after three failures, but a new segment wakes it. A switch alone does nothing when
-# nothing was written since the last one, hence the message.
-_WAKE = "SELECT pg_logical_emit_message(true, 'pgkeep', 'wake'), pg_switch_wal()"
 WAKE_SECONDS = 10.0
 
 
@@ -74,7 +74,7 @@ def wake_archiver(
 ) -> Archiver:
     """Make a failing archiver try now and say how it ended: the cause may have been repaired a second ago."""
     deadline = clock() + WAKE_SECONDS
-    ask(keeper, _WAKE)
+    ask(keeper, WAKE)
     state = archiver(keeper)
     while state.failing_since is not None and clock() < deadline:
         sleep(0.25)

@@ -9,6 +9,7 @@ from typing import Any, Mapping, Optional
 
 from ._checks import (
     BLOCKER,
+    BOTH,
     CRITICAL,
     WARNING,
     Check,
@@ -22,7 +23,7 @@ from ._checks import (
     warned,
 )
 from ._off_site import LAG_SECONDS
-from ._times import epoch_of, hours
+from ._times import epoch_of, hours, set_back, to_come
 from ._units import human
 
 MAX_BACKUP_SECONDS = 26 * 3600
@@ -52,6 +53,9 @@ def b01(facts: Facts) -> Outcome:
     if found is None:
         what = "the backups cannot be judged" if _unreadable(facts) else "there is no clean backup"
         return failed("%s: %s" % (what, facts["backup"]["status_text"] or facts["backup"]["status"]))
+    stopped = epoch_of(found["stopped_at"]) or 0.0
+    if to_come(stopped, facts["now"]):
+        return failed("the age of %s is unknown: %s" % (found["label"], set_back(stopped, facts["now"])))
     age = _age(facts, found["stopped_at"])
     return verdict_of(age <= MAX_BACKUP_SECONDS, "%s is %s old" % (found["label"], hours(age)))
 
@@ -74,7 +78,14 @@ def b03(facts: Facts) -> Outcome:
     if found is None or not found["proven_at"]:
         return failed("no backup was ever restored in a drill")
     age = _age(facts, found["proven_at"])
-    return verdict_of(age <= MAX_DRILL_SECONDS, "%s was restored and proven %s ago" % (found["label"], hours(age)))
+    evidence = "%s was restored and proven %s ago" % (found["label"], hours(age))
+    # What a keeper from before does not tell is not held against it.
+    others = [each for each in facts["backup"].get("repositories") or () if each["number"] != 1 and "proven_at" in each]
+    old = [each for each in others if _age(facts, each["proven_at"]) > MAX_DRILL_SECONDS]
+    if age <= MAX_DRILL_SECONDS and old:
+        names = ", ".join("%d (%s)" % (each["number"], each["type"]) for each in old)
+        return warned("%s; no drill proved repository %s lately" % (evidence, names))
+    return verdict_of(age <= MAX_DRILL_SECONDS, evidence)
 
 
 def b04(facts: Facts) -> Outcome:
@@ -82,7 +93,9 @@ def b04(facts: Facts) -> Outcome:
     if facts["sql"]["role"] == "standby":
         return skipped("a standby archives nothing")
     if archiver["failing"]:
-        return failed("segment %(last_failed_wal)s failed and none was archived since" % archiver)
+        cause = ((facts.get("backup") or {}).get("wal") or {}).get("cause")
+        words = "segment %(last_failed_wal)s failed and none was archived since" % archiver
+        return failed("%s: %s" % (words, cause) if cause else words)
     wal = facts["backup"]["wal"] if "backup" in facts else {}
     if wal.get("missing"):
         return failed("the repository misses %s: take a new backup" % ", ".join(wal["missing"]))
@@ -197,16 +210,30 @@ def b11(facts: Facts) -> Outcome:
     return verdict_of(not found, ", ".join(found) or "nothing is left of operations that were killed")
 
 
+def b12(facts: Facts) -> Outcome:
+    there, kept = facts["keys"], facts["declared"]["keys"]
+    if kept is None:
+        return skipped("nobody told which keys the control node has")
+    words = [
+        "%s is %s on the control node; the only copy that is known is %s"
+        % (name, "another one" if name in kept else "not", key["place"])
+        for name, key in sorted(there.items())
+        if kept.get(name) != key["sha256"]
+    ]
+    return failed("; ".join(words)) if words else passed(", ".join(sorted(there)) or "this host holds no key yet")
+
+
 _NO_MONITORING = not_yet("this release brings no monitoring to look at")
 _NOW = "run the playbook backup.yml"
 _KEEPER = ("backup",)
 _LEFT = ("leftovers",)
 _ALERTS = ("alerts",)
+_BRING = "bring the instance's folder of secrets from the control node that has it; see Keys in docs/backup.md"
 
 BACKUP = (
     Check("B01", "There is a fresh clean backup", BLOCKER, b01, _NOW, _KEEPER, root=True),
     Check("B02", "The newest backup is clean", BLOCKER, b02, _NOW, _KEEPER),
-    Check("B03", "A restore was proven", BLOCKER, b03, "run the playbook verify.yml", _KEEPER),
+    Check("B03", "A restore was proven", BLOCKER, b03, "run the playbook verify.yml, with -e repository=N", _KEEPER),
     Check("B04", "WAL reaches the repository", BLOCKER, b04, "read docker logs for archive-push", ("sql",)),
     Check(
         "B05",
@@ -220,6 +247,7 @@ BACKUP = (
     Check("B07", "Retention is set and has room", CRITICAL, b07, "extend the disk", ("repository", "backup", "disks")),
     Check("B08", "Backups have a schedule", CRITICAL, b08, "name jobs in postgres_backup_schedule", _KEEPER),
     Check("B11", "No killed operation left anything", WARNING, b11, "run the playbook deploy.yml", _LEFT, root=True),
+    Check("B12", "The control node has every key", BLOCKER, b12, _BRING, ("keys",), BOTH, root=True),
 )
 
 MONITORING = (

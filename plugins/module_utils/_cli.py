@@ -15,6 +15,8 @@ import json
 import os
 import signal
 import sys
+import time
+from dataclasses import replace
 from typing import Any, Optional, Sequence
 
 from . import _audit as audit
@@ -36,6 +38,9 @@ _FILES = {
     "_cli_alert": ("alerts", "alert-test"),
 }
 _SERVE = "keeper"
+
+# Operations of the host, as the audit trail calls them, that may stop the server.
+_STOPPING = ("deploy", "restore", "promote", "restart", "restart test", "remove")
 
 
 def _files(words: Sequence[str]) -> list[str]:
@@ -71,7 +76,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             return _service.serve(keeper)
         # The main process waits for these signals with them blocked, and what it starts inherits that.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
-        _print(_carry_out(keeper, options))
+        _print(_carry_out(replace(keeper, actor=options.actor), options))
     except PgkeepError as error:
         _print({"error": error.to_result()})
         return EXIT_BUSY if error.busy else EXIT_FAILED
@@ -89,6 +94,20 @@ def inside(keeper: Keeper, words: Sequence[str]) -> dict[str, Any]:
 
 
 def _carry_out(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
+    """The object of the command. What failed while somebody on the host stopped the server says so, and who it was."""
+    began = time.time()
+    try:
+        return _recorded(keeper, options)
+    except PgkeepError as error:
+        stopped = audit.beside(keeper.state, _STOPPING, began)
+        # Any other kind of error holds more than words, and is about data.
+        if stopped is None or error.busy or error.__class__ is not PgkeepError:
+            raise
+        words = "meanwhile there was a %(action)s by %(actor)s, since %(at)s" % stopped
+        raise PgkeepError(error.what, "%s; %s" % (error.why, words), "repeat when it has ended") from error
+
+
+def _recorded(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
     result: dict[str, Any]
     if not options.audited or getattr(options, "check", False):
         result = options.function(keeper, options)

@@ -18,7 +18,7 @@ from . import _backup_repository as repository
 from . import _evidence_files as evidence
 from . import _restore_point as restore_point
 from . import _sql
-from ._backup_all import ALL, chosen, each
+from ._backup_all import ALL, chosen, each, one
 from ._backup_repository import Keeper
 from ._command import Add
 from ._counts_read import read as read_tables
@@ -35,9 +35,9 @@ def add_commands(add: Add) -> None:
     take.add_argument("--check", action="store_true", help="only say what would be done")
     _with_repository(take, ALL)
     _with_repository(add("info", _info, "Tell everything that is known about the backups."), None)
-    add("canary", _canary, "Write a row and wait until its WAL is in the repository.").add_argument(
-        "--timeout", type=float, default=60, metavar="SECONDS", help="default: %(default)s"
-    )
+    canary_command = add("canary", _canary, "Write a row and wait until its WAL is in the repository.")
+    canary_command.add_argument("--timeout", type=float, default=60, metavar="SECONDS", help="default: %(default)s")
+    _with_repository(canary_command, "1")
     point = add("restore-point", _restore_point, "Make a named point that can be restored to.", audited=True)
     point.add_argument("--name", required=True)
     point.add_argument("--timeout", type=float, default=60, metavar="SECONDS", help="default: %(default)s")
@@ -75,12 +75,12 @@ def _backup(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
 
 def _info(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
     if options.repo is not None:
-        return {"backup_info": backup_info.info(chosen(keeper, options.repo)[0])}
+        return {"backup_info": backup_info.info(one(keeper, options.repo))}
     return {"backup_info": backup_info.everything(keeper)}
 
 
 def _canary(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
-    return {"canary": canary.release(keeper, options.timeout)}
+    return {"canary": canary.release(one(keeper, options.repo), options.timeout)}
 
 
 def _restore_point(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def _expire_one(keeper: Keeper, check: bool) -> dict[str, Any]:
 
 
 def _prune(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
-    keeper = chosen(keeper, options.repo)[0]
+    keeper = one(keeper, options.repo)
     with backup.locked(keeper, "pruning of %s" % keeper.instance):
         return pruning.prune(keeper, options.keep, check=options.check)
 
@@ -136,7 +136,7 @@ def _annotate(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
         raise PgkeepError(
             "The annotation %r cannot be written" % options.annotation, "it is not key=value", "correct it"
         )
-    keeper = chosen(keeper, options.repo)[0]
+    keeper = one(keeper, options.repo)
     words = [keeper.repository_option, "--set=" + options.set, "--annotation=" + options.annotation, "annotate"]
     with backup.locked(keeper, "annotation of %s" % keeper.instance):
         repository.checked(keeper, "The backup %s was not annotated" % options.set, words)

@@ -6,21 +6,40 @@
 from __future__ import annotations
 
 import argparse
+import time
 from itertools import islice
 from typing import Any
 
 from . import _drill_record as record
+from ._backup_all import one
 from ._backup_repository import Keeper
 from ._command import Add
 from ._drill import Request, drill
+from ._drill_turn import DUE, proofs, take_turns
 from ._sandbox_keeper import KeeperSandbox
 
-_LISTED = ("label", "where", "passed", "started_at", "duration_seconds", "rto_seconds", "rpo_seconds", "size_bytes")
+_LISTED = (
+    "label",
+    "where",
+    "repository",
+    "passed",
+    "started_at",
+    "duration_seconds",
+    "rto_seconds",
+    "rpo_seconds",
+    "size_bytes",
+)
 
 
 def add_commands(add: Add) -> None:
     run = add("drill", _drill, "Restore a backup beside the server and prove it.", audited=True)
     run.add_argument("--label", help="default: the newest clean backup")
+    run.add_argument(
+        "--repo",
+        default="1",
+        metavar="N",
+        help="number of the repository, or %s for the one whose proof is the oldest; default: %%(default)s" % DUE,
+    )
     run.add_argument("--max-age", type=int, metavar="SECONDS", help="run none while the proof is younger")
     run.add_argument("--timeout", type=float, metavar="SECONDS", help="default: what the inventory says")
     run.add_argument("--no-heapallindexed", action="store_true", help="do not look for every row in every index")
@@ -34,14 +53,20 @@ def add_commands(add: Add) -> None:
 
 
 def _drill(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
-    request = Request(
-        label=options.label,
-        max_age_seconds=options.max_age,
-        heapallindexed=not options.no_heapallindexed,
-        timeout_seconds=options.timeout,
-        keep_on_failure=options.keep_on_failure,
-    )
-    return drill(KeeperSandbox(keeper), request, options.check)
+    def prove(number: int) -> dict[str, Any]:
+        request = Request(
+            label=options.label,
+            max_age_seconds=options.max_age,
+            heapallindexed=not options.no_heapallindexed,
+            timeout_seconds=options.timeout,
+            keep_on_failure=options.keep_on_failure,
+            repository=number,
+        )
+        return drill(KeeperSandbox(keeper), request, options.check, who=keeper.actor)
+
+    if options.repo == DUE:
+        return take_turns(proofs(keeper), prove, time.time())
+    return prove(one(keeper, options.repo).repo)
 
 
 def _drills(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:

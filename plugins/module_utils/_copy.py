@@ -105,18 +105,21 @@ def restored_spec(
     rescue: Optional[str],
     beside_server: bool,
     repository: int = 1,
+    only: Optional[int] = None,
 ) -> ContainerSpec:
     """The container that restores into directories.inside_beside through the image's entrypoint and starts the result.
 
     Of the kind preview it stops at its target, and ends by itself: see passing(). rescue: folder (in the container) of
     WAL that the archive may not have. beside_server: the old server keeps its memory meanwhile, so the copy gets half.
+    only: OID of the one database whose files are wanted; those of others are full of zeros then.
     """
     inside = directories.inside_beside
+    words = choice.restore_args("pause" if directories.kind == PREVIEW else "promote")
     environment = {
         "PGDATA": inside,
         # archive-get refuses to work in another directory than the configured one; the environment is stronger.
         "PGBACKREST_PG1_PATH": inside,
-        "PGKEEP_RESTORE_ARGS": choice.restore_args("pause" if directories.kind == PREVIEW else "promote"),
+        "PGKEEP_RESTORE_ARGS": words if only is None else "%s --db-include=%d" % (words, only),
     }
     environment.update(fetching)
     if rescue:

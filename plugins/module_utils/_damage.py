@@ -16,10 +16,12 @@ Tool = Callable[[Sequence[str]], Result]
 _CODE = re.compile(r"\[(\d{3})\]")
 # Codes of pgBackRest that tell of settings, locks, targets and targets' directories, never of a file in the repository.
 _HARMLESS = frozenset(("031", "032", "037", "038", "040", "050", "073", "075"))
+# Its words for a host that does not answer, whatever code they come with.
+_AWAY = re.compile(r"timeout (?:after|during)|unable to (?:connect to|get address)|HTTP request failed with 5")
 # Lines of verify --verbose, such as: P01   INFO: invalid checksum '20261121-223930F/bundle/2'
 _FINDING = re.compile(r"INFO: ((?:invalid|missing|file|size|unable)[^']*'[^']+')")
 _NAMED = 5
-_SECONDS = 600
+_SECONDS = 600.0
 
 
 class DamagedBackup(PgkeepError):
@@ -29,7 +31,7 @@ class DamagedBackup(PgkeepError):
 def suspects_file(why: str) -> bool:
     """Whether a failure told like this may come from a bad file."""
     codes = set(_CODE.findall(why))
-    return bool(codes) and not codes & _HARMLESS
+    return bool(codes) and not codes & _HARMLESS and not _AWAY.search(why)
 
 
 def findings(log: str) -> list[str]:
@@ -37,8 +39,11 @@ def findings(log: str) -> list[str]:
     return list(dict.fromkeys(_FINDING.findall(log)))
 
 
-def with_files(error: PgkeepError, tool: Tool, instance: str, label: str) -> PgkeepError:
-    """error, and the bad files of the backup when it may be about them; tool runs a command where pgBackRest is.
+def with_files(
+    error: PgkeepError, tool: Tool, instance: str, label: str, repository: int = 1, seconds: float = _SECONDS
+) -> PgkeepError:
+    """error, and the bad files of the backup when it may be about them; tool runs a command where pgBackRest is. It is
+    given so many seconds at the most.
 
     verify reads the whole backup, so it is asked only when something failed already; its exit code is always 0.
     """
@@ -47,9 +52,10 @@ def with_files(error: PgkeepError, tool: Tool, instance: str, label: str) -> Pgk
     # In the container, because it would go on there when the engine's client is ended.
     argv = [
         "timeout",
-        "%d" % _SECONDS,
+        "%d" % max(min(seconds, _SECONDS), 1),
         "pgbackrest",
         "--stanza=" + instance,
+        "--repo=%d" % repository,
         "--set=" + label,
         "--log-level-stderr=off",
     ]

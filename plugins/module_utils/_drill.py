@@ -50,17 +50,20 @@ from ._times import epoch_of
 _MOMENT = 2.0
 _MARK_SECONDS = 600.0
 _MARK_WAITS = (1.0, 2.0, 4.0, 8.0, *(15.0,) * 40)
+# The canary's WAL goes to another repository after the first one, and on a slow line behind what waits already.
+_ELSEWHERE_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is wanted; label None means the newest clean backup, timeout_seconds None what the inventory says."""
+    """What is wanted; label None means the newest clean backup there, timeout_seconds None what the inventory says."""
 
     label: Optional[str] = None
     max_age_seconds: Optional[int] = None
     heapallindexed: bool = True
     timeout_seconds: Optional[float] = None
     keep_on_failure: bool = False
+    repository: int = 1
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def drill(sandbox: Sandbox, request: Request, check_mode: bool, who: Optional[st
     """
     if check_mode:
         choice = _choose(sandbox, request)
-        planned = Drill(sandbox.instance, choice.label, sandbox.where).to_result()
+        planned = Drill(sandbox.instance, choice.label, sandbox.where, request.repository).to_result()
         return {"changed": choice.record is None, "drill": choice.record or planned}
     with contextlib.ExitStack() as stack:
         # Deploys and restores are locked out as long as there is a copy, not while its verdict waits to be written.
@@ -101,33 +104,38 @@ def drill(sandbox: Sandbox, request: Request, check_mode: bool, who: Optional[st
             owner = (UID, GID) if path == sandbox.lock_files[-1] else None
             what = "drill of %s" % sandbox.instance
             # The keeper holds it for a moment when it cleans up.
-            held = hold(path, what, wait_seconds=_MOMENT if owner else 0, owner=owner)
+            held = hold(path, what, wait_seconds=_MOMENT if owner else 0, owner=owner, who=who or actor(ANSIBLE))
             (stack if owner else instance).enter_context(held)
         stack.enter_context(interruptible())
         choice = _choose(sandbox, request)
         if choice.record is not None:
             return {"changed": False, "drill": choice.record}
-        wanted = parse(sandbox.instance, topic(_keeper_of(sandbox), TOPIC))
-        with _audited(sandbox, choice, who) as outcome:
+        wanted = parse(sandbox.instance, topic(_keeper_of(sandbox, request), TOPIC))
+        details = {"label": choice.label, "repository": request.repository}
+        with _audited(sandbox, details, who) as outcome:
             done = _perform(sandbox, choice, request, wanted, instance.close)
             outcome.details.update(rto_seconds=done.rto_seconds, rpo_seconds=done.rpo_seconds, rows=done.rows)
         return {"changed": True, "drill": done.to_result()}
 
 
-def _audited(sandbox: Sandbox, choice: Choice, who: Optional[str]) -> contextlib.AbstractContextManager[Outcome]:
+def _audited(
+    sandbox: Sandbox, details: Mapping[str, Any], who: Optional[str]
+) -> contextlib.AbstractContextManager[Outcome]:
     """In the keeper the command line has begun the record already."""
     if sandbox.where != "host":
         return contextlib.nullcontext(Outcome())
-    return recorded(sandbox.state_dir, "drill", who or actor(ANSIBLE), {"label": choice.label})
+    return recorded(sandbox.state_dir, "drill", who or actor(ANSIBLE), details)
 
 
-def _keeper_of(sandbox: Sandbox) -> Keeper:
-    """The keeper's files, seen from where we are."""
-    return Keeper(sandbox.instance, run, "", state=sandbox.state_dir, config=sandbox.config_dir)
+def _keeper_of(sandbox: Sandbox, request: Request) -> Keeper:
+    """The keeper's files about the repository, seen from where we are."""
+    return Keeper(
+        sandbox.instance, run, "", state=sandbox.state_dir, config=sandbox.config_dir, repo=request.repository
+    )
 
 
 def _choose(sandbox: Sandbox, request: Request) -> Choice:
-    info = sandbox.ask(["info", "--repo", "1"])["backup_info"]
+    info = sandbox.ask(["info", "--repo", str(request.repository)])["backup_info"]
     require_readable(info)
     label = request.label or info["newest_clean"]
     found = [backup for backup in info["backups"] if backup["label"] == label]
@@ -135,16 +143,17 @@ def _choose(sandbox: Sandbox, request: Request) -> Choice:
         labels = ", ".join(backup["label"] for backup in info["backups"][-10:]) or "none at all"
         raise PgkeepError(
             "There is no backup to drill for %s" % sandbox.instance,
-            "%s; the repository has %s (%s)"
+            "%s; %s has %s (%s)"
             % (
                 "no backup is clean" if label is None else "there is none with label %s" % label,
+                _keeper_of(sandbox, request).repository_name.lower(),
                 labels,
                 info["status_text"],
             ),
             "run the playbook backup.yml, or choose one of them with label",
         )
     young = request.max_age_seconds and found[0]["proven_at"]
-    record = newest_passed(sandbox.state_dir, str(label)) if young else None
+    record = newest_passed(sandbox.state_dir, str(label), request.repository) if young else None
     if record is not None and not is_fresh(record, request.max_age_seconds or 0, datetime.now(timezone.utc)):
         record = None
     return Choice(found[0], record, info["wal"]["max"])
@@ -158,6 +167,7 @@ def _perform(sandbox: Sandbox, choice: Choice, request: Request, wanted: Wanted,
         sandbox.instance,
         choice.label,
         sandbox.where,
+        request.repository,
         passed=False,
         started_at=now(),
         size_bytes=choice.backup["size_bytes"],
@@ -193,7 +203,8 @@ def _overdue(done: Drill, seconds: float) -> None:
     done.condemned = False
     done.checks.append(Check("deadline", False, "not done after %d s, so the copy was ended" % seconds, seconds))
     done.next_steps["deadline"] = (
-        "look at the load of the machine, or give more time with postgres_backup_drill_timeout_minutes"
+        "look at the load of the machine and at the line to a repository elsewhere, or give more time with"
+        " postgres_backup_drill_timeout_minutes"
     )
 
 
@@ -201,7 +212,8 @@ def _mark(sandbox: Sandbox, done: Drill, failure: Optional[DrillError] = None) -
     """Write the verdict to the backup: proven, or never clean again until a drill of it passes. A backup that runs now
     holds the repository: wait for it, up to some minutes. A verdict that cannot be written is told with failure."""
     outcome = "passed" if done.passed else "failed"
-    words = ["annotate", "--set", done.label, "pgkeep-drill=%s@%s" % (outcome, done.started_at)]
+    words = ["annotate", "--repo", str(done.repository), "--set", done.label]
+    words.append("pgkeep-drill=%s@%s" % (outcome, done.started_at))
     try:
         retry(
             lambda: sandbox.ask(words),
@@ -215,7 +227,7 @@ def _mark(sandbox: Sandbox, done: Drill, failure: Optional[DrillError] = None) -
                 done, "%s; and the backup could not be marked: %s" % (failure.why, error.why), failure.next_step
             ) from error
         raise PgkeepError(
-            "The drill of %s with backup %s passed, but the backup could not be marked" % (done.instance, done.label),
+            "The drill of %s passed, but the backup could not be marked" % done.subject,
             "%s: %s" % (error.what, error.why),
             error.next_step,
             busy=error.busy,
@@ -251,14 +263,14 @@ def _prove(sandbox: Sandbox, choice: Choice, request: Request, wanted: Wanted, d
     measured = Measured(heartbeat.beginning(sandbox.production), {})
 
     def write_canary() -> tuple[bool, str]:
-        measured.canary.update(sandbox.ask(["canary"])["canary"])
+        measured.canary.update(sandbox.ask(_canary(request, deadline))["canary"])
         done.archive_seconds = round(float(measured.canary["archived_seconds"]), 3)
         return True, "a new row reached the repository within %.1f s" % done.archive_seconds
 
     if not done.check("archive", write_canary):
         return
     way = fetching(choice.backup, choice.newest)
-    recovery = Recovery(choice.label, production_timeline(sandbox.production), way)
+    recovery = Recovery(choice.label, production_timeline(sandbox.production), way, request.repository)
     sandbox.prepare()
 
     def recover() -> tuple[bool, str]:
@@ -269,7 +281,8 @@ def _prove(sandbox: Sandbox, choice: Choice, request: Request, wanted: Wanted, d
         except PgkeepError as error:
             if deadline.passed:
                 raise
-            raise with_files(error, sandbox.tool, sandbox.instance, choice.label) from error
+            where = (sandbox.instance, choice.label, request.repository)
+            raise with_files(error, sandbox.tool, *where, deadline.left) from error
         done.rto_seconds = round(time.monotonic() - began, 3)
         return True, "accepted writes %.1f s after its start" % done.rto_seconds
 
@@ -281,7 +294,7 @@ def _prove(sandbox: Sandbox, choice: Choice, request: Request, wanted: Wanted, d
     copy: list[Reading] = []
     for identity, proof in (
         ("amcheck", partial(_amcheck, sandbox, request, deadline)),
-        ("rows", partial(_compare_rows, sandbox, done, copy)),
+        ("rows", partial(_compare_rows, sandbox, request, done, copy)),
         ("dumps", partial(_compare_dump, sandbox, measured, copy)),
         *(("check " + check.name, partial(run_check, sandbox.socket_dir, check)) for check in wanted.checks),
         ("checksums", partial(checksum_failures, sandbox.socket_dir)),
@@ -291,6 +304,13 @@ def _prove(sandbox: Sandbox, choice: Choice, request: Request, wanted: Wanted, d
         done.check(identity, proof)
 
 
+def _canary(request: Request, deadline: Deadline) -> list[str]:
+    if request.repository == 1:
+        return ["canary"]
+    seconds = min(_ELSEWHERE_SECONDS, deadline.left)
+    return ["canary", "--repo", str(request.repository), "--timeout", "%.0f" % seconds]
+
+
 def _amcheck(sandbox: Sandbox, request: Request, deadline: Deadline) -> tuple[bool, str]:
     settings = guarded(sandbox.socket_dir)
     argv = amcheck_argv(sandbox.inside_socket_dir, sandbox.jobs, request.heapallindexed, settings)
@@ -298,12 +318,12 @@ def _amcheck(sandbox: Sandbox, request: Request, deadline: Deadline) -> tuple[bo
     return verdict(found, request.heapallindexed, closed(sandbox.socket_dir))
 
 
-def _compare_rows(sandbox: Sandbox, done: Drill, counted: list[Reading]) -> tuple[bool, str]:
+def _compare_rows(sandbox: Sandbox, request: Request, done: Drill, counted: list[Reading]) -> tuple[bool, str]:
     copy = read_copy(sandbox.socket_dir)
     counted.append(copy)
     done.rows, done.tables = copy.rows, len(copy.tables)
     done.databases = len(databases(sandbox.socket_dir))
-    keeper = _keeper_of(sandbox)
+    keeper = _keeper_of(sandbox, request)
     recorded, unread = tables(keeper, done.label), skipped(keeper, done.label)
     return compare_copy(recorded, copy, lambda: read_counters(sandbox.production), unread=unread)
 

@@ -21,6 +21,7 @@ def words(request: Request, check_mode: bool) -> list[str]:
     """The keeper's command for request."""
     return [
         "drill",
+        *(["--repo=%d" % request.repository] if request.repository != 1 else []),
         *(["--label=" + request.label] if request.label else []),
         *(["--max-age=%d" % request.max_age_seconds] if request.max_age_seconds else []),
         *(["--timeout=%g" % request.timeout_seconds] if request.timeout_seconds else []),

@@ -1,7 +1,8 @@
 # Copyright (c) 2026, the pgkeep maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The topic drill: how long a drill may take, and SQL of the inventory that a copy has to answer. Private.
+"""The topic drill: how long a drill may take, which repositories the schedule proves, and SQL of the inventory that a
+copy has to answer. Private.
 
 A check runs in the copy only, in a transaction that cannot write, as a role that may read everything and is nobody
 else: the objects it touches belong to applications, and their code must not run as a superuser.
@@ -44,10 +45,12 @@ class SqlCheck:
 
 @dataclass(frozen=True)
 class Wanted:
-    """The topic as it is used; the deadline in seconds."""
+    """The topic as it is used; the deadline in seconds. repositories: numbers of those that the schedule proves in
+    turn, none for all."""
 
     timeout_seconds: float
     checks: tuple[SqlCheck, ...]
+    repositories: tuple[int, ...] = ()
 
 
 def parse(instance: str, topic: Mapping[str, Any]) -> Wanted:
@@ -69,14 +72,18 @@ def parse(instance: str, topic: Mapping[str, Any]) -> Wanted:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise _unusable(instance, "two checks have the name %s" % ", ".join(twice))
-    return Wanted(minutes * 60.0, tuple(checks))
+    numbers = topic.get("repositories") or []
+    if not isinstance(numbers, list) or not all(isinstance(number, int) and number > 0 for number in numbers):
+        raise _unusable(instance, "postgres_backup_drill_repositories is %r, not a list of numbers" % (numbers,))
+    return Wanted(minutes * 60.0, tuple(checks), tuple(numbers))
 
 
 def _unusable(instance: str, why: str) -> PgkeepError:
     return PgkeepError(
         "The drills of %s cannot be done as the inventory says" % instance,
         why,
-        "correct postgres_backup_drill_checks or postgres_backup_drill_timeout_minutes",
+        "correct postgres_backup_drill_checks, postgres_backup_drill_repositories or"
+        " postgres_backup_drill_timeout_minutes",
     )
 
 

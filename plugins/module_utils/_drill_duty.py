@@ -26,7 +26,8 @@ def tick(keeper: Keeper, scratch: str = SCRATCH_MOUNT) -> None:
         # Outside of a keeper, or in one of an earlier release: nothing to clean, and no lock file to leave.
         return
     try:
-        with hold("%s/%s" % (keeper.state, DRILL_LOCK), "cleaning up after a drill of %s" % keeper.instance):
+        what = "cleaning up after a drill of %s" % keeper.instance
+        with hold("%s/%s" % (keeper.state, DRILL_LOCK), what, who=keeper.actor):
             sandbox.clear(scratch)
     except PgkeepError as error:
         if not error.busy:

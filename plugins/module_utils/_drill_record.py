@@ -19,6 +19,7 @@ from ._files import File, Folder, make, read, write
 from ._interrupt import Interrupted
 from ._layout import GID, UID
 from ._target import moment_of, rfc3339
+from ._times import younger
 
 # A year of daily drills, a few KB each.
 KEEP = 400
@@ -87,6 +88,12 @@ class Drill:
         self.checks.append(Check(identity, passed, detail, round(time.monotonic() - began, 3)))
         return passed
 
+    @property
+    def subject(self) -> str:
+        """For people; whoever has one repository does not want to hear its number."""
+        where = "" if self.repository == 1 else " of repository %d" % self.repository
+        return "%s with backup %s%s" % (self.instance, self.label, where)
+
     def failed(self) -> list[Check]:
         return [check for check in self.checks if not check.passed]
 
@@ -105,7 +112,7 @@ class DrillError(PgkeepError):
     """A drill that did not pass; drill is the object with all its checks."""
 
     def __init__(self, drill: Drill, why: str, next_step: str) -> None:
-        super().__init__("The drill of %s with backup %s failed" % (drill.instance, drill.label), why, next_step)
+        super().__init__("The drill of %s failed" % drill.subject, why, next_step)
         drill.error = self.to_result()
         self.drill = drill
 
@@ -145,20 +152,26 @@ def records(state_dir: str) -> Iterator[dict[str, Any]]:
             continue
 
 
-def newest_passed(state_dir: str, label: str) -> Optional[dict[str, Any]]:
+def _of(state_dir: str, repository: int) -> Iterator[dict[str, Any]]:
+    """records() of one repository; in those of an early release it is the first."""
+    return (found for found in records(state_dir) if found.get("repository", 1) == repository)
+
+
+def newest_passed(state_dir: str, label: str, repository: int = 1) -> Optional[dict[str, Any]]:
     """The record of the last drill that proved this backup, None when there is none that can be read."""
-    return next((found for found in records(state_dir) if found.get("label") == label and found.get("passed")), None)
+    passed = (found for found in _of(state_dir, repository) if found.get("passed"))
+    return next((found for found in passed if found.get("label") == label), None)
 
 
 def is_fresh(record: dict[str, Any], max_age_seconds: int, moment: datetime) -> bool:
-    return (moment - moment_of(record["started_at"])).total_seconds() < max_age_seconds
+    return younger(moment_of(record["started_at"]).timestamp(), moment.timestamp(), max_age_seconds)
 
 
-def summary(state_dir: str) -> dict[str, Any]:
+def summary(state_dir: str, repository: int = 1) -> dict[str, Any]:
     """last_passed_at, last_failed_at, last_rto_seconds and last_rpo_seconds, the last two of the drill that passed."""
     passed: dict[str, Any] = {}
     failed: dict[str, Any] = {}
-    for found in records(state_dir):
+    for found in _of(state_dir, repository):
         if found.get("passed"):
             passed = passed or found
         else:
@@ -174,22 +187,24 @@ def summary(state_dir: str) -> dict[str, Any]:
 
 
 def trend(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """host and keeper -> how the RTO of the drills that passed grows; found are records, newest first.
+    """How the RTO of the drills that passed grows; found are records, newest first.
 
     oldest_rto_seconds and newest_rto_seconds are the medians of up to three drills, growth_percent is between them.
-    Drills on the host and in the keeper have different limits, so they are not compared with each other.
+    Drills on the host and in the keeper have different limits and repositories different lines, so each is compared
+    with its like alone: the keys are host and keeper, and for another repository than the first such as keeper-2.
     """
     result: dict[str, Any] = {}
-    for where in ("host", "keeper"):
-        times = [
-            float(each["rto_seconds"])
-            for each in found
-            if each.get("passed") and each.get("where", "host") == where and each.get("rto_seconds")
-        ]
+    groups: dict[str, list[float]] = {}
+    for each in found:
+        if each.get("passed") and each.get("rto_seconds"):
+            number = each.get("repository", 1)
+            key = each.get("where", "host") + ("" if number == 1 else "-%d" % number)
+            groups.setdefault(key, []).append(float(each["rto_seconds"]))
+    for key, times in sorted(groups.items()):
         if len(times) > 1:
             few = min(3, len(times) // 2)
             newest, oldest = median(times[:few]), median(times[-few:])
-            result[where] = {
+            result[key] = {
                 "drills": len(times),
                 "oldest_rto_seconds": round(oldest, 3),
                 "newest_rto_seconds": round(newest, 3),

@@ -24,6 +24,7 @@ from ._dump_pipe import Deadline, flow, nothing, within
 from ._dump_rows import counted
 from ._dump_settings import Settings
 from ._errors import PgkeepError
+from ._layout import GID, UID
 from ._lock import hold
 from ._times import rfc3339
 
@@ -73,8 +74,11 @@ def take(keeper: Keeper, wanted: Sequence[str] = (), *, check: bool = False) -> 
 
 
 def locked(keeper: Keeper, what: str) -> contextlib.AbstractContextManager[None]:
-    """Apart from the repository's lock, for dumps do not touch it; not on the volume, which may be full."""
-    return hold(keeper.spool + "/pgkeep-dumps.lock", what)
+    """Apart from the repository's lock, for dumps do not touch it; not on the volume, which may be full.
+
+    Whoever makes databases on the host holds it too, or one of the two would remove what the other has begun.
+    """
+    return hold(keeper.spool + "/pgkeep-dumps.lock", what, who=keeper.actor, owner=(UID, GID))
 
 
 @contextlib.contextmanager
@@ -218,7 +222,7 @@ def _one(
             argv = [
                 "pg_dump",
                 "--format=custom",
-                "--compress=%s" % ("zstd:3" if opened.server_version >= _ZSTD_SINCE else "1"),
+                compression(opened),
                 "--snapshot=" + counting.snapshot,
                 "--lock-wait-timeout=%d" % _LOCK_WAIT_MILLISECONDS,
                 "--no-password",
@@ -263,6 +267,11 @@ def _store(
     if wrong:
         raise PgkeepError(what, "what the disk gives back is not what was written: " + wrong, "replace the disk")
     return stored
+
+
+def compression(opened: Any) -> str:
+    """The option of the server's pg_dump."""
+    return "--compress=%s" % ("zstd:3" if opened.server_version >= _ZSTD_SINCE else "1")
 
 
 def read_through(keeper: Keeper, what: str, path: str, deadline: Deadline, *, encrypted: bool, whole: bool) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from typing import Any, Collection, Iterable, Iterator
+from typing import Any, Collection, Iterable, Iterator, Optional
 
 from . import _sql
 from ._counts import Check, Reading, Table, compare
@@ -52,7 +52,7 @@ def counted(opened: Any, database: str) -> Iterator[Counting]:
     """
     listed = list_tables(opened, database, "pu")
     unlogged = tuple(table.key[1:] for table, _name in list_tables(opened, database, "u"))
-    foreign = set(_sql.rows(opened, _OF_EXTENSIONS))
+    foreign = _foreign(opened)
     for setting in _PATIENT + (_PATIENT_17 if opened.server_version >= 170000 else ()):
         _sql.rows(opened, setting)
     _sql.rows(opened, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -107,14 +107,24 @@ def differences(dumped: Iterable[Table], restored: Iterable[Table]) -> list[str]
     return wrong
 
 
-def read_back(sockets: str, database: str) -> tuple[Table, ...]:
-    """All tables of a restored database with their rows; raises psycopg2.Error."""
+def read_back(sockets: str, database: str, only: Optional[tuple[str, str]] = None) -> tuple[Table, ...]:
+    """The tables of a database that nobody writes to, with their rows; raises psycopg2.Error.
+
+    only: (schema, name) of the one that matters. Those that an extension fills are left out, as in a dump.
+    """
     with _sql.connection(sockets, database) as opened:
         listed = list_tables(opened, database, "pu")
+        foreign = _foreign(opened)
         _sql.rows(opened, "SET statement_timeout = 0")
         return tuple(
-            replace(table, rows=_sql.rows(opened, "SELECT count(*) FROM ONLY " + name)[0][0]) for table, name in listed
+            replace(table, rows=_sql.rows(opened, "SELECT count(*) FROM ONLY " + name)[0][0])
+            for table, name in listed
+            if table.key[1:] not in foreign and only in (None, table.key[1:])
         )
+
+
+def _foreign(opened: Any) -> set[tuple[str, str]]:
+    return set(_sql.rows(opened, _OF_EXTENSIONS))
 
 
 def crosscheck(run: Run, now: Reading, restored: Reading, blind: Collection[str] = ()) -> list[Check]:

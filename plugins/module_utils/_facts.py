@@ -26,8 +26,8 @@ from ._run import Run
 
 
 def collect(run: Run, layout: Layout, declared: Mapping[str, Any], phase: str) -> dict[str, Any]:
-    """declared (name, memory_bytes, cpus, port, bind_address, major, settings; None for what is not), phase, host,
-    engine, port, majors and disks; after a deploy container, sql, files, repository, backup and certificate too.
+    """declared (name, memory_bytes, cpus, port, bind_address, major, settings, keys; None for what is not), phase,
+    host, engine, port, majors, disks, keys; after a deploy container, sql, files, repository, backup, certificate too.
 
     A source that cannot be read is not in the result; why and next_step are in errors by the same name.
     """
@@ -47,6 +47,7 @@ def collect(run: Run, layout: Layout, declared: Mapping[str, Any], phase: str) -
     read("port", lambda: _port(run, facts))
     read("majors", lambda: container.volume_majors(run, layout))
     read("disks", lambda: container.disks(run, layout))
+    read("keys", lambda: container.keys(run, layout))
     if phase == AFTER:
         read("container", lambda: container.container(run, layout))
         read("sql", lambda: sql.collect(layout))

@@ -7,15 +7,22 @@ from __future__ import annotations
 
 import configparser
 import glob
+import hashlib
 import os
+import re
 import stat
 from typing import Any, Mapping, Optional
 
 from . import _docker as docker
 from ._errors import PgkeepError
+from ._files import read
 from ._layout import DATA_MOUNT, PORT, REPO_MOUNT, Layout
 from ._probe import disk, mounted_from
 from ._run import Run
+
+# By the name of the file that the control node keeps each in: where it stands on the host, and how.
+_REPOSITORY_KEY = re.compile(r"^(repo(\d+)-cipher-pass)=(.*)$", re.MULTILINE)
+_DUMPS_KEY = "dumps.passphrase"
 
 # Never leave the host in a result, whatever repository they belong to.
 _SECRET_WORDS = ("pass", "key", "token", "secret")
@@ -138,3 +145,26 @@ def repository(layout: Layout) -> dict[str, str]:
         raise PgkeepError("The settings of the repository cannot be read", "%s: %s" % (path, error)) from error
     section = parser["global"] if parser.has_section("global") else {}
     return {name: value for name, value in section.items() if not any(word in name for word in _SECRET_WORDS)}
+
+
+def keys(run: Run, layout: Layout) -> dict[str, dict[str, str]]:
+    """What backups and dumps of this host are encrypted with, by the name that the control node has for it: sha256 of
+    the passphrase, and place. Empty before the first deploy."""
+    gone = docker.volume(run, layout.repo_volume) is None
+    path = layout.pgbackrest_config_dir + "/pgbackrest.conf"
+    found = {}
+    for option, number, passphrase in _REPOSITORY_KEY.findall(read(path) or ""):
+        if number == "1" and gone:
+            # Nothing is left that it opens; a new repository gets a new key.
+            continue
+        name = "repository%s.passphrase" % ("" if number == "1" else number)
+        found[name] = {"sha256": _digest(passphrase), "place": "%s in %s" % (option, path)}
+    path = "%s/%s" % (layout.keeper_config_dir, _DUMPS_KEY)
+    passphrase = read(path)
+    if passphrase:
+        found[_DUMPS_KEY] = {"sha256": _digest(passphrase), "place": path}
+    return found
+
+
+def _digest(passphrase: str) -> str:
+    return hashlib.sha256(passphrase.strip().encode()).hexdigest()

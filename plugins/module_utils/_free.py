@@ -35,7 +35,7 @@ def free(run: Run, layout: Layout, who: str, check: bool) -> dict[str, Any]:
     some of the space to write down which backups are gone.
     """
     release = require_release(layout)
-    with hold(layout.lock_file, "freeing of space of %s" % layout.name):
+    with hold(layout.lock_file, "freeing of space of %s" % layout.name, who=who):
         server = spec_from_dict(release["server"])
         root = host_path(run, source_of(server, DATA_MOUNT))
         directories = Directories(root, int(release["major"]), utc_stamp())

@@ -10,7 +10,7 @@ from typing import Any, Mapping, Optional, Union
 
 from ._errors import PgkeepError
 from ._off_site import LAG_SECONDS, seconds_behind
-from ._times import epoch_of, hours, rfc3339
+from ._times import epoch_of, hours, rfc3339, set_back, to_come
 from ._units import human
 
 HEALTHY = "healthy"
@@ -53,6 +53,8 @@ class Limits:
     archive_ready: Bounds = (10, 100)
     backup_hours: Bounds = (26, 50)
     off_site_seconds: Bounds = LAG_SECONDS
+    # Of one repository, since they are proven in turn: a drill every week is enough. It only warns.
+    drill_days: float = 8
     # The other way round: days that are left.
     certificate_days: Bounds = (21, 7)
 
@@ -81,9 +83,11 @@ def judge(facts: Mapping[str, Any], limits: Limits = Limits()) -> dict[str, Any]
         _restarts(facts, limits.restarts),
         _disk(facts, "data", limits.disk_percent),
         _disk(facts, "repository", limits.disk_percent),
+        _checksums(facts),
         _archiver(facts, limits.archive_ready),
         _backup(facts, limits.backup_hours),
         _off_site(facts, limits.off_site_seconds),
+        _drill(facts, limits.drill_days),
         _timelines(facts),
         _leftovers(facts),
         _certificate(facts, limits.certificate_days),
@@ -204,6 +208,18 @@ def _disk(facts: Mapping[str, Any], key: str, bounds: Bounds) -> Check:
     return _measured(id, value, "%", bounds, message, "free space or extend the disk")
 
 
+def _checksums(facts: Mapping[str, Any]) -> Check:
+    """What the server met itself; a backup names the damaged files of the rest."""
+    found = (facts["login"] or {}).get("checksum_failures")
+    if found is None:
+        return Check("checksums", UNKNOWN, None, "not measured: no login", "pages")
+    if not found:
+        return Check("checksums", HEALTHY, 0, "the server met no page with a wrong checksum", "pages")
+    message = "the server met pages with a wrong checksum %d times: the disk or the memory damages data" % found
+    hint = "restore the newest clean backup; when the damage is gone, SELECT pg_stat_reset() in its database"
+    return Check("checksums", CRITICAL, found, message, "pages", hint=hint)
+
+
 def _archiver(facts: Mapping[str, Any], bounds: Bounds) -> Check:
     found = (facts["login"] or {}).get("archiver")
     unit = "segments"
@@ -220,9 +236,12 @@ def _archiver(facts: Mapping[str, Any], bounds: Bounds) -> Check:
         age = found["last_archived_age_seconds"]
         since = "never worked" if age is None else "worked last %s ago" % hours(age)
         message = "archiving %s: %s failed, %d segments wait" % (since, found["last_failed_wal"], ready)
-        if wal.get("error"):
-            message += ": %s" % wal["error"]
-        hint = "read docker logs %s for the words of pgbackrest archive-push" % facts["instance"]
+        # A keeper from before tells no cause.
+        if wal.get("cause") or wal.get("error"):
+            message += ": %s" % (wal.get("cause") or wal["error"])
+        hint = (
+            wal.get("next_step") or "read docker logs %s for the words of pgbackrest archive-push" % facts["instance"]
+        )
         return Check("archiver", CRITICAL, ready, message, unit, *bounds, hint=hint)
     if wal.get("missing"):
         message = "the repository misses WAL: %s; nothing after it can be recovered" % ", ".join(wal["missing"])
@@ -251,6 +270,12 @@ def _backup(facts: Mapping[str, Any], bounds: Bounds) -> Check:
         words = "there is no clean backup (%s)" % reason
         return Check("backup", CRITICAL, None, words, "hours", *bounds, hint=hint)
     seconds = facts["now"] - stopped
+    if to_come(stopped, facts["now"]):
+        words = "the age of the newest clean backup %s is unknown: %s" % (
+            newest["label"],
+            set_back(stopped, facts["now"]),
+        )
+        return Check("backup", CRITICAL, None, words, "hours", *bounds, hint="set the clock of the host right")
     proven = "proven by a drill" if newest.get("proven_at") else "not proven by a drill"
     message = "the newest clean backup %s is %s old, %s" % (newest["label"], hours(seconds), proven)
     return _measured("backup", round(seconds / 3600, 1), "hours", bounds, message, hint)
@@ -282,6 +307,30 @@ def _off_site(facts: Mapping[str, Any], bounds: Bounds) -> Check:
     )
     hint = "" if status == HEALTHY else "correct what it names; docker logs %s-keeper has more" % facts["instance"]
     return Check("off_site", status, value, message, "seconds", *bounds, hint=hint)
+
+
+def _drill(facts: Mapping[str, Any], days: float) -> Check:
+    found = facts["drills"]
+    if not found:
+        return Check("drill", UNKNOWN, None, "not measured: %s" % facts["errors"].get("drills"), "days", days)
+    limit = days * len(found)
+    oldest = max(found, key=lambda proof: proof.age(facts["now"]))
+    seconds = oldest.age(facts["now"])
+    message = "; ".join(
+        "repository %d (%s) was %s"
+        % (
+            proof.number,
+            proof.type,
+            "never proven by a drill, and declared %s ago" % hours(proof.age(facts["now"]))
+            if proof.proven_at is None
+            else "proven by a drill %s ago" % hours(proof.age(facts["now"])),
+        )
+        for proof in found
+    )
+    status = WARNING if seconds >= limit * 86400 else HEALTHY
+    hint = "pgkeep %s drill --repository %d, and read what it says" % (facts["instance"], oldest.number)
+    value = round(seconds / 86400, 1)
+    return Check("drill", status, value, message, "days", limit, hint="" if status == HEALTHY else hint)
 
 
 def _timelines(facts: Mapping[str, Any]) -> Check:

@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from typing import Any, Mapping, Optional
 
 from . import _docker as docker
+from ._backup_repository import Keeper
 from ._declared import MONITOR
+from ._drill_turn import Proof, proofs
 from ._errors import PgkeepError
 from ._keeper import ask
 from ._layout import DATA_MOUNT, REPO_MOUNT, Layout
@@ -46,6 +49,7 @@ def collect(run: Run, layout: Layout, host: Optional[str] = None, port: Optional
         facts[key] = _disk(container, destination, key, facts)
     facts["backup"] = _backup(run, layout, facts)
     facts["off_site"] = _off_site(run, layout, container, facts)
+    facts["drills"] = _drills(run, layout, facts)
     facts["leftovers"] = _leftovers(run, layout, facts)
     return facts
 
@@ -183,6 +187,24 @@ def _off_site(
         return look_off_site(run, layout, mounted_from(container, REPO_MOUNT) if container else None, facts["now"])
     except OSError as error:
         facts["errors"]["off_site"] = str(error)
+        return None
+
+
+def _drills(run: Run, layout: Layout, facts: dict[str, Any]) -> Optional[list[Proof]]:
+    keeper = Keeper(
+        layout.name,
+        run,
+        "",
+        state=layout.state_dir,
+        config=layout.keeper_config_dir,
+        tool_config=layout.pgbackrest_config_dir,
+    )
+    try:
+        if not os.path.exists(layout.pgbackrest_config_dir + "/pgbackrest.conf"):
+            raise PgkeepError("The instance has no repository", "its settings are not there")
+        return proofs(keeper)
+    except (PgkeepError, OSError) as error:
+        facts["errors"]["drills"] = str(error)
         return None
 
 

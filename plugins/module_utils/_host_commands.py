@@ -68,6 +68,7 @@ _RESTORE: Options = (
 _REPLACING = ("restore", "promote")
 _DRILL: Options = (
     ("--label", {"help": "prove this backup instead of the newest clean one"}),
+    ("--repository", {"type": int, "default": 1, "metavar": "N", "help": "default: %(default)s"}),
     ("--timeout-seconds", {"type": int, "metavar": "N", "help": "default: what the inventory says"}),
 )
 
@@ -186,7 +187,7 @@ def _drill(context: Context, options: argparse.Namespace) -> dict[str, Any]:
     from ._drill_record import DrillError
     from ._sandbox_host import on_host
 
-    request = Request(label=options.label, timeout_seconds=options.timeout_seconds)
+    request = Request(label=options.label, timeout_seconds=options.timeout_seconds, repository=options.repository)
     try:
         return drill(on_host(context.run, context.layout.name), request, False, who=context.who)
     except DrillError as error:

@@ -162,17 +162,36 @@ def _backups(answer: Mapping[str, Any], style: Style) -> str:
         "free": None if found["repository_free_bytes"] is None else human(found["repository_free_bytes"]),
         "can restore": _window(found["recovery_window"]),
         "missing WAL": found["wal"]["missing"],
-        "archiving": found["wal"]["error"],
+        # A keeper from before tells no cause.
+        "archiving": found["wal"].get("cause") or found["wal"]["error"],
         "backup runs": found["running"] or None,
     }
     listed = table(("LABEL", "TYPE", "STATE", "FINISHED", "SIZE", "REASONS"), rows, style) if rows else "No backup.\n"
-    return pairs(shown, style) + "\n" + listed
+    return pairs(shown, style) + "\n" + listed + _repositories(found.get("repositories") or (), style)
+
+
+def _repositories(found: Sequence[Mapping[str, Any]], style: Style) -> str:
+    """Nothing where there is only the one that all of the above is about."""
+    rows = [
+        (
+            str(each["number"]),
+            each["type"],
+            each["newest_clean"],
+            each.get("proven_at") or "never",
+            each["error"] or (each["status_text"] if each["status"] == "error" else None),
+        )
+        for each in found
+    ]
+    if len(rows) < 2:
+        return ""
+    return "\n" + table(("REPOSITORY", "TYPE", "NEWEST CLEAN", "PROVEN", "TROUBLE"), rows, style)
 
 
 def _drill(answer: Mapping[str, Any], style: Style) -> str:
     found = answer["drill"]
     shown = {
         "backup": found["label"],
+        "repository": None if found["repository"] == 1 else found["repository"],
         "result": "passed" if found["passed"] else "failed",
         "restored in": None if found["rto_seconds"] is None else "%.1f s" % found["rto_seconds"],
         "last row safe after": None if found["rpo_seconds"] is None else "%.1f s" % found["rpo_seconds"],

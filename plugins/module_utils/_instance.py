@@ -73,7 +73,8 @@ def ensure(
             # The lock lies in it, so it is there before anything else is looked at.
             make(folder)
     trail = _Trail(layout, "rollback" if release else "deploy", {"release": release} if release else {}, who)
-    with hold(layout.lock_file, "%s of %s" % (trail.action, layout.name)), interruptible():
+    what = "%s of %s" % (trail.action, layout.name)
+    with hold(layout.lock_file, what, who=who or actor(ANSIBLE)), interruptible():
         close_committed(run, layout)
         removed = _remove_leftovers(run, layout, who) + _unfinished(layout)
         moves = _moves(layout, release)
@@ -169,7 +170,8 @@ def remove(run: Run, layout: Layout, check_mode: bool) -> dict[str, Any]:
     clocks = [path for path in (release["files"] if release else ()) if is_clock(path) and os.path.exists(path)]
     if not check_mode and (found or clocks):
         parameters = {"containers": found, "clocks": clocks}
-        with hold(layout.lock_file, "removal of %s" % layout.name), _Trail(layout, "remove", parameters).recorded():
+        what, who = "removal of %s" % layout.name, actor(ANSIBLE)
+        with hold(layout.lock_file, what, who=who), _Trail(layout, "remove", parameters).recorded():
             # The clocks first: nothing shall be started in a container that goes.
             remove_clocks(run, layout, clocks)
             for name in found:

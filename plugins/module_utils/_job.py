@@ -30,7 +30,7 @@ COMMANDS: Mapping[str, list[str]] = {
     "full": ["backup", "--type", "full"],
     "diff": ["backup", "--type", "diff"],
     "incr": ["backup", "--type", "incr"],
-    "drill": ["drill"],
+    "drill": ["drill", "--repo", "due"],
     "dump": ["dump"],
 }
 
@@ -48,7 +48,7 @@ def run_job(keeper: Keeper, name: str, actor: str) -> dict[str, Any]:
         )
     os.makedirs(keeper.state + "/jobs", mode=0o750, exist_ok=True)
     # A second one shall not write over the record of the first.
-    with hold("%s/jobs/%s.lock" % (keeper.state, name), "job %s of %s" % (name, keeper.instance)):
+    with hold("%s/jobs/%s.lock" % (keeper.state, name), "job %s of %s" % (name, keeper.instance), who=actor):
         return _run(keeper, name, actor)
 
 

@@ -99,6 +99,11 @@ class Layout:
         return self.config_dir + "/pgbackrest"
 
     @property
+    def archive_config(self) -> str:
+        """The settings that the server archives with, ARCHIVE_CONFIG in its container."""
+        return self.pgbackrest_config_dir + "/" + os.path.basename(ARCHIVE_CONFIG)
+
+    @property
     def keeper_config_dir(self) -> str:
         """keeper.json and the secrets it names; for the keeper only."""
         return self.config_dir + "/keeper"

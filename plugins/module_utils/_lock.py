@@ -12,6 +12,7 @@ import os
 import time
 from typing import Iterator, Optional, TextIO
 
+from ._actor import person
 from ._errors import PgkeepError
 from ._times import rfc3339
 
@@ -20,12 +21,19 @@ _AGAIN_SECONDS = 0.05
 
 
 @contextlib.contextmanager
-def hold(path: str, what: str, wait_seconds: float = 0, owner: Optional[tuple[int, int]] = None) -> Iterator[None]:
+def hold(
+    path: str,
+    what: str,
+    wait_seconds: float = 0,
+    owner: Optional[tuple[int, int]] = None,
+    who: Optional[str] = None,
+) -> Iterator[None]:
     """Hold the lock file at path while the block runs; what says for what, such as "drill of orders".
 
     Raises PgkeepError with busy set, naming the holder, when another process still has it after wait_seconds. The
     kernel gives the lock back when the process ends, however it ends: there is no stale lock. The directory of path
-    must exist. owner is the (uid, gid) that can hold it as well, where root holds it.
+    must exist. owner is the (uid, gid) that can hold it as well, where root holds it. who is told to the others;
+    without it, it is the user who logged in.
     """
     try:
         # Whoever owns the folder may have put a link there, which root must not follow.
@@ -47,7 +55,8 @@ def hold(path: str, what: str, wait_seconds: float = 0, owner: Optional[tuple[in
                 busy=True,
             )
         handle.truncate()
-        json.dump({"pid": os.getpid(), "since": rfc3339(time.time()), "action": what}, handle)
+        note = {"pid": os.getpid(), "since": rfc3339(time.time()), "action": what, "who": who or person()}
+        json.dump(note, handle)
         handle.flush()
         try:
             yield
@@ -74,6 +83,6 @@ def _holder(content: str) -> str:
     """The note of the holder as words; it may be missing in the instant between its lock and its note."""
     try:
         note = json.loads(content)
-        return "%s, process %d, since %s" % (note["action"], note["pid"], note["since"])
+        return "%s by %s, process %d, since %s" % (note["action"], note["who"], note["pid"], note["since"])
     except (ValueError, KeyError, TypeError):
         return "it has not said which"

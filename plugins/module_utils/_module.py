@@ -16,6 +16,27 @@ from ._run import Run, run
 Function = Callable[[Run, dict[str, Any], bool], dict[str, Any]]
 
 
+# The options of the doc fragments of the same names.
+TARGET: dict[str, Any] = {
+    "label": {"type": "str"},
+    "time": {"type": "str"},
+    "repository": {"type": "int"},
+    "restore_point": {"type": "str"},
+    "lsn": {"type": "str"},
+    "xid": {"type": "str"},
+    "immediate": {"type": "bool", "default": False},
+}
+ONE_TARGET = [("time", "restore_point", "lsn", "xid"), ("label", "time"), ("label", "lsn")]
+BESIDE: dict[str, Any] = {
+    "database": {"type": "str", "required": True},
+    "schema": {"type": "str", "default": "public"},
+    "table": {"type": "str"},
+    "into": {"type": "str"},
+    "exchange": {"type": "bool", "default": False},
+    "confirm": {"type": "str"},
+}
+
+
 def argument_spec(**options: dict[str, Any]) -> dict[str, Any]:
     """The options every module has (doc fragment pgkeep.postgres._instance) and its own."""
     return {"name": {"type": "str", "required": True}, **options}

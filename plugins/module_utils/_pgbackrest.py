@@ -202,6 +202,16 @@ def parse_error_list(text: str) -> tuple[str, ...]:
     return tuple(files)
 
 
+def parse_databases(text: str) -> dict[str, int]:
+    """Name -> OID of the databases that a backup began with, from ``info --output=json --set=LABEL``."""
+    return {
+        str(database["name"]): int(database["oid"])
+        for stanza in json.loads(text, strict=False)
+        for backup in stanza.get("backup") or []
+        for database in backup.get("database-ref") or []
+    }
+
+
 def parse_listing(text: str) -> dict[str, Entry]:
     """``repo-ls --output=json``, recursive or not. For a path that is not there pgBackRest lists only ``.``."""
     try:

@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Optional
 
+from ._archive_worker import Worker
 from ._errors import PgkeepError
+from ._times import rfc3339
 
 # Less than this and the next WAL segment may not fit: to pgBackRest the disk is full.
 FULL_BYTES = 16 * 1024 * 1024
@@ -22,17 +25,19 @@ FULL_BYTES = 16 * 1024 * 1024
 _KILLS = (2, 9, 15)
 
 _EXCERPT_CHARACTERS = 400
+_NOT_ARCHIVED = "not archived before"
 _LINE_HEAD = re.compile(r"^(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ )?(?:P\d+ +)?(ERROR|WARN|INFO|DETAIL|DEBUG): *")
 
 
 @dataclass(frozen=True)
 class Circumstances:
     """What else is known when a command failed: the archiver's own error text, free bytes in the repository (None where
-    that cannot be known), tables that could not be read meanwhile."""
+    that cannot be known), tables that could not be read meanwhile, the archiver's worker if it hangs."""
 
     archiver_error: str = ""
-    free_bytes: int | None = None
+    free_bytes: Optional[int] = None
     damaged: tuple[str, ...] = ()
+    worker: Optional[Worker] = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,22 @@ _KILLED = _Cause(
     "",
     "pgBackRest was killed",
     "look whether the keeper reached its memory limit (docker inspect, OOMKilled; the kernel's log), then repeat",
+)
+# The two causes that no message tells, because the worker does not come to the point of writing one.
+_STALE = _Cause(
+    "",
+    "the archiver works with stale configuration",
+    "run the playbook deploy.yml, which ends the worker, or restart the server (pgkeep <instance> restart --confirm"
+    " <instance>). No WAL is lost: the server keeps it until it is archived",
+    quote=False,
+)
+_HANGS = _Cause(
+    "",
+    "the archiver's worker hangs",
+    "look whether the disk of the repository answers (ls on its volume, the kernel's log). If it does and the worker"
+    " does not go on, restart the server (pgkeep <instance> restart --confirm <instance>). No WAL is lost: the server"
+    " keeps it until it is archived",
+    quote=False,
 )
 _CRASHED = _Cause(
     "",
@@ -120,6 +141,12 @@ _CAUSES = (
         "the repository belongs to another cluster",
         "look whether the right data volume is mounted; a lost one is brought back by a restore,"
         " never by a stanza upgrade",
+    ),
+    _Cause(
+        r"is not later than latest backup label",
+        "the clock was set back, or the timezone was changed: a backup of a later moment is there",
+        "set the clock right. If it is right now and was ahead, wait until that moment has passed, or move the"
+        " repository aside and begin it anew (docs/backup.md); WAL is archived meanwhile",
     ),
     _Cause(
         r"\[040\]|directory not empty|missing stanza data",
@@ -210,7 +237,10 @@ def failure(what: str, text: str, rc: int = 0, around: Circumstances = Circumsta
     text may also be the status message of info, with rc 0.
     """
     cause = _cause(text, rc, around)
-    quotes = [excerpt(text)] if cause.quote else []
+    quotes = [excerpt(text)] if cause.quote and text != _NOT_ARCHIVED else []
+    if around.worker and cause in (_STALE, _HANGS):
+        quotes.append("it began at %s" % rfc3339(around.worker.since))
+        quotes += ["the settings changed at %s" % rfc3339(around.worker.settings_at)] if cause is _STALE else []
     if around.archiver_error and _archiver_matters(text, cause):
         quotes.append("the archiver says: " + archiver_words(around.archiver_error))
     if cause is _FULL and around.free_bytes is not None:
@@ -223,15 +253,25 @@ def failure(what: str, text: str, rc: int = 0, around: Circumstances = Circumsta
     )
 
 
+def not_archived(around: Circumstances) -> PgkeepError:
+    """Why WAL does not reach the repository, for whoever knows that it does not."""
+    return failure("WAL is not archived", _NOT_ARCHIVED, 0, around)
+
+
 def _cause(text: str, rc: int, around: Circumstances) -> _Cause:
     if rc < 0 or rc >= 128:
         # A signal; shells report it as 128 + its number.
         return _KILLED if abs(rc) % 128 in _KILLS else _CRASHED
+    if around.worker is not None and _NOT_ARCHIVED in text:
+        if around.worker.stale:
+            return _STALE
+        if not around.archiver_error:
+            return _HANGS
     both = text + "\n" + around.archiver_error
     found = next((cause for cause in _CAUSES if re.search(cause.pattern, both, re.DOTALL)), _UNKNOWN)
     is_full = around.free_bytes is not None and around.free_bytes < FULL_BYTES
-    return _FULL if is_full and not found.busy and re.search(r"unable to write|not archived before", text) else found
+    return _FULL if is_full and not found.busy and re.search("unable to write|" + _NOT_ARCHIVED, text) else found
 
 
 def _archiver_matters(text: str, cause: _Cause) -> bool:
-    return "not archived before" in text or cause is _FULL
+    return _NOT_ARCHIVED in text or cause is _FULL

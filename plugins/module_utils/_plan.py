@@ -11,12 +11,14 @@ import time
 from dataclasses import dataclass
 from typing import Any, Mapping, Optional
 
+from . import _archive_worker as archive_worker
 from . import _docker as docker
 from ._container import ContainerSpec, differences
 from ._declared import Declared
 from ._errors import PgkeepError
 from ._files import File, FileChange, Folder, changes, folder_changes, read
-from ._layout import Layout
+from ._layout import SPOOL_MOUNT, Layout
+from ._probe import mounted_from
 from ._release import read_current
 from ._rules import refuse_impossible, refuse_stranger
 from ._run import Run
@@ -58,6 +60,8 @@ class Plan:
     changed_settings: tuple[str, ...]
     restart_settings: tuple[str, ...]
     reload: bool
+    # Why the archiver's worker is ended: it keeps the settings it began with.
+    end_worker: Optional[str] = None
 
     @property
     def changed(self) -> bool:
@@ -84,6 +88,8 @@ class Plan:
         elif self.reload:
             names = ", ".join(self.changed_settings)
             steps.append(_step("reload", "server", "settings " + names if names else "files changed"))
+        if self.end_worker:
+            steps.append(_step("end", "worker of the archiver", self.end_worker))
         return steps
 
     def words(self) -> list[str]:
@@ -140,7 +146,19 @@ def make_plan(run: Run, declared: Declared, restart_allowed: bool = True) -> Pla
         changed_settings=names if existing else (),
         restart_settings=_needing_restart(layout, names) if serving and restart_allowed else (),
         reload=serving and _reload_due(declared, files),
+        end_worker=_end_worker(layout, existing, files) if serving else None,
     )
+
+
+def _end_worker(
+    layout: Layout, existing: Optional[Mapping[str, Any]], changed: tuple[FileChange, ...]
+) -> Optional[str]:
+    """Also when a run before wrote the settings and was killed before it could end the worker."""
+    if any(change.file.path == layout.archive_config for change in changed):
+        return "its settings change"
+    spool = mounted_from(existing or {}, SPOOL_MOUNT)
+    found = archive_worker.hanging(spool, layout.name, layout.archive_config) if spool else None
+    return "it hangs with stale configuration" if found and found.stale else None
 
 
 def _removals(declared: Declared) -> tuple[str, ...]:

@@ -83,6 +83,7 @@ def declared(params: Mapping[str, Any]) -> dict[str, Any]:
         "port": params["port"],
         "bind_address": plain_address(params["bind_address"]),
         "major": major,
+        "keys": params["keys"],
         # The inventory's own settings win, as they do in the server.
         "settings": {**tuned.get("settings", {}), **(params["settings"] or {})},
     }

@@ -35,9 +35,10 @@ select current_setting('server_version'), pg_is_in_recovery(),
        current_setting('archive_mode'), a.archived_count, a.failed_count, a.last_failed_wal,
        extract(epoch from clock_timestamp() - a.last_archived_time)::bigint,
        extract(epoch from clock_timestamp() - a.last_failed_time)::bigint,
-       coalesce(a.last_failed_time > coalesce(a.last_archived_time, '-infinity'), false),
+       exists(select from pg_ls_archive_statusdir() where name = a.last_failed_wal || '.ready'),
        (select count(*) from pg_ls_archive_statusdir() where name like '%%.ready'),
-       extract(epoch from clock_timestamp() - (select stats_reset from pg_stat_bgwriter))::bigint
+       extract(epoch from clock_timestamp() - (select stats_reset from pg_stat_bgwriter))::bigint,
+       (select coalesce(sum(checksum_failures), 0)::bigint from pg_stat_database)
 from pg_stat_archiver a
 """
 
@@ -128,6 +129,7 @@ def described(row: tuple[Any, ...]) -> dict[str, Any]:
         },
         # Statistics are lost in a crash; a young age beside an old uptime means the server re-initialised itself.
         "statistics_age_seconds": row[13],
+        "checksum_failures": row[14],
     }
 
 

@@ -32,7 +32,7 @@ _STATE = (
 def restart_test(run: Run, layout: Layout) -> dict[str, Any]:
     """stop_seconds, exit_code, start_seconds, recovery (whether the log speaks of one) and same_data."""
     with (
-        hold(layout.lock_file, "restart test of %s" % layout.name),
+        hold(layout.lock_file, "restart test of %s" % layout.name, who=actor(ANSIBLE)),
         recorded(layout.state_dir, "restart test", actor(ANSIBLE)),
     ):
         before = _state(layout)

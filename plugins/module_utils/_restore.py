@@ -69,8 +69,9 @@ def restore(run: Run, request: Request, check_mode: bool, who: Optional[str] = N
     if check_mode:
         plan = make_plan(run, request)
         return planned(plan, plan.steps())
-    told = recorded(layout.state_dir, "restore", who or actor(ANSIBLE), request.told())
-    with hold(layout.lock_file, "restore of %s" % layout.name), interruptible(), told as outcome:
+    who = who or actor(ANSIBLE)
+    told = recorded(layout.state_dir, "restore", who, request.told())
+    with hold(layout.lock_file, "restore of %s" % layout.name, who=who), interruptible(), told as outcome:
         removed = remove_killed(run, layout)
         plan = make_plan(run, request)
         result = apply(run, plan, request)

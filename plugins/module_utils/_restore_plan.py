@@ -164,7 +164,7 @@ def make_plan(run: Run, request: Request, now: Optional[datetime] = None, role: 
         rescues=role != CLONE and (target.kind == LATEST or not serving),
     )
     path = directories.root if directories else str(docker.engine(run)["DockerRootDir"])
-    require_space(path, int(choice.backup["size_bytes"] * 1.1) + _WAL_BYTES, "restore of %s" % layout.name)
+    require_space(path, copy_bytes(choice), "restore of %s" % layout.name)
     return Plan(
         layout=layout,
         server=server,
@@ -185,6 +185,11 @@ def make_plan(run: Run, request: Request, now: Optional[datetime] = None, role: 
         role=role,
         missing_containers=[spec.name for spec in (server, keeper) if docker.inspect(run, spec.name) is None],
     )
+
+
+def copy_bytes(choice: Choice) -> int:
+    """What a copy takes on the disk."""
+    return int(choice.backup["size_bytes"] * 1.1) + _WAL_BYTES
 
 
 def require_confirmed(request: Request) -> None:

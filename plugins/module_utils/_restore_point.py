@@ -80,7 +80,8 @@ def create(
     parse_target(None, None, restore_point=name)
     begun = clock()
     archive_id = canary.require_archive(keeper)
-    with hold(os.path.join(keeper.state, "restore_points.lock"), "restore point of %s" % keeper.instance, 10):
+    path, what = os.path.join(keeper.state, "restore_points.lock"), "restore point of %s" % keeper.instance
+    with hold(path, what, 10, who=keeper.actor):
         _refuse_known(keeper, name)
         if check:
             unknown = ("lsn", "timeline", "created_at", "system_id", "archived_seconds")

@@ -85,6 +85,7 @@ def refuse_options(options: Mapping[str, Any]) -> None:
         repositories.declared(options["backup"]["repositories"]),
         (*options["backup"]["options"], *options["backup"]["secret_options"]),
     )
+    _refuse_unknown_drills(name, options)
     strange = sorted(secret for secret in options["keeper_secrets"] if not _SECRET_NAME.match(secret))
     if strange:
         raise PgkeepError(
@@ -98,6 +99,19 @@ def refuse_options(options: Mapping[str, Any]) -> None:
             "Backups of %s cannot be kept for %d days" % (name, options["backup"]["retention_days"]),
             "a backup that is not kept for a day is none",
             "set postgres_server_retention_days to 1 or more",
+        )
+
+
+def _refuse_unknown_drills(name: str, options: Mapping[str, Any]) -> None:
+    """The keeper judges the form of what it is told; only here is it known which repositories there will be."""
+    known = [1, *(each.number for each in repositories.declared(options["backup"]["repositories"]))]
+    wanted = (options["keeper"].get("drill") or {}).get("repositories") or []
+    unknown = [str(number) for number in wanted if number not in known]
+    if unknown:
+        raise PgkeepError(
+            "The drills of %s are refused" % name,
+            "there is no repository %s; declared are %s" % (", ".join(unknown), ", ".join(map(str, known))),
+            "correct postgres_backup_drill_repositories",
         )
 
 

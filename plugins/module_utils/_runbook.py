@@ -133,6 +133,9 @@ _SECTIONS = (
             Step("pgkeep {name} drill", "`result passed`", "nothing; it takes memory and disk of this machine"),
             Step("pgkeep {name} backups", "the new backup, `proven`"),
         ),
+        "The check `drill` of `pgkeep {name} health` warns when no drill has proven a repository lately, and names the "
+        "command. A drill that fails says what is wrong and what to do; a repository that does not answer fails it "
+        "too, and says nothing about its backups.",
     ),
     Section(
         "A bad deploy",

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass
 from typing import Any, Callable, Mapping, Optional, Protocol, Sequence
 
@@ -21,11 +22,12 @@ _IDENT = "".join("drill %s %s\n" % (user, role) for user in ("root", "postgres")
 
 @dataclass(frozen=True)
 class Recovery:
-    """What the copy is made from. environment tells pgBackRest how to fetch WAL."""
+    """What the copy is made from: backup and WAL of one repository. environment tells pgBackRest how to fetch WAL."""
 
     label: str
     timeline: int
     environment: Mapping[str, str]
+    repository: int = 1
 
     @property
     def words(self) -> str:
@@ -101,6 +103,7 @@ class Deadline:
     def __init__(self, seconds: float, kill: Callable[[], None]) -> None:
         self.seconds = seconds
         self.passed = False
+        self._end_at = time.monotonic() + seconds
         self._kill = kill
         self._timer: Optional[threading.Timer] = None
 
@@ -109,6 +112,11 @@ class Deadline:
         self._timer.daemon = True
         self._timer.start()
         return self
+
+    @property
+    def left(self) -> float:
+        """Seconds that remain."""
+        return max(self._end_at - time.monotonic(), 0.0)
 
     def __exit__(self, *_error: object) -> None:
         if self._timer is not None:

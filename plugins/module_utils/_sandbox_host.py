@@ -21,6 +21,7 @@ from ._throwaway import (
     derive,
     discard,
     host_path,
+    is_mounted,
     prepare,
     remove_leftovers,
     require_space,
@@ -30,6 +31,9 @@ from ._throwaway import (
 from ._units import postgres_size
 
 ROLE = "drill"
+
+# For a copy with a network: the worker of an extension may call whomever it likes.
+_QUIET = {"max_worker_processes": "0"}
 
 
 @dataclass
@@ -103,6 +107,7 @@ class HostSandbox:
 
     def start(self, recovery: Recovery) -> None:
         """The rehearsal of a lost data volume: an empty one, the real entrypoint and settings."""
+        quiet = {} if is_mounted(self.server, recovery.repository) else _QUIET
         spec = derive(
             self.server,
             self.place,
@@ -114,9 +119,11 @@ class HostSandbox:
                 "archive_mode": "off",
                 "maintenance_work_mem": postgres_size(self.memory_bytes // 8),
                 **access_settings(STATE_MOUNT),
+                **quiet,
             },
             memory_bytes=self.memory_bytes,
             cpus=self.cpus,
+            repository=recovery.repository,
         )
         start(self.run, spec)
 

@@ -204,6 +204,7 @@ class KeeperSandbox:
             "PGKEEP_CONFIG": self.root + "/config",
             "PGKEEP_STATE": self.root + "/state",
             "PGKEEP_RESTORE_ARGS": recovery.words,
+            "PGKEEP_REPOSITORY": str(recovery.repository),
             # archive-get refuses to work for another directory than this.
             "PGBACKREST_PG1_PATH": data,
             # Its own, so that it meets neither the archiver's queue nor a backup's lock.

@@ -9,6 +9,7 @@ ended well or failed for the last time; one that was busy or was killed with the
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -39,9 +40,12 @@ def tick(keeper: Keeper, clock: Callable[[], float] = time.time, runner: str = "
     Raises PgkeepError with busy set when a call before has not ended: cron does not wait.
     """
     wanted = schedule.parse(keeper.instance, topic(keeper, TOPIC))
+    if wanted.runner not in ("keeper", "cron"):
+        # Or the keeper would catch up, when it keeps the time again, what others did meanwhile.
+        _forget(keeper)
     if wanted.runner != runner:
         return []
-    with hold(keeper.state + "/schedule.lock", "schedule of %s" % keeper.instance):
+    with hold(keeper.state + "/schedule.lock", "schedule of %s" % keeper.instance, who=runner):
         return _run_due(keeper, wanted, clock)
 
 
@@ -53,7 +57,7 @@ def _run_due(keeper: Keeper, wanted: schedule.Schedule, clock: Callable[[], floa
         entry = seen.setdefault(job.name, {"cron": job.cron, "since": now})
         # A new expression counts from now; so does a moment that lies ahead, for the clock was set back.
         if entry["cron"] != job.cron or entry["since"] > now:
-            entry.update(cron=job.cron, since=now)
+            seen[job.name] = entry = {"cron": job.cron, "since": now}
         if now < entry.get("again_at", 0) <= now + max(BUSY_SECONDS, *FAILED_SECONDS):
             continue
         moment = schedule.last_before(job, _utc(entry["since"]), _utc(now))
@@ -62,7 +66,7 @@ def _run_due(keeper: Keeper, wanted: schedule.Schedule, clock: Callable[[], floa
     _save(keeper, seen)
     records = []
     for name in schedule.to_run(due):
-        records.append(jobs.run_job(keeper, name, "schedule"))
+        records.append(jobs.run_job(keeper, name, "cron" if wanted.runner == "cron" else "schedule"))
         result = records[-1]["result"]
         entry, tries = seen[name], int(seen[name].get("tries", 0))
         if result == jobs.BUSY:
@@ -110,6 +114,11 @@ def _load(keeper: Keeper) -> dict[str, dict[str, Any]]:
         return {name: dict(entry) for name, entry in json.loads(read(_path(keeper)) or "{}").items()}
     except (ValueError, AttributeError, TypeError):
         return {}
+
+
+def _forget(keeper: Keeper) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(_path(keeper))
 
 
 def _save(keeper: Keeper, seen: Mapping[str, Mapping[str, Any]]) -> None:

@@ -62,11 +62,11 @@ def as_options(settings: Mapping[str, str]) -> str:
     return " ".join("-c %s=%s" % (name, re.sub(r"([\\ ])", r"\\\1", value)) for name, value in settings.items())
 
 
-def conninfo(socket_dir: str, database: str) -> str:
+def conninfo(socket_dir: str, database: str, inside: Optional[str] = None) -> str:
     """The same connection for --dbname of PostgreSQL's programs, which take a bare name with a = in it for a connection
-    string."""
+    string. inside: socket_dir as a program in a container sees it."""
     values = {
-        "host": socket_dir,
+        "host": inside or socket_dir,
         "user": "postgres",
         "dbname": database,
         "application_name": "pgkeep",

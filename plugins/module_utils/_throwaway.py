@@ -18,7 +18,7 @@ from . import _docker as docker
 from ._container import ContainerSpec, create_argv
 from ._errors import PgkeepError
 from ._files import File, Folder, make, write
-from ._layout import CONFIG_MOUNT, DATA_MOUNT, GID, SOCKET_MOUNT, SPOOL_MOUNT, STATE_MOUNT, UID
+from ._layout import CONFIG_MOUNT, DATA_MOUNT, GID, REPO_MOUNT, SOCKET_MOUNT, SPOOL_MOUNT, STATE_MOUNT, UID
 from ._retry import retryable
 from ._run import Run
 from ._server import REFUSAL
@@ -37,6 +37,8 @@ ALONE = {
     # login succeeds exactly when recovery is over.
     "hot_standby": "off",
     "autovacuum": "off",
+    # A subscription of a copy would take from the publisher what belongs to production.
+    "max_logical_replication_workers": "0",
 }
 
 _FEW_SEGMENTS = 32
@@ -97,7 +99,7 @@ def derive(
 
     data is the volume or host path for DATA_MOUNT. The repository is read-only and spool, state and sockets are its
     own, so nothing it does can reach the instance; settings are added on the command line and win. Only where its
-    repository is not the first one has it the server's network, to reach that.
+    repository is on no mount has it the server's network, to reach that.
     """
     sources = {
         DATA_MOUNT: data,
@@ -124,11 +126,17 @@ def derive(
         memory_bytes=memory_bytes,
         cpus=cpus,
         shm_bytes=min(server.shm_bytes, memory_bytes),
-        network="none" if repository == 1 else server.network,
+        network="none" if is_mounted(server, repository) else server.network,
         ports=(),
         restart="no",
         health=None,
     )
+
+
+def is_mounted(server: ContainerSpec, repository: int) -> bool:
+    """Whether the repository is a folder of this machine, which no network is needed for."""
+    folder = REPO_MOUNT if repository == 1 else "%s-%d" % (REPO_MOUNT, repository)
+    return any(mount.split(":")[1] == folder for mount in server.mounts)
 
 
 def fetching(backup: Mapping[str, Any], newest: Optional[str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ Only the time is kept here. The job runs in the keeper, with the same record, au
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any, Iterable, Mapping
 
@@ -22,6 +23,9 @@ CRONTABS = "/etc/cron.d"
 
 # There while systemd is the init system (sd_booted(3)).
 _BOOTED = "/run/systemd/system"
+
+# Where systemd remembers when a persistent timer elapsed last (systemd.timer(5)).
+_STAMPS = "/var/lib/systemd/timers"
 
 _HEADER = "# Written by pgkeep for instance %s. Change the inventory, not this file.\n"
 
@@ -138,21 +142,32 @@ def is_clock(path: str) -> bool:
 def remove_clocks(run: Run, layout: Layout, paths: Iterable[str]) -> None:
     found = [path for path in paths if os.path.exists(path)]
     units = [path for path in found if is_unit(path)]
-    if units:
-        set_timers(run, layout, (), units)
+    end_timers(run, layout, units)
     for path in found:
         os.unlink(path)
     if units:
-        _systemctl(run, layout, ["daemon-reload"])
+        start_timers(run, layout, ())
 
 
-def set_timers(run: Run, layout: Layout, present: Iterable[str], gone: Iterable[str]) -> None:
-    """Let systemd read the unit files present and keep their timers, and end the timers gone, still on disk."""
-    stopped = [os.path.basename(path) for path in gone if path.endswith(".timer")]
-    if stopped:
-        _systemctl(run, layout, ["disable", "--now", *stopped])
+def end_timers(run: Run, layout: Layout, units: Iterable[str]) -> None:
+    """While their files are still there. When they are not, start_timers() lets systemd forget them."""
+    names = [os.path.basename(path) for path in units]
+    timers = [name for name in names if name.endswith(".timer")]
+    if timers:
+        _systemctl(run, layout, ["disable", "--now", *timers])
+    if names:
+        # systemd remembers one that failed also without its file. It fails for those that did not, which is as well.
+        run(["systemctl", "reset-failed", *names], timeout=60)
+    for name in timers:
+        # Or timers of the same name that are made some day would catch up what they never missed.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink("%s/stamp-%s" % (_STAMPS, name))
+
+
+def start_timers(run: Run, layout: Layout, units: Iterable[str]) -> None:
+    """Let systemd read all unit files anew, whether they came, changed or went, and keep the timers among units."""
     _systemctl(run, layout, ["daemon-reload"])
-    started = [os.path.basename(path) for path in present if path.endswith(".timer")]
+    started = [os.path.basename(path) for path in units if path.endswith(".timer")]
     if started:
         _systemctl(run, layout, ["enable", *started])
         # Not only started: a timer that runs keeps its old time.

@@ -8,6 +8,9 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Optional
 
+# Clocks of two machines may differ by so much; more is no difference but a jump.
+AHEAD_SECONDS = 300
+
 _FORMAT = "%Y-%m-%dT%H:%M:%S"
 
 
@@ -21,6 +24,21 @@ def epoch_of(text: Optional[str]) -> Optional[float]:
         return None
     # Docker writes nanoseconds, which no format of Python reads.
     return datetime.strptime(text[:19], _FORMAT).replace(tzinfo=timezone.utc).timestamp()
+
+
+def to_come(moment: float, now: float) -> bool:
+    """Whether something that has been noted lies ahead of now: then the clock was set back, and its age is unknown."""
+    return moment - now > AHEAD_SECONDS
+
+
+def younger(moment: float, now: float, seconds: float) -> bool:
+    """Whether moment is less than so many seconds ago. What is still to come is not."""
+    return now - moment < seconds and not to_come(moment, now)
+
+
+def set_back(moment: float, now: float) -> str:
+    """Words for what to_come() found."""
+    return "%s is %s ahead: the clock was set back" % (rfc3339(moment), hours(moment - now))
 
 
 def hours(seconds: float) -> str:

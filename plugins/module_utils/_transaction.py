@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Callable, Optional
 
+from . import _archive_worker as archive_worker
 from . import _docker as docker
 from ._container import ContainerSpec, create_argv
 from ._declared import Declared
@@ -18,7 +19,7 @@ from ._errors import PgkeepError
 from ._files import keep, make, put_back, write
 from ._gates import at_once, has_archive, pass_gates, targets
 from ._interrupt import Interrupted, finish_what_began
-from ._journal import Journal, begun, containers, drop, former, successor
+from ._journal import Journal, begun, close_committed, containers, drop, former, successor
 from ._judge_settings import judge_settings
 from ._keeper import ask
 from ._layout import Layout
@@ -31,7 +32,7 @@ from ._run import Run
 from ._server import accepts_writes, checkpoint, wait_until_serving
 from ._sql import connect, query
 from ._terms import Terms
-from ._timers import is_unit, set_timers
+from ._timers import end_timers, is_unit, start_timers
 
 # The server that is brought back has served before; its recovery after a kill is the longest wait.
 _BACK_SECONDS = 300
@@ -111,6 +112,9 @@ def _applied(run: Run, declared: Declared, plan: Plan, terms: Terms, journal: Jo
     _server(run, layout, plan, terms.start_timeout_seconds)
     # Also where nothing had to change: a deploy that succeeds leaves a server that serves.
     wait_until_serving(run, layout, terms.start_timeout_seconds)
+    if plan.end_worker:
+        archive_worker.end(run, layout.server)
+        query(layout.socket_dir, archive_worker.WAKE)
     if plan.keeper is not None:
         _put(run, layout, plan.keeper)
     _remove_files(run, layout, plan, journal)
@@ -146,10 +150,12 @@ def _remove_files(run: Run, layout: Layout, plan: Plan, journal: Journal) -> Non
     if units or gone:
         journal.units = True
         journal.save(layout)
-        set_timers(run, layout, units, gone)
+    end_timers(run, layout, gone)
     for path in plan.removals:
         keep(path)
         os.unlink(path)
+    if journal.units:
+        start_timers(run, layout, units)
 
 
 def _volumes_and_network(run: Run, declared: Declared, plan: Plan) -> None:
@@ -235,6 +241,27 @@ class _Undo:
 def take_back(run: Run, layout: Layout, journal: Journal, error: Exception) -> PgkeepError:
     """Put everything back that the journal names; returns error together with how things stand now."""
     cause = error if isinstance(error, PgkeepError) else PgkeepError("The plan could not be carried out", str(error))
+    undo = _undo(run, layout, journal)
+    cause.why = "; ".join([cause.why, *(undo.words or ["nothing else was changed"])])
+    cause.next_step = cause.next_step or "correct the cause and run again"
+    return cause
+
+
+def finish_interrupted(run: Run, layout: Layout) -> None:
+    """For an operation that cannot go on with a deploy that was killed: what was committed stays, the rest is taken
+    back. Raises PgkeepError when that is not possible."""
+    close_committed(run, layout)
+    journal = begun(layout)
+    undo = _undo(run, layout, journal) if journal is not None else _Undo()
+    if not undo.complete:
+        raise PgkeepError(
+            "The deploy of %s that was killed could not be taken back" % layout.name,
+            "; ".join(undo.words),
+            "correct the cause and repeat",
+        )
+
+
+def _undo(run: Run, layout: Layout, journal: Journal) -> _Undo:
     undo = _Undo()
     # Containers first and files second: what ran before starts on its own files.
     for name, action in reversed(journal.containers.items()):
@@ -242,12 +269,15 @@ def take_back(run: Run, layout: Layout, journal: Journal, error: Exception) -> P
     units = {path: existed for path, existed in journal.files.items() if is_unit(path)}
     if journal.units:
         new = [path for path, existed in units.items() if not existed and os.path.exists(path)]
-        undo.attempt(partial(set_timers, run, layout, (), new))
+        undo.attempt(partial(end_timers, run, layout, new))
     for path, existed in journal.files.items():
         undo.attempt(partial(put_back, path, existed))
+    if journal.served and layout.archive_config in journal.files:
+        # One may have begun with the settings that are taken back.
+        undo.attempt(partial(archive_worker.end, run, layout.server))
     if journal.units:
         # systemd reads the former ones, and no longer those that were new.
-        undo.attempt(partial(set_timers, run, layout, [path for path, existed in units.items() if existed], ()))
+        undo.attempt(partial(start_timers, run, layout, [path for path, existed in units.items() if existed]))
     for name, action in journal.containers.items():
         if action == "replace":
             undo.attempt(partial(docker.start, run, name))
@@ -255,9 +285,7 @@ def take_back(run: Run, layout: Layout, journal: Journal, error: Exception) -> P
         undo.attempt(partial(_serve_again, run, layout, journal, undo))
     if undo.complete:
         drop(layout)
-    cause.why = "; ".join([cause.why, *(undo.words or ["nothing else was changed"])])
-    cause.next_step = cause.next_step or "correct the cause and run again"
-    return cause
+    return undo
 
 
 def _withdraw(run: Run, layout: Layout, name: str, action: str, undo: _Undo) -> None:

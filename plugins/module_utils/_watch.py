@@ -17,7 +17,8 @@ from typing import Any, Mapping, Optional
 from . import _schedule as schedule
 from ._alert import CRITICAL, WARNING
 from ._alert_config import Thresholds
-from ._times import hours, rfc3339
+from ._drill_turn import Proof
+from ._times import hours, rfc3339, set_back, to_come
 
 # A disk that was too full is well again this many points below the threshold.
 DISK_MARGIN_PERCENT = 3.0
@@ -33,7 +34,8 @@ class Facts:
     since: when the watch over this instance began, from which an age counts where there is nothing.
     server_error: why the server does not answer. archiver_error: why WAL is not archived, since archiver_since.
     disks: name -> used percent. repository_error: why the backups cannot be judged. started: job -> when it last
-    began. clean_at, proven_at: end of the newest clean backup, and of the last drill that passed.
+    began. clean_at: end of the newest clean backup. proofs: of each repository that drills prove. newest_at: the latest
+    moment of all that was noted.
     unknown: keys of troubles that cannot be judged now.
     """
 
@@ -47,7 +49,8 @@ class Facts:
     repository_error: Optional[tuple[str, str, str]] = None
     started: Mapping[str, float] = field(default_factory=dict)
     clean_at: Optional[float] = None
-    proven_at: Optional[float] = None
+    proofs: tuple[Proof, ...] = ()
+    newest_at: Optional[float] = None
     unknown: frozenset[str] = frozenset()
 
 
@@ -75,11 +78,29 @@ class Step:
 def troubles(instance: str, facts: Facts, limits: Thresholds, active: frozenset[str]) -> list[Trouble]:
     """Everything that is wrong now. active: keys that were told already, which a little less still keeps alive."""
     return [
+        *_clock(instance, facts),
         *_server(instance, facts, limits),
         *_disks(instance, facts, limits, active),
         *_backups(instance, facts, limits),
         *_drills(instance, facts, limits),
         *_overdue(instance, facts, limits),
+    ]
+
+
+def _clock(instance: str, facts: Facts) -> list[Trouble]:
+    """Nothing becomes too old while its moment is still to come, so that has to be told by itself."""
+    if facts.newest_at is None or not to_come(facts.newest_at, facts.now):
+        return []
+    return [
+        Trouble(
+            "clock",
+            CRITICAL,
+            "The clock of %s was set back" % instance,
+            "the newest backup, drill or start of a job, of %s. Until then no age can be judged, and pgBackRest refuses"
+            " full backups" % set_back(facts.newest_at, facts.now),
+            "set the clock of the host right and look why it was wrong; docs/backup.md says what to do when it is right"
+            " now and was ahead",
+        )
     ]
 
 
@@ -150,19 +171,26 @@ def _backups(instance: str, facts: Facts, limits: Thresholds) -> list[Trouble]:
 
 def _drills(instance: str, facts: Facts, limits: Thresholds) -> list[Trouble]:
     allowed = allowed_age(facts.wanted, ("drill",), facts.now, limits.drill_age_factor)
-    age = facts.now - (facts.proven_at or facts.since)
-    if allowed is None or age <= allowed:
-        return []
-    newest = "the last drill passed at %s" % rfc3339(facts.proven_at) if facts.proven_at else "no drill has passed yet"
-    return [
-        Trouble(
-            "drill-age",
-            WARNING,
-            "The backups of %s are not proven by a drill that is young enough" % instance,
-            "%s; with this schedule one is younger than %s" % (newest, hours(allowed)),
-            "run the playbook verify.yml, and read what it says",
+    found = []
+    for proof in facts.proofs if allowed is not None else ():
+        # They are proven in turn.
+        limit = (allowed or 0.0) * len(facts.proofs)
+        if proof.age(facts.now, facts.since) <= limit:
+            continue
+        at = proof.proven_at
+        newest = "no drill has passed yet" if at is None else "the last drill passed at %s" % rfc3339(at)
+        first = proof.number == 1
+        found.append(
+            Trouble(
+                "drill-age" if first else "drill-age-%d" % proof.number,
+                WARNING,
+                "The backups of %s%s are not proven by a drill that is young enough"
+                % (instance, "" if first else " in repository %d" % proof.number),
+                "%s; with this schedule one is younger than %s" % (newest, hours(limit)),
+                "docker exec %s-keeper pgkeep drill --repo %d, and read what it says" % (instance, proof.number),
+            )
         )
-    ]
+    return found
 
 
 def allowed_age(wanted: schedule.Schedule, names: tuple[str, ...], now: float, factor: float) -> Optional[float]:
@@ -215,7 +243,8 @@ def step(before: Mapping[str, Mapping[str, Any]], found: list[Trouble], facts: F
     raised, resolved = [], []
     for trouble in found:
         entry = dict(before.get(trouble.key) or {"since": now, "told_at": None})
-        entry.update(absent_since=None, severity=trouble.severity)
+        # A moment ahead is one from before the clock was set back.
+        entry.update(absent_since=None, severity=trouble.severity, since=min(entry["since"], now))
         if entry["told_at"] is None and now - entry["since"] >= trouble.hold_seconds:
             entry.update(told_at=now, what=trouble.what)
             raised.append(trouble)
@@ -226,7 +255,7 @@ def step(before: Mapping[str, Mapping[str, Any]], found: list[Trouble], facts: F
         if key in facts.unknown:
             state[key] = dict(old)
         elif old["told_at"] is not None:
-            absent_since = old.get("absent_since") or now
+            absent_since = min(old.get("absent_since") or now, now)
             if now - absent_since >= limits.clear_seconds:
                 resolved.append({"key": key, **old})
             else:

@@ -19,11 +19,12 @@ from . import _schedule as schedule
 from . import _schedule_duty, _watch
 from ._alert_config import Config, load
 from ._backup_repository import Keeper
+from ._drill_turn import proofs
 from ._errors import PgkeepError
 from ._evidence import current, judge
 from ._files import File, read, write
 from ._keeper_config import topic
-from ._pgbackrest_errors import failure
+from ._pgbackrest_errors import not_archived
 from ._times import epoch_of, rfc3339
 
 # Judging the repository costs two processes of pgBackRest, so it is done that often, and after every job.
@@ -43,7 +44,7 @@ def tick(keeper: Keeper, clock: Callable[[], float] = time.time) -> None:
     now = clock()
     if 0 <= now - memory.get("looked_at", 0) < config.thresholds.watch_seconds:
         return
-    memory.setdefault("since", now)
+    memory["since"] = min(memory.get("since", now), now)
     facts = _facts(keeper, config, memory, now)
     states = memory.get("states", {})
     told = frozenset(key for key, entry in states.items() if entry["told_at"] is not None)
@@ -92,11 +93,14 @@ def _facts(keeper: Keeper, config: Config, memory: dict[str, Any], now: float) -
         # A server that is down fails at nothing.
         unknown.add("archiver")
     if archiver_since is not None and now - archiver_since >= config.thresholds.archiver_failing_seconds:
-        words = failure("", "WAL is not archived before the backup", 0, repository.circumstances(keeper))
+        words = not_archived(repository.circumstances(keeper))
         archiver_error = (words.why, words.next_step)
     known = _judged(keeper, memory, now)
     if known["error"] is not None:
-        unknown |= {"backup-age", "drill-age"}
+        unknown.add("backup-age")
+    started = _started(keeper, wanted, memory)
+    proven = tuple(proofs(keeper))
+    noted = [known.get("newest_at"), *(proof.proven_at for proof in proven), *started.values()]
     return _watch.Facts(
         now=now,
         since=memory["since"],
@@ -111,9 +115,10 @@ def _facts(keeper: Keeper, config: Config, memory: dict[str, Any], now: float) -
             if used is not None
         },
         repository_error=tuple(known["error"]) if known["error"] is not None else None,
-        started=_started(keeper, wanted, memory),
+        started=started,
         clean_at=known["clean_at"],
-        proven_at=known["proven_at"],
+        proofs=proven,
+        newest_at=max((moment for moment in noted if moment is not None), default=None),
         unknown=frozenset(unknown),
     )
 
@@ -139,29 +144,32 @@ def _started(keeper: Keeper, wanted: schedule.Schedule, memory: dict[str, Any]) 
 
 
 def _judged(keeper: Keeper, memory: dict[str, Any], now: float) -> dict[str, Any]:
-    """clean_at, proven_at and error, read anew when something was done or it is time for it."""
+    """clean_at, newest_at and error, read anew when something was done or it is time for it."""
     mark = _mark(keeper)
     known: dict[str, Any] = memory.get("judged") or {}
     if known.get("mark") == mark and 0 <= now - known["at"] < REPOSITORY_SECONDS and known["error"] is None:
         return known
-    clean_at, proven_at = known.get("clean_at"), known.get("proven_at")
+    clean_at, newest_at = known.get("clean_at"), known.get("newest_at")
     error = None
     try:
         snapshot = repository.snapshot(keeper)
         problem = repository.problem(keeper, snapshot.info)
         if problem is not None:
             raise problem
+        newest_at = max((float(backup.stop) for backup in snapshot.info.backups), default=None)
         backups = judge(keeper.instance, snapshot, evidence.notes(keeper))
         usable = current(keeper.instance, snapshot, backups)
         clean_at = max((epoch_of(backup.stopped_at) or 0.0 for backup in usable), default=None)
-        proven_at = max((epoch_of(backup.proven_at) or 0.0 for backup in backups if backup.proven_at), default=None)
     except PgkeepError as failed:
         if not failed.busy:
             error = [failed.what, failed.why, failed.next_step]
-    drill = jobs.last(keeper, "drill") or {}
-    if drill.get("result") == jobs.OK:
-        proven_at = max(proven_at or 0.0, epoch_of(drill["ended_at"]) or 0.0)
-    memory["judged"] = {"mark": mark, "at": now, "clean_at": clean_at, "proven_at": proven_at, "error": error}
+    memory["judged"] = {
+        "mark": mark,
+        "at": now,
+        "clean_at": clean_at,
+        "newest_at": newest_at,
+        "error": error,
+    }
     return dict(memory["judged"])
 
 

@@ -242,11 +242,15 @@ backup_info:
           type: str
           returned: always
           sample: null
-        error:
-          description: What archiving last failed with. None while it works.
+        error: {description: What it last failed with. None while it works., type: str, returned: always, sample: null}
+        cause:
+          description:
+            - Why archiving fails, such as a full disk, a wrong passphrase, a worker that hangs, or one that still works
+              with stale configuration. None while C(failing_since) is.
           type: str
           returned: always
           sample: null
+        next_step: {description: What to do about it., type: str, returned: always, sample: null}
     repository_bytes:
       description: Size of the instance's backups and WAL in the repository, in bytes.
       type: int
@@ -281,7 +285,7 @@ backup_info:
       returned: always
       sample: []
     drills:
-      description: What the drills of this instance found lately, on the host and in the keeper.
+      description: What the drills of the first repository found lately, on the host and in the keeper.
       type: dict
       returned: always
       contains:
@@ -336,11 +340,13 @@ backup_info:
           returned: always
           sample: ok
         status_text: {description: As RV(backup_info.status_text)., type: str, returned: always, sample: ok}
-        newest_clean:
-          description: As RV(backup_info.newest_clean).
+        newest_clean: {description: As for the first one., type: str, returned: always, sample: 20261121-020009F}
+        newest_proven: {description: As for the first one., type: str, returned: always, sample: 20261121-020009F}
+        proven_at:
+          description: When its last drill that passed began, in RFC 3339 format, UTC. None when none did.
           type: str
           returned: always
-          sample: 20261121-020009F
+          sample: "2026-11-22T03:00:04Z"
         newest_full_age_seconds:
           description: Seconds since the end of its newest clean full backup. None when there is none or none is known.
           type: int

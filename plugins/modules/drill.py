@@ -11,10 +11,13 @@ version_added: "0.1.0"
 description:
   - Restores the newest clean backup, and all WAL since, into a throw-away server made from the image, the entrypoint
     and the settings of the instance, so that every drill rehearses the loss of the data volume.
-  - On the host the throw-away server is a container with no network, its own limits and a read-only repository. In the
-    keeper it is a process on the keeper's scratch volume, behind a private socket. Either way it archives nothing and
-    is always removed, also after a failure or when the module is stopped; a keeper that was killed removes it when it
-    starts again.
+  - On the host the throw-away server is a container with its own limits and a read-only repository, and without a
+    network, unless the repository is reached over one. Then it has the network of the instance's server, no published
+    port, listens on its private socket only and starts no background worker, so no subscription and no job of an
+    extension.
+  - In the keeper it is a process on the keeper's scratch volume, behind a private socket.
+  - Either way it archives nothing and is always removed, also after a failure or when the module is stopped; a keeper
+    that was killed removes it when it starts again.
   - The proofs are, in this order, C(archive) (a canary row written now reaches the repository), C(recovery) (the copy
     accepts writes), C(canary) (the row is in the copy), C(amcheck) (C(pg_amcheck) finds no corruption in any database),
     C(rows) (user tables have the rows recorded with the backup, plus and minus what was written since), C(dumps) (the
@@ -26,6 +29,8 @@ description:
     its own data, a damaged file, C(amcheck), C(rows) or C(checksums). A wrong answer to a check of the inventory or of
     C(dumps) fails the drill and condemns nothing, for the check or the dump may be what is wrong, and so does a proof
     that could not look.
+  - A drill proves one repository, see O(repository). It reads backup and WAL from that one alone, and the canary has to
+    reach that one, so what is wrong with a repository is found by its drill and condemns its own backup only.
   - One drill at a time. One that meets another on the host or in the keeper fails with C(busy).
 extends_documentation_fragment:
   - pgkeep.postgres._attributes
@@ -52,9 +57,17 @@ options:
     choices: [host, keeper]
     default: host
     version_added: "0.2.0"
+  repository:
+    description:
+      - Number of the repository to prove. V(1) is the one on the instance's own volume, the others are those of
+        C(postgres_backup_repositories) in the inventory.
+      - The scheduled job needs no number, it takes the repository whose proof is the oldest.
+    type: int
+    default: 1
+    version_added: "0.2.0"
   label:
     description:
-      - Label of the backup to prove, as M(pgkeep.postgres.backup_info) lists it. The default is the newest clean one.
+      - Label of the backup to prove, as the repository lists it. The default is its newest clean one.
     type: str
   max_age_seconds:
     description:
@@ -115,6 +128,12 @@ EXAMPLES = r"""
     name: orders
     where: keeper
     timeout_seconds: 3600
+
+- name: Prove the repository that is off-site, and give up after half an hour
+  pgkeep.postgres.drill:
+    name: orders
+    repository: 2
+    timeout_seconds: 1800
 
 - name: See which backup would be proven
   pgkeep.postgres.drill:
@@ -181,9 +200,9 @@ drill:
       sample: 3.417
     rpo_seconds:
       description:
-        - Seconds of work that would have been lost if the host had vanished when the drill began. It is the time since
-          the newest heartbeat in the copy that was in the repository then, less the time in which nothing was written;
-          V(0.0) when everything was there.
+        - Seconds of work that would have been lost if the host had vanished when the drill began, with nothing left but
+          this repository. It is the time since the newest heartbeat in the copy that was in the repository then, less
+          the time in which nothing was written; V(0.0) when everything was there.
         - None without a heartbeat, and when the archive lags by more than the heartbeat remembers.
       type: float
       returned: always
@@ -275,6 +294,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._units import pars
 
 SPEC = argument_spec(
     where={"type": "str", "choices": ["host", "keeper"], "default": "host"},
+    repository={"type": "int", "default": 1},
     label={"type": "str"},
     max_age_seconds={"type": "int"},
     memory={"type": "str"},

@@ -19,6 +19,7 @@ description:
 extends_documentation_fragment:
   - pgkeep.postgres._attributes
   - pgkeep.postgres._instance
+  - pgkeep.postgres._beside
 attributes:
   check_mode:
     support: full
@@ -31,34 +32,8 @@ attributes:
     details:
       - Every run makes a new database. With O(into) the second run fails, because it exists.
 options:
-  database:
-    description: Name of the database when it was dumped.
-    type: str
-    required: true
   file:
     description: Name of the dump, as M(pgkeep.postgres.dump_info) lists it. By default the newest one of the database.
-    type: str
-  schema:
-    description: Schema of O(table).
-    type: str
-    default: public
-  table:
-    description:
-      - Bring back the rows of this table only. The new database has all definitions (types, functions, tables), but
-        only this table has rows, and there are no indexes, constraints and triggers.
-      - Of a partitioned table, name a partition.
-    type: str
-  into:
-    description: Name of the new database. It must not exist. By default C(<database>_restored_<time>).
-    type: str
-  exchange:
-    description:
-      - Let the restored database take the name of the old one, which gets the name in RV(plan.replaced) and stays.
-        Its sessions are ended, and it is reachable again under its other name.
-    type: bool
-    default: false
-  confirm:
-    description: The name of the database again. Required with O(exchange).
     type: str
   timeout_seconds:
     description:
@@ -68,7 +43,7 @@ options:
 seealso:
   - module: pgkeep.postgres.dump
   - module: pgkeep.postgres.dump_info
-  - module: pgkeep.postgres.restore
+  - module: pgkeep.postgres.database_restore
 author:
   - The pgkeep maintainers (@pgkeep)
 """
@@ -217,21 +192,16 @@ error:
 """
 
 from ansible_collections.pgkeep.postgres.plugins.module_utils._dump_ask import dump_restore
-from ansible_collections.pgkeep.postgres.plugins.module_utils._module import argument_spec, run_module
+from ansible_collections.pgkeep.postgres.plugins.module_utils._module import BESIDE, argument_spec, run_module
 
 
 def main() -> None:
     run_module(
         dump_restore,
         argument_spec(
-            database={"type": "str", "required": True},
             file={"type": "str"},
-            schema={"type": "str", "default": "public"},
-            table={"type": "str"},
-            into={"type": "str"},
-            exchange={"type": "bool", "default": False},
-            confirm={"type": "str"},
             timeout_seconds={"type": "int", "default": 86400},
+            **BESIDE,
         ),
     )
 

@@ -13,8 +13,8 @@ description:
     statement on the open connection. A login that fails for a reason a moment can cure is tried again after 1, 2 and
     4 seconds, each try for at most 5 seconds; a wrong password is not.
   - Adds the state of the container, its restarts, the disks of data and repository, the archiver, the age of the newest
-    clean backup, how far the repositories besides the first one are, timelines of other servers in the archive, what
-    killed operations left, and the certificate that is really served.
+    clean backup, how far the repositories besides the first one are, when each of them was last proven by a drill,
+    timelines of other servers in the archive, what killed operations left, and the certificate that is really served.
   - Only the first repository is asked. Of the others it is judged what the keeper noted when it brought WAL there. One
     that fails or is 15 minutes behind warns, after 24 hours it is critical.
   - A value that cannot be measured is never counted as healthy; the check that is the cause is critical.
@@ -51,6 +51,15 @@ options:
     description: Age of the newest clean backup above which the instance is critical.
     type: float
     default: 50
+  drill_warning_days:
+    description:
+      - Days since the last drill of a repository that passed, from which on it warns. The schedule proves the
+        repositories in turn, so the days are multiplied by their number. The default is a drill every week with a day
+        of patience.
+      - What was never proven counts from its declaration.
+    type: float
+    default: 8
+    version_added: "0.2.0"
   certificate_warning_days:
     description: Days before the end of the certificate from which on it warns.
     type: float
@@ -136,7 +145,8 @@ health:
         id:
           description:
             - One of C(container), C(database), C(response_time), C(connections), C(restarts), C(disk_data),
-              C(disk_repository), C(archiver), C(backup), C(off_site), C(timelines), C(leftovers) and C(certificate).
+              C(disk_repository), C(checksums), C(archiver), C(backup), C(off_site), C(drill), C(timelines),
+              C(leftovers) and C(certificate).
           type: str
           returned: always
           sample: disk_data
@@ -240,6 +250,7 @@ SPEC = argument_spec(
     port={"type": "int"},
     backup_warning_hours={"type": "float", "default": 26},
     backup_critical_hours={"type": "float", "default": 50},
+    drill_warning_days={"type": "float", "default": 8},
     certificate_warning_days={"type": "float", "default": 21},
     certificate_critical_days={"type": "float", "default": 7},
     fail_on={"type": "str", "choices": ["critical", "warning", "never"], "default": "never"},
@@ -249,6 +260,7 @@ SPEC = argument_spec(
 def health(run: Run, params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     limits = Limits(
         backup_hours=(params["backup_warning_hours"], params["backup_critical_hours"]),
+        drill_days=params["drill_warning_days"],
         certificate_days=(params["certificate_warning_days"], params["certificate_critical_days"]),
     )
     facts = collect(run, Layout(params["name"]), params["host"], params["port"])

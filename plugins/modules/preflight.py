@@ -86,6 +86,12 @@ options:
     type: list
     elements: dict
     default: []
+  keys:
+    description:
+      - Which passphrases of backups and dumps the control node has, so that check B12 can tell whether it misses one
+        that the host uses. For each the name of its file, such as C(repository.passphrase), C(repository2.passphrase)
+        and C(dumps.passphrase), and the SHA-256 of its content without the line end. Without it B12 is skipped.
+    type: dict
   restart_test:
     description:
       - Stop and start the server and watch that the stop is clean and the data is the same (check C12).
@@ -266,6 +272,7 @@ SPEC = argument_spec(
     users={"type": "list", "elements": "dict", "default": []},
     databases={"type": "list", "elements": "dict", "default": []},
     init_sql={"type": "list", "elements": "dict", "default": []},
+    keys={"type": "dict", "no_log": True},
     restart_test={"type": "bool", "default": False},
     waivers={"type": "dict", "default": {}},
     report_dir={"type": "path"},

@@ -20,6 +20,7 @@ description:
 extends_documentation_fragment:
   - pgkeep.postgres._attributes
   - pgkeep.postgres._instance
+  - pgkeep.postgres._target
 attributes:
   check_mode:
     support: full
@@ -48,42 +49,6 @@ options:
       - The name of the instance once more. Without it O(action=restore) and O(action=promote) do nothing, and the
         module fails with the reason.
     type: str
-  label:
-    description:
-      - Restore the state at the end of this backup, as M(pgkeep.postgres.backup_info) lists it. WAL written later is
-        not replayed. A backup that is not clean is taken too; the copy has to prove itself all the same.
-      - With O(restore_point) or O(xid) the backup to begin with.
-    type: str
-  time:
-    description:
-      - Restore the state at this moment, such as V(2026-11-21T20:12:31Z) or V(2026-11-21 21:12:31.5+01:00). What was
-        committed later is not there. The timezone is required.
-    type: str
-  repository:
-    description:
-      - Number of the repository to restore from.
-      - Without it, the first one that has a backup is taken. The one on the instance's own volume comes first, and is
-        passed over only when it has no backup or its volume is gone.
-    type: int
-  restore_point:
-    description:
-      - Restore the state at this point of M(pgkeep.postgres.restore_point). One that was made without that module needs
-        O(label), because nothing tells which backup leads to it.
-    type: str
-  lsn:
-    description:
-      - Restore what was written before this position in the WAL of the timeline in production, such as V(0/3000060).
-    type: str
-  xid:
-    description:
-      - Restore the state at the commit of this transaction, itself included. Nothing tells beforehand whether the
-        archive has it. The recovery fails when it has not, or when the backup it begins with, the newest one or
-        O(label), is younger; the old server serves on then.
-    type: str
-  immediate:
-    description: Restore the state at the end of the newest clean backup.
-    type: bool
-    default: false
   into:
     description: Name of the clone.
     type: str
@@ -287,7 +252,12 @@ error:
 
 from typing import Any
 
-from ansible_collections.pgkeep.postgres.plugins.module_utils._module import argument_spec, run_module
+from ansible_collections.pgkeep.postgres.plugins.module_utils._module import (
+    ONE_TARGET,
+    TARGET,
+    argument_spec,
+    run_module,
+)
 from ansible_collections.pgkeep.postgres.plugins.module_utils._restore_actions import act
 from ansible_collections.pgkeep.postgres.plugins.module_utils._restore_plan import Request
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Run
@@ -297,19 +267,13 @@ ACTIONS = ["restore", "preview", "promote", "clone", "abandon", "sweep"]
 SPEC = argument_spec(
     action={"type": "str", "choices": ACTIONS, "default": "restore"},
     confirm={"type": "str"},
-    label={"type": "str"},
-    time={"type": "str"},
-    repository={"type": "int"},
-    restore_point={"type": "str"},
-    lsn={"type": "str"},
-    xid={"type": "str"},
-    immediate={"type": "bool", "default": False},
     into={"type": "str"},
     port={"type": "int"},
     masking_sql={"type": "str", "no_log": True},
     ttl_seconds={"type": "int", "default": 14400},
     keep_previous={"type": "int", "default": 1},
     timeout_seconds={"type": "int", "default": 21600},
+    **TARGET,
 )
 
 
@@ -321,7 +285,7 @@ def main() -> None:
     run_module(
         manage,
         SPEC,
-        mutually_exclusive=[("time", "restore_point", "lsn", "xid"), ("label", "time"), ("label", "lsn")],
+        mutually_exclusive=ONE_TARGET,
         required_if=[("action", "clone", ["into"])],
     )
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the pgkeep maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Real receivers of alerts on an address of this machine: HTTP with and without TLS, SMTP with STARTTLS and login."""
+"""Real receivers of alerts on an address of this machine: HTTP with and without TLS, SMTP with login over both."""
 
 from __future__ import annotations
 
@@ -140,10 +140,11 @@ class Web:
 
 @dataclass
 class Mail:
-    """Takes mail over STARTTLS from USER with PASSWORD, and keeps it."""
+    """Takes mail from USER with PASSWORD, and keeps it: over STARTTLS or, implicit, encrypted from the first byte."""
 
     address: str
     context: ssl.SSLContext
+    implicit: bool = False
     port: int = 0
     received: list[EmailMessage] = field(default_factory=list)
     controller: Optional[Controller] = None
@@ -157,9 +158,12 @@ class Mail:
             self,
             hostname=self.address,
             port=self.port,
-            tls_context=self.context,
-            require_starttls=True,
-            auth_required=True,
+            # To the server what comes over implicit TLS looks like no encryption; it would refuse the login.
+            **(
+                {"ssl_context": self.context, "auth_require_tls": False}
+                if self.implicit
+                else {"tls_context": self.context, "require_starttls": True}
+            ),
             authenticator=self._login,
         )
         self.controller.start()
@@ -175,6 +179,8 @@ class Mail:
         return AuthResult(success=right)
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Envelope) -> str:
+        if not session.authenticated:
+            return "530 5.7.0 Authentication required"
         assert isinstance(envelope.content, bytes)
         message = message_from_bytes(envelope.content, policy=policy.default)
         assert isinstance(message, EmailMessage)

@@ -5,207 +5,70 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
 import subprocess
-import sys
 import time
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any, Callable, Iterator, Mapping
+from typing import Any, Iterator
 
 import pytest
-import yaml
+from ansible_collections.pgkeep.postgres.plugins.module_utils._health import judge
+from ansible_collections.pgkeep.postgres.plugins.module_utils._health_facts import collect
+from ansible_collections.pgkeep.postgres.plugins.module_utils._layout import Layout
+from ansible_collections.pgkeep.postgres.plugins.module_utils._run import run
 
-from ..conftest import ROOT, environment
-from .alert_receivers import PASSWORD, TOKEN, USER, Authority, Mail, Web
+from .alert_lab import (
+    ARCHIVE_CONF,
+    KEEPER,
+    KEEPER_JSON,
+    NAME,
+    Filler,
+    Lab,
+    deployed,
+    docker,
+    newest_backup,
+    pgkeep,
+    put,
+    receiver,
+    remove,
+    settled,
+    sql,
+    told_to_keeper,
+    until,
+    volume,
+    wal,
+    worker_seconds,
+)
+from .alert_receivers import PASSWORD, TOKEN
 
-NAME = "pgkeep-it-alerts"
-KEEPER = NAME + "-keeper"
-PORT = 16590
-# So old may a backup get where the test says so; the schedule has one a day.
+# The names are the same for every checkout on this machine.
+LOCK = Path("/run/pgkeep-it-alerts.lock")
+# So old may a backup or a drill get where the test says so; the schedule has one a day.
 ALLOWED_SECONDS = 20
-DAY_SECONDS = 86400
-KEEPER_JSON = Path("/etc/pgkeep", NAME, "keeper/keeper.json")
-PLAY = """
-- hosts: postgres
-  gather_facts: false
-  roles: [pgkeep.postgres.postgres_server, pgkeep.postgres.postgres_backup]
+KEPT = "select string_agg(word, ' ' order by word) from kept"
+# Ends the first process of pgBackRest that takes a backup as a fault of its own would.
+CRASH = """
+until [[ -n ${found:-} ]]; do
+  for folder in /proc/[0-9]*; do
+    [[ $(< "$folder/comm") == pgbackrest ]] && grep -qsxz backup "$folder/cmdline" && found=${folder#/proc/}
+  done 2> /dev/null
+done
+kill -SEGV "$found"
 """
-# Puts an alert into the queue as any part of the keeper does.
-PUT = """
-import sys, time
-from pgkeep import _alert as a
-alert = a.Alert("{name}", a.CRITICAL, "it", sys.argv[1], sys.argv[2], "nothing", "2026-01-01T00:00:00Z")
-a.put("/var/lib/pgkeep", alert, time.time())
-print(alert.id)
-"""
-
-
-def docker(*argv: str, check: bool = True) -> str:
-    done = subprocess.run(["docker", *argv], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    assert done.returncode == 0 or not check, done.stdout
-    return done.stdout.strip()
-
-
-def until(predicate: Callable[[], Any], seconds: float = 40) -> Any:
-    """What predicate gives as soon as it gives something."""
-    end = time.monotonic() + seconds
-    while not (found := predicate()):
-        assert time.monotonic() < end, "it did not happen within %d s; %s" % (seconds, docker("logs", KEEPER))
-        time.sleep(0.1)
-    return found
-
-
-def settled(number: Callable[[], int], seconds: float = 3) -> int:
-    """The number, once it has not changed for so long."""
-    last, since, end = number(), time.monotonic(), time.monotonic() + 30
-    while time.monotonic() - since < seconds:
-        assert time.monotonic() < end, "it goes on changing"
-        if number() != last:
-            last, since = number(), time.monotonic()
-        time.sleep(0.1)
-    return last
-
-
-def pgkeep(*words: str) -> dict[str, Any]:
-    return dict(json.loads(docker("exec", KEEPER, "pgkeep", *words, check=False)))
-
-
-def put(what: str, why: str = "the test wants it") -> str:
-    # The library of the keeper is called pgkeep there.
-    return docker(
-        "exec", "--env=PYTHONPATH=/usr/local/lib/pgkeep", KEEPER, "python3", "-c", PUT.format(name=NAME), what, why
-    )
-
-
-def receiver(name: str) -> dict[str, Any]:
-    return next(each for each in pgkeep("alerts")["alerts"]["receivers"] if each["name"] == name)
-
-
-def newest_backup() -> float:
-    """When it ended, in seconds since the epoch."""
-    stopped_at = pgkeep("info")["backup_info"]["backups"][-1]["stopped_at"]
-    return datetime.fromisoformat(stopped_at.replace("Z", "+00:00")).timestamp()
-
-
-@dataclass
-class Lab:
-    """The deployed instance and whom it tells."""
-
-    folder: Path
-    authority: Authority
-    stranger: Authority
-    ops: Web
-    chat: Web
-    mail: Mail
-    deadman: Web
-
-    def deploy(self, alerts: Mapping[str, Any]) -> subprocess.CompletedProcess[str]:
-        host = {
-            "ansible_connection": "local",
-            "ansible_python_interpreter": sys.executable,
-            "postgres_image_server": "{{ lookup('env', 'PGKEEP_SERVER_IMAGE') }}",
-            "postgres_image_keeper": "{{ lookup('env', 'PGKEEP_KEEPER_IMAGE') }}",
-            "postgres_server_memory": "512MB",
-            "postgres_server_port": PORT,
-            "postgres_server_network": NAME,
-            "postgres_server_secrets_dir": str(self.folder / "secrets"),
-            "postgres_server_users": [{"name": "app"}],
-            "postgres_server_databases": [{"name": "app", "owner": "app"}],
-            "postgres_backup_drill": False,
-            # Far from now, so that no job disturbs: the test runs them itself.
-            "postgres_backup_schedule": {"full": "0 %d * * *" % ((time.gmtime().tm_hour + 12) % 24)},
-            "postgres_backup_alerts": alerts,
-        }
-        (self.folder / "hosts.yml").write_text(yaml.safe_dump({"postgres": {"hosts": {NAME: host}}}))
-        (self.folder / "play.yml").write_text(PLAY)
-        return self.play(str(self.folder / "play.yml"), "--diff")
-
-    def play(self, *words: str) -> subprocess.CompletedProcess[str]:
-        argv = ["ansible-playbook", "-i", str(self.folder / "hosts.yml"), *words]
-        return subprocess.run(
-            argv, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-        )
-
-    def alerts(self) -> dict[str, Any]:
-        return {
-            "webhooks": [
-                {"name": "ops", "url": self.ops.url("/hook/ops-url-key"), "token": TOKEN, "ca": self.authority.pem},
-                {"name": "chat", "url": self.chat.url("/chat"), "format": "slack"},
-            ],
-            "email": {
-                "host": self.mail.address,
-                "port": self.mail.port,
-                "username": USER,
-                "password": PASSWORD,
-                "from": "pgkeep@example.org",
-                "to": ["oncall@example.org"],
-                "ca": self.authority.pem,
-            },
-            "deadman_url": self.deadman.url("/ping/deadman-url-key"),
-            "deadman_interval_seconds": 1,
-            "thresholds": {
-                "disk_percent": 100,
-                "clear_seconds": 0,
-                "watch_seconds": 1,
-                "server_down_seconds": 1,
-            },
-        }
-
-    def at_ops(self, identity: str) -> list[dict[str, Any]]:
-        return [each for each in self.ops.received if each["id"] == identity]
-
-    def at_mail(self, identity: str) -> list[Any]:
-        return [each for each in self.mail.received if each["X-Pgkeep-Id"] == identity]
-
-    def all_words(self) -> str:
-        mails = [message.as_string() + str(message.get_content()) for message in self.mail.received]
-        return json.dumps([self.ops.received, self.chat.received, mails], ensure_ascii=False)
-
-
-def remove() -> None:
-    for container in docker("ps", "--all", "--quiet", "--filter", "label=pgkeep.instance=" + NAME).split():
-        docker("rm", "--force", container)
-    for volume in docker("volume", "ls", "--quiet", "--filter", "label=pgkeep.instance=" + NAME).split():
-        docker("volume", "rm", volume)
-    for network in docker("network", "ls", "--quiet", "--filter", "name=^%s$" % NAME).split():
-        docker("network", "rm", network)
-    for folder in ("/etc/pgkeep", "/var/lib/pgkeep"):
-        shutil.rmtree(Path(folder, NAME), ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    remove()
-    folder = tmp_path_factory.mktemp("alerts")
-    # Before the collection does, for its address has to be known.
-    docker("network", "create", "--label", "pgkeep.instance=", NAME)
-    address = docker("network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", NAME)
-    authority, stranger = Authority(folder, "Authority"), Authority(folder, "Stranger")
-    made = Lab(
-        folder,
-        authority,
-        stranger,
-        ops=Web(address, authority.context(address), TOKEN),
-        chat=Web(address),
-        mail=Mail(address, authority.context(address)),
-        deadman=Web(address),
-    )
-    receivers = (made.ops, made.chat, made.mail, made.deadman)
-    try:
-        for each in receivers:
-            each.start()
-        done = made.deploy(made.alerts())
-        assert done.returncode == 0, done.stdout
-        for hidden in (TOKEN, PASSWORD, "ops-url-key", "deadman-url-key"):
-            assert hidden not in done.stdout
-        yield made
-    finally:
-        for each in receivers:
-            each.stop()
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         remove()
+        try:
+            yield from deployed(tmp_path_factory.mktemp("alerts"))
+        finally:
+            remove()
 
 
 def test_the_keeper_is_on_the_network_and_its_secrets_in_files_of_its_own(lab: Lab) -> None:
@@ -242,15 +105,20 @@ def test_a_test_alert_is_proven_to_arrive(lab: Lab) -> None:
 
 
 def test_a_job_that_really_fails_is_told_to_everybody_and_so_is_its_end(lab: Lab) -> None:
-    repository = Path(docker("volume", "inspect", "--format", "{{.Mountpoint}}", NAME + "-repo"))
-    mode = repository.stat().st_mode & 0o777
-    repository.chmod(0)
+    folder = volume("repo")
+    mode = folder.stat().st_mode & 0o777
+    folder.chmod(0)
     try:
         assert "may not be accessed" in pgkeep("job", "full")["error"]["why"]
         told = until(lambda: [each for each in lab.ops.received if each["action"] == "full"])[0]
         until(lambda: lab.at_mail(told["id"]))
+        # Nothing can be judged any more, which is another matter than the job.
+        unreadable = until(lambda: lab.of_action("repository"))[0]
     finally:
-        repository.chmod(mode)
+        folder.chmod(mode)
+    assert unreadable["what"] == "The repository of %s cannot be used" % NAME
+    assert "may not be accessed" in unreadable["why"]
+    until(lambda: lab.of_action("repository", "resolved"))
     assert told["instance"] == told["host"] == NAME
     assert (told["severity"], told["status"], told["repeated"]) == ("critical", "firing", 0)
     assert told["what"].startswith("The ")
@@ -264,43 +132,48 @@ def test_a_job_that_really_fails_is_told_to_everybody_and_so_is_its_end(lab: Lab
     assert any("CRITICAL" in each["text"] and told["what"] in each["text"] for each in lab.chat.received)
 
 
-def test_pings_stop_when_a_backup_is_overdue_and_come_back_with_it(lab: Lab) -> None:
-    def of_action(action: str, status: str) -> list[dict[str, Any]]:
-        return [each for each in lab.ops.received if (each["action"], each["status"]) == (action, status)]
+def test_a_backup_that_crashes_is_a_failure_and_counts_for_nothing(lab: Lab) -> None:
+    before = pgkeep("info")["backup_info"]["backups"]
+    with subprocess.Popen(["docker", "exec", KEEPER, "timeout", "30", "bash", "-c", CRASH]) as crash:
+        error = pgkeep("job", "full")["error"]
+    assert crash.returncode == 0
+    assert error["what"] == "The backup of %s failed" % NAME
+    assert error["why"].startswith("pgBackRest crashed")
+    assert "damaged pages" in error["next_step"]
+    until(lambda: [each for each in lab.of_action("full") if each["what"] == error["what"]])
+    assert pgkeep("info")["backup_info"]["backups"] == before
 
+
+def test_pings_stop_when_a_backup_is_overdue_and_come_back_with_it(lab: Lab) -> None:
     until(lambda: time.time() - newest_backup() > ALLOWED_SECONDS + 1, ALLOWED_SECONDS + 2)
     # The repository was unreadable a moment ago.
     before = lab.deadman.pings
     until(lambda: lab.deadman.pings > before)
-    declared = KEEPER_JSON.read_text()
-    topics = json.loads(declared)
-    topics["alerts"]["thresholds"]["backup_age_factor"] = ALLOWED_SECONDS / DAY_SECONDS
-    KEEPER_JSON.write_text(json.dumps(topics))
-    try:
-        overdue = until(lambda: of_action("backup-age", "firing"))[0]
+
+    def impatient(topics: dict[str, Any]) -> None:
+        topics["alerts"]["thresholds"]["backup_age_factor"] = ALLOWED_SECONDS / 86400
+
+    with told_to_keeper(impatient):
+        overdue = until(lambda: lab.of_action("backup-age"))[0]
         assert "the newest one is of 20" in overdue["why"]
         assert "backup-age" in until(lambda: pgkeep("alerts")["alerts"]["deadman"]["silent"])
         # One every two seconds came before.
         before = settled(lambda: lab.deadman.pings)
         job = pgkeep("job", "full")["job"]
         assert (job["result"], job["failing_since"]) == ("ok", None)
-        until(lambda: of_action("full", "resolved"))
-        until(lambda: of_action("backup-age", "resolved"))
+        until(lambda: lab.of_action("full", "resolved"))
+        until(lambda: lab.of_action("backup-age", "resolved"))
         until(lambda: lab.deadman.pings > before)
-    finally:
-        KEEPER_JSON.write_text(declared)
 
 
 def test_a_server_that_is_down_is_told_without_any_job(lab: Lab) -> None:
     docker("stop", NAME)
     try:
-        told = until(lambda: [each for each in lab.ops.received if each["action"] == "server"])[0]
+        told = until(lambda: lab.of_action("server"))[0]
     finally:
         docker("start", NAME)
     assert told["what"] == "PostgreSQL of %s does not answer" % NAME
-    until(
-        lambda: [each for each in lab.ops.received if each["action"] == "server" and each["status"] == "resolved"], 20
-    )
+    until(lambda: lab.of_action("server", "resolved"), 20)
 
 
 def test_no_secret_leaves_even_where_a_tool_says_it(lab: Lab) -> None:
@@ -384,3 +257,144 @@ def test_what_cannot_be_meant_is_refused_before_it_is_in_force(lab: Lab) -> None
     assert "correct postgres_backup_alerts" in words
     assert "misspelled-secret" not in done.stdout
     assert KEEPER_JSON.read_text() == before
+
+
+def test_mail_that_is_encrypted_from_the_first_byte(lab: Lab) -> None:
+    with told_to_keeper(lambda topics: topics["alerts"]["email"].update(tls="tls", port=lab.smtps.port)):
+        assert [pgkeep("alert-test")["alert_test"]["id"]] == [mail["X-Pgkeep-Id"] for mail in lab.smtps.received]
+        lab.smtps.stop()
+        lab.smtps.context = lab.stranger.context(lab.smtps.address)
+        lab.smtps.start()
+        assert "email: [SSL: CERTIFICATE_VERIFY_FAILED]" in pgkeep("alert-test", "--timeout", "4")["error"]["why"]
+        assert len(lab.smtps.received) == 1
+
+
+def test_states_that_no_job_stumbles_over_are_told_when_they_come_and_when_they_go(lab: Lab) -> None:
+    def still(topics: dict[str, Any]) -> None:
+        """Somebody else keeps the time and does not, and a disk is to be a third empty."""
+        topics["schedule"]["runner"] = "systemd"
+        topics["schedule"]["jobs"]["drill"] = "* * * * *"
+        topics["drill"] = {"checks": [{"name": "kept", "database": "app", "sql": KEPT, "expect": "before full"}]}
+        limits = {"disk_percent": 66, "drill_age_factor": 0.5, "overdue_seconds": ALLOWED_SECONDS}
+        topics["alerts"]["thresholds"].update(limits)
+
+    sql("create table kept as select 'before' as word")
+    filler = Filler()
+    try:
+        with told_to_keeper(still):
+            filler.leave(24 * 1024 * 1024)
+            for action, what in (
+                ("disk-repository", "The disk of the repository of %s fills up" % NAME),
+                ("overdue-drill", "The job drill of %s is overdue" % NAME),
+                ("drill-age", "The backups of %s are not proven by a drill that is young enough" % NAME),
+            ):
+                told = until(lambda action=action: lab.of_action(action), 70)[0]
+                assert told["what"] == what
+                until(lambda told=told: lab.at_mail(told["id"]))
+            filler.leave(0)
+            sql("insert into kept values ('full')")
+            sql("select pg_switch_wal()")
+            told = until(lambda: lab.of_action("archiver"))[-1]
+            assert told["what"] == "WAL of %s is not archived" % NAME
+            assert "the disk of the repository is full: the archiver says: " in told["why"]
+            assert "No space left on device" in told["why"]
+            assert "No WAL is lost" in told["next_step"]
+            found = wal()
+            assert found["cause"].startswith("the disk of the repository is full")
+            assert found["ready_count"] > 0
+            filler.remove()
+            # As soon as the next segment is full, and a minute later at the latest, PostgreSQL tries again.
+            sql("select pg_logical_emit_message(true, 'test', 'the next segment'), pg_switch_wal()")
+            for action in ("archiver", "disk-repository"):
+                until(lambda action=action: lab.of_action(action, "resolved"))
+            found = wal()
+            assert (found["ready_count"], found["missing"], found["cause"]) == (0, [], None)
+            # It proves that nothing was lost, and is what the schedule waits for.
+            assert pgkeep("job", "drill")["job"]["result"] == "ok"
+            for action in ("overdue-drill", "drill-age"):
+                until(lambda action=action: lab.of_action(action, "resolved"))
+    finally:
+        filler.remove()
+
+
+def test_a_repository_that_is_gone_is_told_by_the_wal_that_does_not_reach_it(lab: Lab) -> None:
+    told, ended = len(lab.of_action("archiver")), len(lab.of_action("archiver", "resolved"))
+    aside = volume("repo") / "aside"
+    aside.mkdir()
+    for part in ("archive", "backup"):
+        (volume("repo") / part).rename(aside / part)
+    try:
+        sql("insert into kept values ('lost'); select pg_switch_wal()")
+        why = until(lambda: lab.of_action("archiver")[told:])[0]["why"]
+        assert "the repository has no stanza of that name" in why
+    finally:
+        for part in ("archive", "backup"):
+            shutil.rmtree(volume("repo") / part, ignore_errors=True)
+            (aside / part).rename(volume("repo") / part)
+        aside.rmdir()
+    sql("select pg_logical_emit_message(true, 'test', 'the next segment'), pg_switch_wal()")
+    until(lambda: lab.of_action("archiver", "resolved")[ended:])
+
+
+def test_a_worker_that_hangs_is_told_and_one_with_stale_configuration_is_ended_by_a_deploy(lab: Lab) -> None:
+    info = volume("repo") / "archive" / NAME / "archive.info"
+    aside = info.with_name("aside")
+    told, ended = len(lab.of_action("archiver")), len(lab.of_action("archiver", "resolved"))
+    # A read that never ends, as on a network disk whose server is away.
+    info.rename(aside)
+    os.mkfifo(info)
+    os.chown(info, 999, 999)
+    try:
+        sql("insert into kept values ('held'); select pg_switch_wal()")
+        until(lambda: worker_seconds() > 1)
+    finally:
+        aside.rename(info)
+    why = until(lambda: lab.of_action("archiver")[told:])[0]["why"]
+    assert "the archiver's worker hangs" in why
+    # Both the repository and the settings are as they should be, and it is of no use.
+    os.utime(ARCHIVE_CONF)
+    found = wal()
+    assert found["cause"].startswith("the archiver works with stale configuration: it began at 20")
+    assert "deploy.yml" in found["next_step"]
+    check = next(each for each in judge(collect(run, Layout(NAME)))["checks"] if each["id"] == "archiver")
+    assert "stale configuration" in check["message"]
+    assert "deploy.yml" in check["hint"]
+    done = lab.deploy(lab.alerts())
+    assert done.returncode == 0, done.stdout
+    until(lambda: lab.of_action("archiver", "resolved")[ended:])
+    found = wal()
+    assert (found["ready_count"], found["missing"], found["failing_since"], found["cause"]) == (0, [], None, None)
+    audit = Path("/var/lib/pgkeep", NAME, "state/audit.jsonl").read_text()
+    assert "end worker of the archiver: it hangs with stale configuration" in audit
+
+
+def test_a_clock_that_was_set_back_is_told_and_named_where_a_backup_is_refused(lab: Lab) -> None:
+    record = Path("/var/lib/pgkeep", NAME, "state/jobs/full.json")
+    kept = record.read_text()
+    # What a keeper leaves whose clock was ahead.
+    record.write_text(json.dumps({**json.loads(kept), "started_at": "2100-01-01T00:00:00Z"}))
+    try:
+        why = until(lambda: lab.of_action("clock"))[0]["why"]
+        assert "2100-01-01T00:00:00Z is 2" in why
+    finally:
+        record.write_text(kept)
+    until(lambda: lab.of_action("clock", "resolved"))
+    # pgBackRest names backups by the local time, so that one is of a moment ahead.
+    ahead = json.loads(docker("exec", "--env", "TZ=UTC-14", KEEPER, "pgkeep", "backup", "--type", "full"))
+    assert ahead["backup"]["clean"]
+    error = pgkeep("backup", "--type", "full")["error"]
+    assert error["what"] == "The backup of %s failed" % NAME
+    assert error["why"].startswith("the clock was set back, or the timezone was changed")
+
+
+def test_a_damaged_page_that_the_server_meets_makes_its_health_critical(lab: Lab) -> None:
+    sql("create table damaged as select repeat('x', 100) as words from generate_series(1, 1000)")
+    sql("create extension pg_buffercache")
+    sql("checkpoint")
+    with (volume("data") / "17/data" / sql("select pg_relation_filepath('damaged')")).open("r+b") as file:
+        file.seek(12000)
+        file.write(b"damaged")
+    sql("select count(pg_buffercache_evict(bufferid)) from pg_buffercache")
+    assert "invalid page" in docker("exec", NAME, "psql", "-XAtqc", "select count(*) from damaged", "app", check=False)
+    check = next(each for each in judge(collect(run, Layout(NAME)))["checks"] if each["id"] == "checksums")
+    assert (check["status"], check["value"]) == ("critical", 1)

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Several repositories of one instance, two of them off-site on real servers.
 
-The tests follow each other as a life does: deployed, an off-site server lost and found, credentials wrong, a key
-rotated, the machine lost, a repository lost.
+The tests follow each other as a life does: deployed, an off-site server lost and found, each repository proven, one of
+them damaged, credentials wrong, a key rotated, the machine lost, a repository lost.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, Sequence
 
 import pytest
+from ansible_collections.pgkeep.postgres.plugins.module_utils._drill import Request, drill
 from ansible_collections.pgkeep.postgres.plugins.module_utils._health import judge
 from ansible_collections.pgkeep.postgres.plugins.module_utils._health_facts import collect
 from ansible_collections.pgkeep.postgres.plugins.module_utils._layout import Layout
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import run
+from ansible_collections.pgkeep.postgres.plugins.module_utils._sandbox_host import on_host
 
 from .off_site import S3_SECRET, OffSite, docker
 
@@ -34,6 +36,9 @@ PORT = 16290
 SERVER_IMAGE = os.environ.get("PGKEEP_SERVER_IMAGE", "pgkeep/postgres:dev")
 KEEPER_IMAGE = os.environ.get("PGKEEP_KEEPER_IMAGE", "pgkeep/keeper:dev")
 RunLogged = Callable[[str, Sequence[str]], None]
+# What every copy has to hold while the drills run.
+KEPT = "select string_agg(word, ' ' order by word) from kept"
+WORDS = "first held lost for a while"
 
 PLAY = [
     {
@@ -83,6 +88,7 @@ class Life:
             # Nothing but the test shall take backups, so that it knows which there are.
             "postgres_backup_runner": "none",
             "postgres_backup_drill": False,
+            "postgres_backup_drill_checks": [{"name": "kept", "database": "postgres", "sql": KEPT, "expect": WORDS}],
             "postgres_backup_repositories": repositories,
         }
         inventory = self.home / "hosts.json"
@@ -96,7 +102,7 @@ class Life:
         return docker("exec", NAME, "psql", "-U", "postgres", "-XAtqc", text)
 
     def rows(self) -> str:
-        return self.sql("select string_agg(word, ' ' order by word) from kept")
+        return self.sql(KEPT)
 
     def keep(self, word: str) -> None:
         """A row, and its WAL on the way."""
@@ -124,12 +130,22 @@ class Life:
             assert time.monotonic() < deadline, state.read_text() if state.exists() else "nothing was shipped"
             time.sleep(0.2)
 
+    def health(self, check: str) -> dict[str, Any]:
+        checks: list[dict[str, Any]] = judge(collect(run, Layout(NAME)))["checks"]
+        return next(each for each in checks if each["id"] == check)
+
+    def scheduled_drill(self) -> dict[str, Any]:
+        """The job of the schedule; the record of the drill that it chose."""
+        self.pgkeep("--actor", "test", "job", "drill")
+        newest: dict[str, Any] = self.pgkeep("drills", "--last", "1")["drills"][0]
+        return newest
+
     def wait_for_warning(self, number: int, seconds: float = 60) -> None:
         """Until the health tells of it; to ask for the health takes no longer than with every repository there."""
         deadline = time.monotonic() + seconds
         while True:
             began = time.monotonic()
-            check = next(each for each in judge(collect(run, Layout(NAME)))["checks"] if each["id"] == "off_site")
+            check = self.health("off_site")
             assert time.monotonic() - began < 5
             if check["status"] == "warning":
                 break
@@ -212,6 +228,81 @@ def test_it_catches_up(life: Life) -> None:
     found = life.repositories()[2]
     assert (found["status"], found["wal_lag_segments"], found["wal_missing"]) == ("ok", 0, [])
     assert life.pgkeep("backup", "--type", "incr", "--repo", "2")["backup"]["clean"]
+
+
+def test_each_repository_is_proven_in_its_turn(life: Life) -> None:
+    assert "repository 3 (sftp) was never proven by a drill" in life.health("drill")["message"]
+    first = life.scheduled_drill()
+    assert (first["repository"], first["passed"], first["where"]) == (1, True, "keeper")
+    second = drill(on_host(run, NAME), Request(timeout_seconds=120, repository=2), check_mode=False)["drill"]
+    assert (second["repository"], second["passed"], second["where"]) == (2, True, "host")
+    # The word of the row that was written while it was away came over the network, too.
+    assert ("check kept", "the answer is " + WORDS) in [(each["id"], each["detail"]) for each in second["checks"]]
+
+
+def test_a_repository_that_is_away_fails_its_drill_in_time_and_condemns_nothing(life: Life) -> None:
+    before = life.repositories()
+    docker("pause", life.off_site.sftp)
+    began = time.monotonic()
+    try:
+        # It is the turn of the third; the others were proven a moment ago.
+        told = life.pgkeep("--actor", "test", "job", "drill")["error"]
+    finally:
+        docker("unpause", life.off_site.sftp)
+    assert time.monotonic() - began < 40
+    assert told["what"] == "Repository 3 of %s cannot be used" % NAME
+    assert told["why"].startswith("the host of the repository does not answer: ")
+    life.wait_for_wal(3)
+    third = life.scheduled_drill()
+    assert (third["repository"], third["passed"]) == (3, True)
+    found = life.repositories()
+    assert found[3]["newest_clean"] == before[3]["newest_clean"]
+    assert all(each["newest_proven"] == each["newest_clean"] and each["proven_at"] for each in found.values())
+    check = life.health("drill")
+    assert (check["status"], check["warn"]) == ("healthy", 24)
+    assert "repository 3 (sftp) was proven by a drill" in check["message"]
+
+
+def test_a_damaged_file_condemns_the_backup_of_its_repository_alone(life: Life) -> None:
+    before = life.repositories()
+    backups = "/srv/bucket/pgkeep/backup/" + NAME
+    largest = "find %s -type f -size +64k -printf '%%s %%p\\n' | sort -n | tail -n 1 | cut -d ' ' -f 2-" % backups
+    path = docker("exec", life.off_site.s3, "bash", "-c", largest)
+    docker("exec", life.off_site.s3, "cp", path, "/tmp/good")
+    spoil = "of=%s bs=1 seek=40000 conv=notrunc count=1000" % path
+    docker("exec", life.off_site.s3, "bash", "-c", "dd if=/dev/urandom status=none " + spoil)
+    try:
+        told = life.pgkeep("drill", "--repo", "2")["error"]
+    finally:
+        docker("exec", life.off_site.s3, "cp", "/tmp/good", path)
+    assert told["what"] == "The drill of %s with backup %s of repository 2 failed" % (NAME, before[2]["newest_clean"])
+    assert path.partition(NAME + "/")[2] in told["why"]
+    assert life.pgkeep("drill")["drill"]["passed"]
+    after = life.repositories()
+    assert after[2]["newest_clean"] not in (None, before[2]["newest_clean"])
+    for number in (1, 3):
+        assert after[number]["newest_clean"] == before[number]["newest_clean"]
+    condemned = life.pgkeep("info", "--repo", "2")["backup_info"]["backups"][-1]
+    assert condemned["reasons"][0].startswith("a drill of it failed at ")
+
+
+def test_wal_that_is_missing_off_site_is_found_by_the_drill_of_that_repository(life: Life) -> None:
+    # The keeper looks there when it starts, and again after ten minutes, when it would bring the segment once more.
+    docker("restart", "--time=1", NAME + "-keeper")
+    life.wait_for_wal(3)
+    info = life.pgkeep("info", "--repo", "3")["backup_info"]
+    stop = next(each["wal_stop"] for each in info["backups"] if each["label"] == info["newest_clean"])
+    gone = "%s%08X" % (stop[:16], int(stop[16:], 16) + 1)
+    path = docker("exec", life.off_site.sftp, "find", "/off-site/old/archive", "-name", gone + "-*")
+    docker("exec", life.off_site.sftp, "mv", path, "/off-site/lost")
+    try:
+        told = life.pgkeep("drill", "--repo", "3")["error"]
+        found = life.repositories()
+    finally:
+        docker("exec", life.off_site.sftp, "mv", "/off-site/lost", path)
+    assert "WAL is missing in the repository" in told["why"]
+    assert (found[1]["wal_missing"], found[2]["wal_missing"], found[3]["wal_missing"]) == ([], [], [gone])
+    assert found[3]["newest_clean"] == info["newest_clean"]
 
 
 def test_wrong_credentials_are_told_apart(life: Life) -> None:

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,24 @@ def test_a_killed_operation_stays_unfinished(state):
     assert verdict.broken is None
     assert [record["action"] for record in verdict.unfinished] == ["drill"]
     assert [found["result"] for found in audit.operations(audit.records(state))] == ["unfinished", "ok"]
+
+
+def test_who_is_at_work_beside(state):
+    now = time.time()
+    assert audit.beside(state, ("restore",), now) is None
+    with audit.recorded(state, "restore", "host:anna"):
+        assert audit.beside(state, ("restore",), now)["actor"] == "host:anna"
+        assert audit.beside(state, ("deploy",), now) is None
+    assert audit.beside(state, ("restore",), now)["result"] == "ok"
+    assert audit.beside(state, ("restore",), now + 60) is None
+
+
+def test_what_was_killed_long_ago_is_not_at_work(state):
+    audit.append(state, {"id": "1", "action": "restore", "actor": "host:anna", "phase": "start", "parameters": {}})
+    assert audit.beside(state, ("restore", "deploy"), time.time() + 60)["result"] == "unfinished"
+    with audit.recorded(state, "deploy", "ansible:bert"):
+        pass
+    assert audit.beside(state, ("restore", "deploy"), time.time() + 60) is None
 
 
 def test_processes_that_write_at_once_leave_one_chain(state):

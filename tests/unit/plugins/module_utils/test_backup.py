@@ -63,6 +63,12 @@ def test_young_enough(wanted: str, max_age: float, found: Optional[Backup]) -> N
     assert backup.fresh(wanted, [], max_age, NOW) is None
 
 
+def test_what_is_still_to_come_is_not_young() -> None:
+    """The clock was set back, by more than two machines may differ."""
+    assert backup.fresh("incr", [FULL, INCR, DIFF], 10, NOW - 100 - 300) == DIFF
+    assert backup.fresh("incr", [FULL, INCR, DIFF], 10, NOW - 100 - 301) is None
+
+
 def test_estimate() -> None:
     margin = 16 * 1024 * 1024
     big = replace(FULL, repository_bytes=1000)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.pgkeep.postgres.plugins.module_utils._backup_all import chosen, each
+from ansible_collections.pgkeep.postgres.plugins.module_utils._backup_all import chosen, each, one
 from ansible_collections.pgkeep.postgres.plugins.module_utils._backup_repository import Keeper
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
@@ -27,6 +27,8 @@ def test_which_repositories_a_word_means(keeper: Keeper) -> None:
     for word in ("2", "x", "-1", ""):
         with pytest.raises(PgkeepError, match="its repositories are 1, 3, 12"):
             chosen(keeper, word)
+    with pytest.raises(PgkeepError, match="no repository all"):
+        one(keeper, "all")
 
 
 def test_the_evidence_of_each_is_its_own(keeper: Keeper) -> None:

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _backup_info as backup_info
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _backup_server as server
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _drill_record as drill_record
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _ship_state as state
 from ansible_collections.pgkeep.postgres.plugins.module_utils._backup_repository import Keeper, archiver_error
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
@@ -66,6 +67,8 @@ def test_a_sound_repository(keep: Any) -> None:
         "ready_count": 0,
         "failing_since": None,
         "error": None,
+        "cause": None,
+        "next_step": None,
     }
     assert found["repository_bytes"] > sum(backup["repository_bytes"] for backup in found["backups"])
     assert found["repository_free_bytes"] > 0
@@ -81,7 +84,9 @@ def test_the_object_is_the_documented_one(keep: Any) -> None:
     assert list(found["recovery_window"]) == list(documented["recovery_window"]["contains"])
 
 
-def test_one_that_does_not_answer_hides_no_other(keep: Any, tmp_path: Path) -> None:
+def test_one_that_does_not_answer_hides_no_other(keep: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drill_record, "UID", os.getuid())
+    monkeypatch.setattr(drill_record, "GID", os.getgid())
     keeper = replace(keep("info-ok.json", "repo-ls-ok.json"), tool_config=str(tmp_path))
     (tmp_path / "pgbackrest.conf").write_text("repo2-type=s3\nrepo3-type=sftp\n")
     archive = tmp_path / ("repository/archive/%s/17-1/0000000100000000" % STANZA)
@@ -92,6 +97,8 @@ def test_one_that_does_not_answer_hides_no_other(keep: Any, tmp_path: Path) -> N
         os.utime(path, (time.time() - 100, time.time() - 100))
     trouble = {"what": "w", "why": "the host does not answer", "next_step": "n", "busy": False}
     state.save(keeper.state, 2, state.Shipped("000000010000000000000005", 1795301700.0, 1795301710.0, trouble))
+    proof = drill_record.Drill(STANZA, "F", "keeper", 2, True, "2026-11-21T22:54:00Z")
+    drill_record.save(keeper.state, proof)
     answers = keeper.run
 
     def run(argv: list[str], timeout: Optional[float] = None) -> Result:
@@ -104,6 +111,8 @@ def test_one_that_does_not_answer_hides_no_other(keep: Any, tmp_path: Path) -> N
     assert (first["number"], first["status"], first["newest_clean"]) == (1, "ok", "20261121-225418F_20261121-225420D")
     assert (third["number"], third["type"], third["status"], third["error"]) == (3, "sftp", "ok", None)
     assert (second["status"], second["newest_clean"], second["error"]) == ("error", None, "the host does not answer")
+    assert (second["newest_proven"], second["proven_at"]) == (None, "2026-11-21T22:54:00Z")
+    assert (first["newest_proven"], first["proven_at"]) == ("20261121-225418F", None)
     assert "did not end" in second["status_text"]
     assert (second["wal_lag_segments"], second["failing_since"]) == (1, "2026-11-21T22:55:10Z")
     assert 99 <= second["wal_lag_seconds"] <= 110
@@ -156,7 +165,12 @@ def test_since_when_archiving_fails(keep: Any, monkeypatch: pytest.MonkeyPatch) 
     path.touch()
     os.utime(path, (1795301700, 1795301700))
     monkeypatch.setattr(server, "ask", lambda keeper, statement: [(True, 1795301799.5)])
-    assert backup_info.info(keeper)["wal"]["failing_since"] == "2026-11-21T22:55:00Z"
+    spooled = Path(keeper.spool, "archive/orders/out/000000010000000000000007.error")
+    spooled.write_text(text("spool-disk-full.txt"))
+    found = backup_info.info(keeper)["wal"]
+    assert found["failing_since"] == "2026-11-21T22:55:00Z"
+    assert found["cause"].startswith("the disk of the repository is full: the archiver says: repo1: [FileWriteError]")
+    assert "No WAL is lost" in found["next_step"]
     monkeypatch.setattr(server, "ask", lambda keeper, statement: [(False, 1795301799.5)])
     assert backup_info.info(keeper)["wal"]["failing_since"] is None
 

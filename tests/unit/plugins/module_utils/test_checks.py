@@ -55,7 +55,7 @@ def test_a_good_machine_is_ready_before_a_deploy() -> None:
     result = judge(BEFORE, "before", {})
     assert result["verdict"] == "READY"
     assert [check["id"] for check in result["checks"]] == [
-        "H01", "H02", "H04", "H05", "H13", "D01", "D02", "D05", "D07", "I02", "I04", "P05", "K01",
+        "H01", "H02", "H04", "H05", "H13", "D01", "D02", "D05", "D07", "I02", "I04", "P05", "B12", "K01",
     ]  # fmt: skip
 
 
@@ -164,11 +164,15 @@ BAD: list[tuple[str, str, Any, str]] = [
     ("B02", "backup.backups", [], "there is no backup"),
     ("B03", "backup.newest_proven", None, "no backup was ever restored"),
     ("B03", "now", 1795301400 + 30 * 86400 + 1, "proven 30 days ago"),
+    ("B01", "now", 1795301234 - 7200, "2026-11-21T22:47:14Z is 2 h ahead: the clock was set back"),
     ("B04", "sql.archiver.failing", True, "none was archived since"),
     ("B04", "sql.archiver.ready_count", 10, "10 segments wait"),
     ("B04", "backup.wal.missing", ["00000001000000000000000A"], "the repository misses 00000001000000000000000A"),
     ("B05", "repository", {}, "repositories: none"),
     ("B11", "leftovers", ["app-db-restore"], "app-db-restore"),
+    ("B12", "declared.keys", {"repository.passphrase": "a" * 64}, "repository.passphrase is another one on the"),
+    ("B12", "declared.keys", {"repository2.passphrase": "a" * 64}, "repository.passphrase is not on the control node"),
+    ("B12", "declared.keys", {}, "the only copy that is known is repo1-cipher-pass in /etc/pgkeep/app-db/pgbackrest"),
     ("M04", "alerts.receivers", [], "no receiver is declared"),
     ("M04", "alerts.proven_at", None, "ops, email: no test alert ever arrived there"),
     ("M05", "alerts.deadman", None, "no dead-man URL is declared"),
@@ -311,7 +315,7 @@ def test_a_standby_archives_nothing() -> None:
 
 @pytest.mark.parametrize(
     "source, root",
-    [("engine", "D01"), ("container", "C01"), ("sql", "P01"), ("backup", "B01"), ("leftovers", "B11")],
+    [("engine", "D01"), ("container", "C01"), ("sql", "P01"), ("backup", "B01"), ("leftovers", "B11"), ("keys", "B12")],
 )
 def test_a_lost_source_is_one_failure(source: str, root: str) -> None:
     before = {check["id"] for check in judge(GOOD, "after", {})["checks"] if check["result"] == "fail"}

@@ -47,6 +47,28 @@ def test_a_declared_repository_counts_by_what_is_in_it(told: dict[str, Any], res
     assert "repo2 (s3): " in found["evidence"]
 
 
+@pytest.mark.parametrize(
+    "told, result, severity",
+    [
+        ({}, "pass", "blocker"),
+        ({"proven_at": GOOD["backup"]["backups"][-1]["stopped_at"]}, "pass", "blocker"),
+        ({"proven_at": None}, "fail", "warning"),
+        ({"proven_at": "2026-01-01T00:00:00Z"}, "fail", "warning"),
+    ],
+)
+def test_each_repository_has_to_be_proven(told: dict[str, Any], result: str, severity: str) -> None:
+    found = finding(changed(GOOD, "backup.repositories", [{"number": 1}, SECOND | told]), "B03")
+    assert (found["result"], found["severity"]) == (result, severity)
+    assert ("no drill proved repository 2 (s3) lately" in found["evidence"]) is (result == "fail")
+
+
+def test_keys_of_the_control_node() -> None:
+    found = finding(GOOD, "B12")
+    assert (found["result"], found["evidence"]) == ("pass", "repository.passphrase")
+    assert finding(changed(GOOD, "declared.keys", None), "B12")["result"] == "skip"
+    assert finding(changed(GOOD, "keys", {}), "B12")["evidence"] == "this host holds no key yet"
+
+
 def test_a_timeline_of_another_server_warns() -> None:
     found = finding(changed(GOOD, "backup.warnings", ["the archive has the timeline 9"]), "B04")
     assert (found["result"], found["severity"], found["evidence"]) == (

@@ -23,6 +23,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils import _backup as 
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _cli as cli
 from ansible_collections.pgkeep.postgres.plugins.module_utils._backup_repository import Keeper
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
+from ansible_collections.pgkeep.postgres.plugins.module_utils._run import run
 
 ROOT = Path(__file__).parents[4]
 
@@ -109,6 +110,24 @@ def test_a_backup_that_is_due_is_recorded_with_who_asked(
         ("start", "ansible:anna"),
         ("end", "ansible:anna"),
     ]
+
+
+def test_a_failure_while_somebody_stopped_the_server_names_him(
+    called: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(keeper: Keeper, wanted: str, **options: Any) -> None:
+        raise PgkeepError("The backup of orders failed", "no connection", "read the log")
+
+    monkeypatch.setattr(cli, "_keeper", lambda: Keeper("orders", run, "/data", state=str(tmp_path)))
+    monkeypatch.setattr(backup, "take", fails)
+    assert cli.main(["backup"]) == 1
+    assert printed(capsys)["error"]["next_step"] == "read the log"
+    with audit.recorded(str(tmp_path), "restore", "ansible:anna"):
+        # What a deploy asks for, whose look at what is due fails already.
+        assert cli.main(["backup", "--max-age", "60"]) == 1
+    error = printed(capsys)["error"]
+    assert error["why"].startswith("no connection; meanwhile there was a restore by ansible:anna, since 20")
+    assert error["next_step"] == "repeat when it has ended"
 
 
 @pytest.mark.parametrize("annotation", ["passed", "=passed", "Key=value", "a b=c", "a=b\nc"])

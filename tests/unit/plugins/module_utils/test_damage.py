@@ -28,7 +28,11 @@ def test_the_bad_file_is_named():
     assert error.why == ERROR.why + "; in the repository: invalid checksum '20261121-225358F/bundle/2'"
     assert "another backup with label" in error.next_step
     assert asked[0][-1] == "verify"
-    assert "--set=20261121-225358F" in asked[0]
+    assert {"--set=20261121-225358F", "--repo=1"} <= set(asked[0])
+    damage.with_files(ERROR, tool, "orders", "20261121-225358F", 2)
+    assert "--repo=2" in asked[1]
+    damage.with_files(ERROR, tool, "orders", "20261121-225358F", 1, 12.7)
+    assert [argv[:2] for argv in asked] == [["timeout", "600"], ["timeout", "600"], ["timeout", "12"]]
 
 
 def test_a_file_is_named_once():
@@ -54,6 +58,10 @@ def test_an_engine_that_does_not_answer_hides_nothing():
         ("[055]: missing file", True),
         ("[031]: option not valid", False),
         ("[075]: no backup set found", False),
+        ("[042]: unable to read from bundle/1", True),
+        ("[049]: unable to connect to 'off-site:443': [111] Connection refused", False),
+        # A bucket that vanished in the middle of a restore.
+        ("[042]: raised from local-2 protocol: timeout after 10000ms waiting for read from 'off-site:443'", False),
         ("FATAL: recovery ended before configured recovery target was reached", False),
     ],
 )

@@ -168,6 +168,43 @@ def test_the_copy_archives_nothing_and_follows_production(host, monkeypatch):
     assert len(records_of(host)) == 1
 
 
+def test_everything_is_asked_of_one_repository(host, monkeypatch):
+    started = []
+    server = json.loads((host.path / "home/releases").glob("*").__next__().read_text())["server"]
+    monkeypatch.setattr(sandbox_host, "require_release", lambda layout: {"server": {**server, "network": "backend"}})
+    monkeypatch.setattr(sandbox_host, "start", lambda run, spec: started.append(spec))
+
+    def broken(*_arguments):
+        raise PgkeepError("The restore failed", "[026]: checksum of bundle/1")
+
+    monkeypatch.setattr(sandbox_host, "wait_until_open", broken)
+
+    def run(argv, **more):
+        host.commands.append(argv)
+        if "canary" in argv:
+            answer = '{"canary": {"id": 1, "written_at": "2026-11-21T22:55:00Z", "archived_seconds": 0.3}}'
+            return Result(0, answer)
+        if "verify" in argv:
+            return Result(0, "P01   INFO: invalid checksum '%s/bundle/1'" % LABEL)
+        host.commands.pop()
+        return host(argv, **more)
+
+    with pytest.raises(records.DrillError, match="of repository 2 failed") as caught:
+        drill(run, check_mode=False, repository=2)
+    assert caught.value.drill.repository == 2
+    asked = [argv[argv.index("pgkeep") + 3 :] for argv in host.commands if "pgkeep" in argv]
+    stamp = caught.value.drill.started_at
+    assert asked == [
+        ["info", "--repo", "2"],
+        ["canary", "--repo", "2", "--timeout", "60"],
+        ["annotate", "--repo", "2", "--set", LABEL, "pgkeep-drill=failed@%s" % stamp],
+    ]
+    assert ["--repo=2" in argv for argv in host.commands if "verify" in argv] == [True]
+    spec = started[0]
+    assert (spec.environment["PGKEEP_REPOSITORY"], spec.network, spec.ports) == ("2", "backend", ())
+    assert {"max_worker_processes=0", "max_logical_replication_workers=0", "listen_addresses="} <= set(spec.command)
+
+
 def test_a_passed_drill_waits_for_the_backup_that_holds_the_repository(host, monkeypatch):
     slept = []
     monkeypatch.setattr(drilling, "_prove", lambda *arguments: None)

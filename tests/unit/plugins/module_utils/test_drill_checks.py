@@ -39,6 +39,9 @@ def test_a_check_is_as_it_was_written():
         ({"checks": [{**GOOD, "sql": " "}]}, "sql of a check is not a text: ' '"),
         ({"checks": [{**GOOD, "database": 5}]}, "database of a check is not a text: 5"),
         ({"checks": [{**GOOD, "expect": [1]}]}, r"the check orders expects \[1\], not one value"),
+        ({"repositories": 2}, "postgres_backup_drill_repositories is 2, not a list of numbers"),
+        ({"repositories": ["2"]}, "not a list of numbers"),
+        ({"repositories": [0]}, "not a list of numbers"),
         ({"checks": [GOOD, GOOD]}, "two checks have the name orders"),
     ],
 )

@@ -90,6 +90,22 @@ def test_only_a_passed_drill_of_that_backup_is_a_proof(state):
     assert set(found) == set(records.Drill("orders", LABEL).to_result())
 
 
+def test_a_proof_is_of_one_repository(state):
+    for repository, passed, started_at in ((2, True, "2026-11-21T20:00:00Z"), (1, False, "2026-11-22T20:00:00Z")):
+        drill = records.Drill("orders", LABEL, repository=repository, passed=passed, started_at=started_at)
+        records.save(state, drill)
+    assert records.newest_passed(state, LABEL) is None
+    assert records.newest_passed(state, LABEL, 2)["started_at"] == "2026-11-21T20:00:00Z"
+    kept = {number: records.summary(state, number) for number in (1, 2)}
+    assert (kept[1]["last_passed_at"], kept[1]["last_failed_at"]) == (None, "2026-11-22T20:00:00Z")
+    assert (kept[2]["last_passed_at"], kept[2]["last_failed_at"]) == ("2026-11-21T20:00:00Z", None)
+
+
+def test_a_failure_names_a_repository_that_is_not_the_first():
+    error = records.DrillError(records.Drill("orders", LABEL, repository=2), "rows: too few", "compare them")
+    assert error.what == "The drill of orders with backup %s of repository 2 failed" % LABEL
+
+
 def test_a_record_that_cannot_be_read_is_passed_over(state, tmp_path):
     records.save(state, records.Drill("orders", LABEL, passed=True, started_at="2026-11-21T20:00:00Z"))
     (tmp_path / "drills" / "99999999T000000.000000Z.json").write_text("{")
@@ -104,10 +120,18 @@ def test_old_records_go(state, tmp_path, monkeypatch):
     assert [json.loads(path.read_text())["rows"] for path in left] == [2, 3]
 
 
-@pytest.mark.parametrize("seconds,fresh", [(3599, False), (3601, True)])
-def test_how_young_a_proof_is(seconds, fresh):
+@pytest.mark.parametrize(
+    "started_at, seconds, fresh",
+    [
+        ("2026-11-21T20:00:00Z", 3599, False),
+        ("2026-11-21T20:00:00Z", 3601, True),
+        # Noted before the clock was set back.
+        ("2026-11-22T20:00:00Z", 3601, False),
+    ],
+)
+def test_how_young_a_proof_is(started_at, seconds, fresh):
     now = datetime(2026, 11, 21, 21, 0, 0, tzinfo=timezone.utc)
-    assert records.is_fresh({"started_at": "2026-11-21T20:00:00Z"}, seconds, now) is fresh
+    assert records.is_fresh({"started_at": started_at}, seconds, now) is fresh
 
 
 def saved(state, *drills):
@@ -140,6 +164,15 @@ def test_the_trend_compares_drills_of_one_place(state):
     saved(state, *((passed, where, "2026-11-21T20:00:00Z", rto) for passed, where, rto in times))
     assert records.trend(list(records.records(state))) == {
         "keeper": {"drills": 6, "oldest_rto_seconds": 11.0, "newest_rto_seconds": 22.0, "growth_percent": 100.0}
+    }
+
+
+def test_the_trend_tells_repositories_apart():
+    times = ((1, 2.0), (2, 30.0), (1, 2.0), (2, 20.0))
+    found = [{"passed": True, "where": "keeper", "repository": each, "rto_seconds": rto} for each, rto in times]
+    assert {key: trend["growth_percent"] for key, trend in records.trend(found).items()} == {
+        "keeper": 0.0,
+        "keeper-2": 50.0,
     }
 
 

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any, Iterator
 
 import pytest
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _beside as beside
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _dump as dump
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _dump_database as database_of
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _dump_info as dump_info
@@ -113,7 +114,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     monkeypatch.setattr(database_of, "unfinished", lambda _opened: made.unfinished)
     for name in ("create", "drop", "finish", "exchange"):
         monkeypatch.setattr(database_of, name, noted(name))
-    monkeypatch.setattr(dump_restore, "read_back", lambda _sockets, _database: made.restored)
+    monkeypatch.setattr(beside, "read_back", lambda _sockets, _database, _only: made.restored)
     return made
 
 

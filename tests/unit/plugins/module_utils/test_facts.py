@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
@@ -21,6 +22,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._facts_container i
     environment,
     file_system,
     files,
+    keys,
     mount_of,
     repository,
     volume_majors,
@@ -60,6 +62,7 @@ MD5_SHOP = "md5f0c1de5eb2934ac9f886a646a0a46ba4"
 PARAMS: dict[str, Any] = {
     "name": "not-there", "memory": None, "cpus": None, "port": None, "bind_address": "127.0.0.1", "major": None,
     "profile": "web", "disk": "ssd", "connections": 0, "settings": None, "users": [], "databases": [], "init_sql": [],
+    "keys": None,
 }  # fmt: skip
 
 
@@ -111,11 +114,33 @@ def test_before_a_deploy_only_questions_are_asked() -> None:
     params = PARAMS | {"memory": "1GB", "cpus": 1, "port": 1, "major": 17}
     facts = _facts.collect(run, Layout("not-there"), declared(params), "before")
     assert (facts["errors"], facts["phase"]) == ({}, "before")
-    assert (facts["majors"], facts["disks"]) == ([], {})
+    assert (facts["majors"], facts["disks"], facts["keys"]) == ([], {}, {})
     assert {command[1] for command in run.commands if command[0] == "docker"} == {
         "version", "info", "ps", "inspect", "volume", "container",
     }  # fmt: skip
     assert all(command[2] == "inspect" for command in run.commands if command[1] in ("volume", "container"))
+
+
+def test_the_keys_of_a_host_are_told_by_digest_only(tmp_path: Path) -> None:
+    class Here(Layout):
+        config_dir = str(tmp_path)
+
+    (tmp_path / "pgbackrest").mkdir()
+    (tmp_path / "keeper").mkdir()
+    (tmp_path / "pgbackrest/pgbackrest.conf").write_text(
+        "[global]\nrepo1-cipher-pass=first-passphrase\nrepo1-path=/x\nrepo12-cipher-pass=twelfth=passphrase\n"
+    )
+    (tmp_path / "keeper/dumps.passphrase").write_text("of-the-dumps\n")
+    found = keys(Engine(volume=Result(0, json.dumps([{"Name": "app-db-repo"}]))), Here("app-db"))
+    assert {name: key["sha256"] for name, key in found.items()} == {
+        "repository.passphrase": hashlib.sha256(b"first-passphrase").hexdigest(),
+        "repository12.passphrase": hashlib.sha256(b"twelfth=passphrase").hexdigest(),
+        "dumps.passphrase": hashlib.sha256(b"of-the-dumps").hexdigest(),
+    }
+    assert "passphrase=" not in str(found)
+    assert found["repository12.passphrase"]["place"].startswith("repo12-cipher-pass in ")
+    # Without its volume there is no first repository that its key could open.
+    assert sorted(keys(Engine(), Here("app-db"))) == ["dumps.passphrase", "repository12.passphrase"]
 
 
 def test_a_lost_engine_is_a_reason_and_no_traceback() -> None:
@@ -129,6 +154,7 @@ def test_a_lost_engine_is_a_reason_and_no_traceback() -> None:
         "engine",
         "majors",
         "disks",
+        "keys",
         "container",
         "sql",
         "files",

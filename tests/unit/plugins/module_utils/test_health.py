@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.pgkeep.postgres.plugins.module_utils._drill_turn import Proof
 from ansible_collections.pgkeep.postgres.plugins.module_utils._health import Limits, answer, judge
 
 from .recorded import changed, load
@@ -15,7 +16,8 @@ from .recorded import changed, load
 
 @pytest.fixture
 def facts() -> Any:
-    return load("health/facts.json") | {"starts": 0}
+    recorded = load("health/facts.json")
+    return recorded | {"starts": 0, "drills": [Proof(1, "posix", recorded["now"] - 3600, 0)]}
 
 
 def check(health: dict[str, Any], id: str) -> dict[str, Any]:
@@ -55,6 +57,39 @@ def test_thresholds(facts: Any, path: str, id: str, values: dict[float, str]) ->
 
 
 @pytest.mark.parametrize(
+    "days, status",
+    [
+        (((7.9, 0),), "healthy"),
+        (((8, 0),), "warning"),
+        (((None, 7.9),), "healthy"),
+        (((None, 8),), "warning"),
+        # Two are proven in turn, so each has twice the time.
+        (((15.9, 0), (1, 0)), "healthy"),
+        (((0, 0), (16, 0)), "warning"),
+        (((0, 0), (None, 16)), "warning"),
+    ],
+)
+def test_the_age_of_the_proof_of_each_repository(facts: Any, days: Any, status: str) -> None:
+    def before(age: Any) -> Any:
+        return None if age is None else facts["now"] - age * 86400
+
+    proofs = [Proof(at, "s3", before(proven), before(declared)) for at, (proven, declared) in enumerate(days, 1)]
+    health = judge(facts | {"drills": proofs})
+    found = check(health, "drill")
+    assert (found["status"], health["status"]) == (status, status)
+    assert found["warn"] == 8 * len(days)
+    assert ("drill --repository %d" % len(days) in found["hint"]) is (status == "warning")
+    if days[-1][0] is None:
+        assert "repository %d (s3) was never proven by a drill" % len(days) in found["message"]
+
+
+def test_drills_of_which_nothing_can_be_known(facts: Any) -> None:
+    health = judge(facts | {"drills": None, "errors": {"drills": "keeper.json cannot be read"}})
+    found = check(health, "drill")
+    assert (found["status"], found["message"]) == ("unknown", "not measured: keeper.json cannot be read")
+
+
+@pytest.mark.parametrize(
     "container, status, words",
     [
         ({"state": "exited", "exit_code": 137}, "critical", "the container is exited, exit code 137"),
@@ -78,7 +113,7 @@ def test_without_an_engine_nothing_is_healthy_by_default(facts: Any) -> None:
     health = judge(
         facts
         | dict.fromkeys(("container", "login", "certificate", "starts", "data", "repository", "backup", "leftovers"))
-        | {"off_site": [FAR | {"lag_seconds": None}]}
+        | {"off_site": [FAR | {"lag_seconds": None}], "drills": None}
         | {"errors": errors}
     )
     assert (health["status"], health["ready"], health["response_ms"]) == ("critical", False, None)
@@ -91,7 +126,7 @@ def test_without_an_engine_nothing_is_healthy_by_default(facts: Any) -> None:
             "unknown",
         ),
         **dict.fromkeys(
-            ("off_site", "timelines", "leftovers"),
+            ("checksums", "off_site", "drill", "timelines", "leftovers"),
             "unknown",
         ),
     }
@@ -123,6 +158,15 @@ def test_a_server_may_start_for_five_minutes(facts: Any, age: float, status: str
     assert (health["status"], health["ready"]) == (status, False)
 
 
+def test_a_page_with_a_wrong_checksum_is_critical(facts: Any) -> None:
+    assert check(judge(facts), "checksums")["status"] == "healthy"
+    health = judge(changed(facts, "login.checksum_failures", 2))
+    assert health["status"] == "critical"
+    assert health["reasons"] == [
+        "checksums: the server met pages with a wrong checksum 2 times: the disk or the memory damages data"
+    ]
+
+
 def test_failing_archiver_is_critical_however_few_segments_wait(facts: Any) -> None:
     archiver = facts["login"]["archiver"] | {
         "failing": True,
@@ -142,6 +186,14 @@ def test_the_repositorys_own_words_explain_a_failure(facts: Any) -> None:
         "[104]: raised from local-1 protocol: unable to write '/var/lib/pgbackrest/archive': No space left on device"
     )
     assert judge(changed(failing, "backup.wal.error", words))["reasons"][0].endswith(words)
+
+
+def test_the_cause_of_a_failure_and_its_cure_are_those_of_the_keeper(facts: Any) -> None:
+    failing = changed(facts, "login.archiver.failing", True)
+    failing["backup"]["wal"].update(error="words", cause="the disk is full: words", next_step="free space")
+    health = judge(failing)
+    assert health["reasons"][0].endswith("segments wait: the disk is full: words")
+    assert check(health, "archiver")["hint"] == "free space"
 
 
 def test_missing_wal_is_critical(facts: Any) -> None:
@@ -165,6 +217,14 @@ def test_age_of_the_newest_clean_backup(facts: Any, hours_ago: float, status: st
     health = judge(facts | {"now": 1795301234 + hours_ago * 3600})
     assert check(health, "backup")["status"] == status
     assert check(health, "backup")["value"] == hours_ago
+
+
+def test_a_backup_that_is_still_to_come_is_not_young(facts: Any) -> None:
+    """The clock was set back."""
+    assert check(judge(facts | {"now": 1795301234 - 300}), "backup")["status"] == "healthy"
+    found = check(judge(facts | {"now": 1795301234 - 7200}), "backup")
+    assert (found["status"], found["value"]) == ("critical", None)
+    assert "2026-11-21T22:47:14Z is 2 h ahead: the clock was set back" in found["message"]
 
 
 def test_a_backup_that_is_not_clean_does_not_count(facts: Any) -> None:

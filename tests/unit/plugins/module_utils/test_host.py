@@ -163,6 +163,18 @@ def test_backups_as_text_and_as_an_object(host, capsys):
     assert [line.split()[0] for line in out.splitlines()[-len(labels) :]] == labels
     assert "\x1b" not in out
     assert all(line == line.rstrip() for line in out.splitlines())
+    several = load("drill/info.json")
+    one = {"type": "posix", "status": "ok", "status_text": "ok", "newest_clean": "F", "error": None}
+    several["backup_info"]["repositories"] = [
+        {"number": 1, **one, "proven_at": "2026-11-22T03:00:04Z"},
+        {"number": 2, **one, "type": "s3", "proven_at": None, "error": "no route"},
+    ]
+    host[1]["exec"] = Result(0, json.dumps(several))
+    assert _host.main(["app", "backups"]) == 0
+    assert [line.split() for line in said(capsys)[0].splitlines()[-2:]] == [
+        ["1", "posix", "F", "2026-11-22T03:00:04Z", "-"],
+        ["2", "s3", "F", "never", "no", "route"],
+    ]
 
 
 def test_restore_and_drill_reach_the_library_with_the_options_of_their_modules(host, monkeypatch, capsys):
@@ -182,10 +194,12 @@ def test_restore_and_drill_reach_the_library_with_the_options_of_their_modules(h
     assert _host.main(["app", "restore", "--confirm", "app", "--time", "2026-01-05 02:00:00+00"]) == 0
     assert _host.main(["app", "restore", "--check", "--label", "L"]) == 0
     assert _host.main(["app", "drill"]) == 0
-    (first, check, who), (second, second_check, _who), (third, _check, _same) = seen
+    assert _host.main(["app", "drill", "--repository", "2"]) == 0
+    (first, check, who), (second, second_check, _who), (third, _check, _same), (fourth, _last, _again) = seen
     assert (first.name, first.confirm, first.label, first.time) == ("app", "app", None, "2026-01-05 02:00:00+00")
     assert (first.keep_previous, first.timeout_seconds, check, who) == (1, 21600, False, WHO)
     assert (second.confirm, second.label, second_check) == ("app", "L", True)
+    assert (third.repository, fourth.repository) == (1, 2)
     assert (third.label, third.heapallindexed, third.timeout_seconds, third.max_age_seconds) == (
         None,
         True,

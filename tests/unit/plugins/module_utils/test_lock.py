@@ -5,22 +5,29 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 import time
 
 import pytest
+from ansible_collections.pgkeep.postgres.plugins.module_utils._actor import person
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 from ansible_collections.pgkeep.postgres.plugins.module_utils._lock import hold
 
 
 def test_the_second_is_told_who_holds_it(tmp_path):
     path = str(tmp_path / "lock")
-    with hold(path, "drill of orders"), pytest.raises(PgkeepError) as caught, hold(path, "restore of orders"):
+    with (
+        hold(path, "drill of orders", who="ansible:anna"),
+        pytest.raises(PgkeepError) as caught,
+        hold(path, "restore of orders"),
+    ):
         pass
     error = caught.value
     assert error.busy
     assert error.what == "The restore of orders cannot start"
-    assert error.why.startswith("another operation holds the lock: drill of orders, process %d, since 20" % os.getpid())
+    who = "drill of orders by ansible:anna, process %d, since 20" % os.getpid()
+    assert error.why.startswith("another operation holds the lock: " + who)
     assert error.next_step == "repeat when it has ended"
 
 
@@ -31,6 +38,17 @@ def test_it_is_free_again_after_a_failure(tmp_path):
     with hold(path, "deploy of orders"):
         assert json.loads((tmp_path / "lock").read_text())["action"] == "deploy of orders"
     assert (tmp_path / "lock").read_text() == ""
+
+
+def test_who_logged_in_holds_it_unless_somebody_else_is_named(tmp_path):
+    path = str(tmp_path / "lock")
+    words = "deploy of orders by %s, process" % person()
+    with (
+        hold(path, "deploy of orders"),
+        pytest.raises(PgkeepError, match=re.escape(words)),
+        hold(path, "deploy of orders"),
+    ):
+        pass
 
 
 def test_a_holder_without_a_note(tmp_path):

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.pgkeep.postgres.plugins.module_utils._archive_worker import Worker
 from ansible_collections.pgkeep.postgres.plugins.module_utils._pgbackrest_errors import (
     FULL_BYTES,
     Circumstances,
     archiver_words,
     excerpt,
     failure,
+    not_archived,
 )
 
 from .recorded_pgbackrest import info, text
@@ -43,6 +45,7 @@ WHAT = "The backup of orders failed"
         ("log-backup-server-down.txt", 56, "PostgreSQL does not answer on its socket", "start the server", False),
         ("log-backup-other-cluster.txt", 51, "belongs to another cluster", "right data volume", False),
         ("log-backup-archive-timeout.txt", 82, "WAL does not reach the repository", "server's log", False),
+        ("log-backup-clock.txt", 106, "the clock was set back, or the timezone was changed", "set the clock", False),
         ("log-backup-crash.txt", 139, "pgBackRest crashed", "damaged pages", False),
         ("log-backup-crash.txt", -11, "pgBackRest crashed", "damaged pages", False),
         ("log-backup-crash.txt", -9, "pgBackRest was killed", "memory limit", False),
@@ -121,6 +124,25 @@ def test_a_full_disk_seen_by_the_archiver() -> None:
     error = failure(WHAT, log, 82, Circumstances(text("spool-disk-full.txt"), 500_000_000))
     assert error.why.startswith("the disk of the repository is full: [082]: WAL segment")
     assert "the archiver says: repo1: [FileWriteError] unable to write" in error.why
+
+
+def test_a_worker_that_hangs_and_one_with_old_settings_are_told_apart() -> None:
+    hanging, stale = Worker(1795301234, 1795301000), Worker(1795301234, 1795301240)
+    error = not_archived(Circumstances("", 500_000_000, worker=hanging))
+    assert error.why == "the archiver's worker hangs: it began at 2026-11-21T22:47:14Z"
+    error = not_archived(Circumstances("", 500_000_000, worker=stale))
+    assert error.why == (
+        "the archiver works with stale configuration: it began at 2026-11-21T22:47:14Z; the settings changed at"
+        " 2026-11-21T22:47:20Z"
+    )
+    assert "deploy.yml" in error.next_step
+    # A worker that says what it meets does not hang, but may be wrong.
+    words = text("spool-disk-full.txt")
+    assert not_archived(Circumstances(words, worker=hanging)).why.startswith("the disk of the repository is full: the")
+    assert not_archived(Circumstances(words, worker=stale)).why.startswith("the archiver works with stale")
+    # What it does is no reason for anything else.
+    error = failure(WHAT, text("log-backup-server-down.txt"), 56, Circumstances(worker=stale))
+    assert error.why.startswith("PostgreSQL does not answer")
 
 
 def test_a_lock_is_a_lock_also_on_a_full_disk() -> None:

@@ -9,6 +9,7 @@ import socket
 import pytest
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _plan as planning
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _rules as rules
+from ansible_collections.pgkeep.postgres.plugins.module_utils._archive_worker import Worker
 from ansible_collections.pgkeep.postgres.plugins.module_utils._declared import declare
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
@@ -74,6 +75,29 @@ def test_a_replacement_is_refused_with_its_field_where_restarts_are_refused(monk
     wanted = declared(port=free_port_of(container), memory_bytes=2 << 30)
     plan = planning.make_plan(Engine({("container", "app"): container}), wanted, restart_allowed=False)
     assert plan.server.action == "replace"
+
+
+@pytest.mark.parametrize(
+    "worker, reason",
+    [(None, None), (Worker(200, 100), None), (Worker(100, 200), "it hangs with stale configuration")],
+)
+def test_a_worker_with_old_settings_is_ended_also_where_nothing_changes(worker, reason, monkeypatch):
+    monkeypatch.setattr(planning, "accepts_writes", lambda layout: True)
+    monkeypatch.setattr(planning, "_container_change", lambda spec, existing: None)
+    monkeypatch.setattr(planning, "_needing_restart", lambda layout, names: ())
+    monkeypatch.setattr(planning, "_reload_due", lambda declared, changed: False)
+    monkeypatch.setattr(planning.archive_worker, "hanging", lambda *words: asked.append(words) or worker)
+    asked = []
+    container = recorded_server()
+    wanted = declared(port=free_port_of(container))
+    engine = Engine({("container", "app"): container})
+    assert planning.make_plan(engine, wanted).end_worker == "its settings change"
+    monkeypatch.setattr(planning, "changes", lambda files: [])
+    plan = planning.make_plan(engine, wanted)
+    assert plan.end_worker == reason
+    steps = [(step["target"], step["reason"]) for step in plan.steps() if step["action"] == "end"]
+    assert steps == ([("worker of the archiver", reason)] if reason else [])
+    assert [words[1:] for words in asked] == [("app", "/etc/pgkeep/app/pgbackrest/archive.conf")]
 
 
 def test_a_stopped_container_is_only_started():

@@ -24,6 +24,7 @@ BEFORE = load("preflight/before.json")
 PARAMS: dict[str, Any] = {
     "name": "app-db", "memory": None, "cpus": None, "port": None, "bind_address": "127.0.0.1", "major": None,
     "profile": "web", "disk": "ssd", "connections": 0, "settings": None, "users": [], "databases": [], "init_sql": [],
+    "keys": None,
 }  # fmt: skip
 
 

@@ -149,6 +149,16 @@ def test_another_repository_among_the_options_of_pgbackrest_is_refused() -> None
         declared(**{"repo2-type": "s3"})
 
 
+def test_drills_of_a_repository_that_is_not_declared_are_refused() -> None:
+    wanted = options()
+    wanted["backup"] = {**wanted["backup"], "repositories": [S3]}
+    wanted["keeper"] = {"drill": {"repositories": [1, 2]}}
+    _rules.refuse_options(wanted)
+    wanted["keeper"] = {"drill": {"repositories": [2, 4]}}
+    with pytest.raises(PgkeepError, match="no repository 4; declared are 1, 2.*postgres_backup_drill_repositories"):
+        _rules.refuse_options(wanted)
+
+
 @pytest.mark.parametrize(
     "change, refused", [({}, False), ({"cipher_pass": "quite another one"}, True), ({"path": "/new"}, False)]
 )

@@ -117,6 +117,7 @@ def test_a_deadline_ends_the_copy_once():
     with sandbox.Deadline(60, lambda: killed.append(2)) as deadline:
         pass
     assert not deadline.passed
+    assert 50 < deadline.left <= 60
     assert killed == [1]
 
 
@@ -133,9 +134,10 @@ def test_what_fails_because_the_time_was_over_condemns_nothing():
 
 def test_the_words_for_the_keeper():
     assert asking.words(drilling.Request(), False) == ["drill"]
-    request = drilling.Request("20261121-225358F", 3600, False, 90, True)
+    request = drilling.Request("20261121-225358F", 3600, False, 90, True, repository=2)
     assert asking.words(request, True) == [
         "drill",
+        "--repo=2",
         "--label=20261121-225358F",
         "--max-age=3600",
         "--timeout=90",

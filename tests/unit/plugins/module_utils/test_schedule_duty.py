@@ -130,7 +130,7 @@ def test_a_clock_that_only_wakes_the_keeper(world):
     world.wants("cron", diff="0 2 * * *")
     assert duty.tick(world.keeper, lambda: MONDAY, runner="cron") == []
     (record,) = duty.tick(world.keeper, lambda: MONDAY + 3 * HOUR, runner="cron")
-    assert (record["name"], record["result"]) == ("diff", "ok")
+    assert (record["name"], record["result"], record["actor"]) == ("diff", "ok", "cron")
 
 
 def test_a_second_call_while_the_first_works(world):
@@ -150,6 +150,23 @@ def test_the_same_job_twice(world):
 def test_another_runner_keeps_the_time(world, runner):
     world.wants(runner, diff="0 2 * * *")
     assert world.until(48) == []
+
+
+def test_what_another_clock_saw_to_is_not_caught_up(world):
+    world.until(24)
+    world.wants("systemd", diff="0 2 * * *")
+    world.until(80)
+    world.wants(diff="0 2 * * *")
+    assert world.until(96) == []
+    assert world.until(99) == ["diff"]
+
+
+def test_a_line_of_cron_that_somebody_left_takes_nothing_from_the_keeper(world):
+    world.until(24)
+    assert duty.tick(world.keeper, lambda: world.now, runner="cron") == []
+    world.now += 24 * HOUR
+    duty.tick(world.keeper, lambda: world.now)
+    assert world.ran[-2:] == ["diff", "drill"]
 
 
 def test_what_comes_next(world):

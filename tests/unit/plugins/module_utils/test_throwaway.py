@@ -19,7 +19,7 @@ PLACE = throwaway.Place("/var/lib/pgkeep/app/drill")
 
 
 def derived(**more):
-    server = declare(options(), "sha256:server", "sha256:keeper").server
+    server = more.pop("server", None) or declare(options(), "sha256:server", "sha256:keeper").server
     values = {
         "name": "app-drill",
         "role": "drill",
@@ -61,11 +61,26 @@ def test_it_is_alone_and_limited():
     assert "--no-healthcheck" in argv
 
 
+@pytest.mark.parametrize(
+    "repository, type_, network",
+    [(1, "s3", "none"), (2, "s3", "backend"), (2, "sftp", "backend"), (2, "posix", "none")],
+)
+def test_it_has_a_network_only_to_reach_its_repository(repository, type_, network):
+    second = {"number": 2, "type": type_, "path": "/srv/second", "cipher_pass": "a passphrase", "retention_days": 7}
+    wanted = options()
+    wanted["backup"]["repositories"] = [second]
+    server = declare({**wanted, "network": "backend"}, "sha256:server", "sha256:keeper").server
+    spec = derived(server=server, repository=repository)
+    assert (spec.network, spec.ports) == (network, ())
+    assert spec.environment["PGKEEP_REPOSITORY"] == str(repository)
+
+
 def test_its_settings_win_over_those_of_the_instance():
     command = derived().command
     assert command[0] == "server"
     assert set(command[1::2]) == {"-c"}
     assert {"archive_mode=off", "listen_addresses=", "hot_standby=off", "shared_buffers=128MB"} <= set(command[2::2])
+    assert "max_logical_replication_workers=0" in command
 
 
 def test_shared_memory_stays_below_the_limit():

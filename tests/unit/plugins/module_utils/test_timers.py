@@ -76,15 +76,37 @@ def test_timers_that_go_are_stopped_while_their_files_are_there():
         said.append(argv[1:])
         return Result(0)
 
-    timers.set_timers(run, LAYOUT, ["/etc/systemd/system/new.timer"], ["/etc/systemd/system/old.timer"])
-    assert said == [
-        ["disable", "--now", "old.timer"],
-        ["daemon-reload"],
-        ["enable", "new.timer"],
-        ["restart", "new.timer"],
-    ]
+    timers.end_timers(run, LAYOUT, ["/etc/systemd/system/old.service", "/etc/systemd/system/old.timer"])
+    assert said == [["disable", "--now", "old.timer"], ["reset-failed", "old.service", "old.timer"]]
+    said.clear()
+    timers.start_timers(run, LAYOUT, ["/etc/systemd/system/new.timer"])
+    assert said == [["daemon-reload"], ["enable", "new.timer"], ["restart", "new.timer"]]
+
+
+def test_a_timer_that_ended_leaves_no_stamp(tmp_path, monkeypatch):
+    monkeypatch.setattr(timers, "_STAMPS", str(tmp_path))
+    (tmp_path / "stamp-old.timer").touch()
+    (tmp_path / "stamp-other.timer").touch()
+    timers.end_timers(lambda argv, **options: Result(0), LAYOUT, ["/etc/systemd/system/old.timer"])
+    assert [path.name for path in tmp_path.iterdir()] == ["stamp-other.timer"]
+
+
+def test_systemd_reads_the_folder_after_the_files_are_gone(tmp_path, monkeypatch):
+    """Or it lists units without files until somebody else makes it read."""
+    monkeypatch.setattr(timers, "UNITS", str(tmp_path))
+    files = [tmp_path / "old.service", tmp_path / "old.timer"]
+    for file in files:
+        file.touch()
+    said = []
+
+    def run(argv, **options):
+        said.append((argv[1], [file.exists() for file in files]))
+        return Result(0)
+
+    timers.remove_clocks(run, LAYOUT, [str(file) for file in files])
+    assert said == [("disable", [True, True]), ("reset-failed", [True, True]), ("daemon-reload", [False, False])]
 
 
 def test_a_systemd_that_refuses():
     with pytest.raises(PgkeepError, match="systemctl daemon-reload: no bus"):
-        timers.set_timers(lambda argv, **options: Result(1, "", "no bus"), LAYOUT, (), ())
+        timers.start_timers(lambda argv, **options: Result(1, "", "no bus"), LAYOUT, ())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -185,6 +186,46 @@ def test_a_gate_that_fails_takes_everything_back_and_tells_its_evidence(monkeypa
     assert told.value.to_result()["gate"]["measured"] == "read-only"
     assert engine.images() == {"app": "old", "app-keeper": "old"}
     assert on_disk() == {"a.conf": "before\n"}
+
+
+def test_the_archivers_worker_ends_with_its_settings_also_when_they_are_taken_back(monkeypatch):
+    ended, woken = [], []
+    monkeypatch.setattr(transaction.archive_worker, "end", lambda run, server: ended.append(server))
+    monkeypatch.setattr(transaction, "query", lambda folder, statement: woken.append(statement))
+    engine = Engine(app="old", app_keeper="old")
+    deploy(engine, plan(server=None))
+    assert (ended, woken) == ([], [])
+    os.makedirs(os.path.dirname(LAYOUT.archive_config))
+    change = FileChange(File(LAYOUT.archive_config, "after\n"), None, "new")
+    wanted = replace(plan(server=None, files=[change]), end_worker="its settings change")
+    deploy(engine, wanted)
+    assert (ended, len(woken)) == (["app"], 1)
+    engine.fail = ["create", "--name", "app-keeper.next"]
+    with pytest.raises(PgkeepError, match="no space left on device"):
+        deploy(engine, wanted)
+    # Before the change and after it was taken back.
+    assert ended == ["app"] * 3
+
+
+def test_another_operation_finds_what_was_in_force(monkeypatch):
+    for number in kills():
+        in_force.clear()
+        engine = killed_at(number)
+        if engine is None:
+            break
+        transaction.finish_interrupted(engine, LAYOUT)
+        image = "sha256:new" if in_force else "old"
+        assert engine.images()["app"] == image
+        assert len(engine.containers) == 2
+        assert on_disk() == ({"a.conf": "after\n", "new.conf": "after\n"} if in_force else {"a.conf": "before\n"})
+        for name in on_disk():
+            os.unlink(os.path.join(LAYOUT.server_config_dir, name))
+    assert number > 10
+    engine = killed_at(10)
+    with pytest.raises(PgkeepError, match="could not be taken back. Why: but going back failed"):
+        transaction.finish_interrupted(
+            lambda argv, **more: Result(1, "", "Cannot connect to the Docker daemon"), LAYOUT
+        )
 
 
 def test_what_cannot_be_recorded_is_no_release():

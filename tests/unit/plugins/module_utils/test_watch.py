@@ -18,6 +18,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._alert_config impo
 from ansible_collections.pgkeep.postgres.plugins.module_utils._alert_send import Undelivered
 from ansible_collections.pgkeep.postgres.plugins.module_utils._backup_repository import Keeper
 from ansible_collections.pgkeep.postgres.plugins.module_utils._backup_server import Archiver
+from ansible_collections.pgkeep.postgres.plugins.module_utils._drill_turn import Proof
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 from ansible_collections.pgkeep.postgres.plugins.module_utils._schedule import parse
 
@@ -40,7 +41,7 @@ def facts(**changes):
         disks={"repository": 50.0, "data": 50.0},
         started={"full": MONDAY - DAY - 10 * HOUR, "diff": MONDAY - 10 * HOUR, "drill": MONDAY - 9 * HOUR},
         clean_at=MONDAY - 10 * HOUR,
-        proven_at=MONDAY - 9 * HOUR,
+        proofs=(Proof(1, "posix", MONDAY - 9 * HOUR, 0),),
     )
     return replace(well, **changes)
 
@@ -61,12 +62,22 @@ def keys(active=frozenset(), **changes):
         ({"clean_at": MONDAY - 36.1 * HOUR}, ["backup-age"]),
         ({"clean_at": None}, ["backup-age"]),
         ({"clean_at": None, "since": MONDAY - HOUR}, []),
-        ({"proven_at": MONDAY - 37 * HOUR}, ["drill-age"]),
-        ({"proven_at": None, "since": MONDAY - 37 * HOUR}, ["drill-age"]),
+        ({"proofs": (Proof(1, "posix", MONDAY - 35 * HOUR, 0),)}, []),
+        ({"proofs": (Proof(1, "posix", MONDAY - 37 * HOUR, 0),)}, ["drill-age"]),
+        ({"proofs": (Proof(1, "posix", None, 0),), "since": MONDAY - 37 * HOUR}, ["drill-age"]),
+        ({"proofs": (Proof(1, "posix", None, MONDAY - HOUR),)}, []),
+        # Two are proven in turn, so each has twice the time.
+        ({"proofs": (Proof(1, "posix", MONDAY - 37 * HOUR, 0), Proof(2, "s3", MONDAY - 71 * HOUR, 0))}, []),
+        ({"proofs": (Proof(1, "posix", MONDAY, 0), Proof(2, "s3", MONDAY - 73 * HOUR, 0))}, ["drill-age-2"]),
+        ({"proofs": (Proof(1, "posix", MONDAY, 0), Proof(2, "s3", None, MONDAY - 73 * HOUR))}, ["drill-age-2"]),
         ({"repository_error": ("It cannot be used", "wrong passphrase", "put it back")}, ["repository"]),
         ({"started": {"diff": MONDAY - 34 * HOUR, "drill": MONDAY}}, ["overdue-full", "overdue-diff"]),
         ({"started": {"full": MONDAY - DAY, "diff": MONDAY - 34 * HOUR, "drill": MONDAY}}, ["overdue-diff"]),
         ({"started": {"full": MONDAY, "drill": MONDAY - 35 * HOUR}}, ["overdue-drill"]),
+        # The clock was set back: nothing is too old any more, whatever it is.
+        ({"newest_at": MONDAY + 300}, []),
+        ({"newest_at": MONDAY + 301}, ["clock"]),
+        ({"newest_at": MONDAY + DAY, "clean_at": MONDAY + DAY, "started": {}, "since": MONDAY + DAY}, ["clock"]),
     ],
 )
 def test_what_is_wrong(changes, expected):
@@ -84,8 +95,20 @@ def test_a_job_is_overdue_an_hour_after_it_was_due():
 
 
 def test_where_nobody_keeps_the_time_nothing_is_overdue():
-    assert keys(wanted=schedule(runner="none"), started={}, clean_at=None, proven_at=None) == []
-    assert keys(wanted=schedule({}), started={}, clean_at=None, proven_at=None) == []
+    never = (Proof(1, "posix", None, 0),)
+    assert keys(wanted=schedule(runner="none"), started={}, clean_at=None, proofs=never) == []
+    assert keys(wanted=schedule({}), started={}, clean_at=None, proofs=never) == []
+
+
+def test_an_old_proof_names_its_repository():
+    found = watch.troubles(
+        "orders", facts(proofs=(Proof(1, "posix", MONDAY, 0), Proof(2, "s3", None, 0))), LIMITS, frozenset()
+    )
+    assert [trouble.what for trouble in found] == [
+        "The backups of orders in repository 2 are not proven by a drill that is young enough"
+    ]
+    assert found[0].why == "no drill has passed yet; with this schedule one is younger than 3 days"
+    assert found[0].next_step == "docker exec orders-keeper pgkeep drill --repo 2, and read what it says"
 
 
 @pytest.mark.parametrize(
@@ -140,6 +163,20 @@ def test_what_flickers_is_told_once():
 def test_what_passes_by_is_not_told():
     steps = Steps()
     assert [steps.look(*found) for found in ["a", "", "a", "", "a", ""]] == [([], [])] * 6
+
+
+def test_the_clock_that_is_set_back_neither_holds_up_nor_repeats():
+    steps = Steps()
+    steps.look("a")
+    steps.now -= DAY
+    looks = [steps.look(*found) for found in ["a", "a", "a", "", "", ""]]
+    assert looks == [([], []), ([], []), (["a"], []), ([], []), ([], []), ([], ["a"])]
+    steps.look("b")
+    for _look in range(3):
+        steps.look("b")
+    steps.look()
+    steps.now -= DAY
+    assert [steps.look() for _look in range(3)] == [([], []), ([], []), ([], ["b"])]
 
 
 def test_what_cannot_be_judged_is_not_over():
@@ -219,7 +256,7 @@ def test_the_watch_looks_as_often_as_wanted_and_queues_what_lasts(world):
 
 def judged(world, monkeypatch, **found):
     """Let the repository be what found says."""
-    answer = {"mark": None, "at": world.now, "clean_at": world.now, "proven_at": world.now, "error": None, **found}
+    answer = {"mark": None, "at": world.now, "clean_at": world.now, "error": None, **found}
     monkeypatch.setattr(duty, "_judged", lambda keeper, memory, now: answer)
 
 
@@ -241,6 +278,18 @@ def test_pings_only_while_all_is_well(world, monkeypatch):
         world.look()
     assert len(world.pings) == 3
     assert deadman.summary(world.keeper)["silent"] is None
+
+
+def test_a_clock_that_is_set_back_is_told_and_the_watch_goes_on(world, monkeypatch):
+    judged(world, monkeypatch, newest_at=MONDAY)
+    world.look()
+    assert world.told() == []
+    world.now -= DAY
+    world.look()
+    assert world.told() == [("clock", "firing")]
+    # Ages of what never happened count from a moment that has been.
+    assert duty.remembered(world.keeper)["since"] == duty.remembered(world.keeper)["looked_at"] == world.now
+    assert "clock" in deadman.summary(world.keeper)["silent"]
 
 
 def test_a_ping_that_does_not_arrive_queues_no_alert_and_is_tried_again(world, monkeypatch):
@@ -298,7 +347,6 @@ def test_the_repository_is_judged_when_something_was_done(world, monkeypatch):
         )
     world.look()
     assert world.judged == 3
-    assert duty.remembered(world.keeper)["judged"]["proven_at"] == MONDAY - 59 * 60
 
 
 def test_how_full_a_disk_is(tmp_path):

@@ -1,10 +1,11 @@
 # Copyright (c) 2026, the pgkeep maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The modules drill and restore in process: options, documentation, failures."""
+"""The modules drill, restore and database_restore in process: options, documentation, failures."""
 
 from __future__ import annotations
 
+import importlib
 import json
 from typing import Any, Callable
 
@@ -14,7 +15,7 @@ from ansible.module_utils.testing import patch_module_args
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _module
 from ansible_collections.pgkeep.postgres.plugins.module_utils._drill_record import Drill, DrillError
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
-from ansible_collections.pgkeep.postgres.plugins.modules import drill, restore
+from ansible_collections.pgkeep.postgres.plugins.modules import database_restore, drill, restore
 
 Ran = Callable[..., dict[str, Any]]
 
@@ -81,16 +82,21 @@ def test_a_failed_drill_keeps_its_object(ran: Ran, monkeypatch: pytest.MonkeyPat
     assert result["drill"]["error"] == result["error"]
 
 
-@pytest.mark.parametrize("module", [drill, restore])
+@pytest.mark.parametrize("module", [drill, restore, database_restore])
 def test_documentation_and_options_are_the_same(module: Any) -> None:
-    documented = yaml.safe_load(module.DOCUMENTATION)["options"]
-    assert documented.keys() == module.SPEC.keys() - {"name"}
+    documentation = yaml.safe_load(module.DOCUMENTATION)
+    documented = dict(documentation["options"])
+    for fragment in documentation["extends_documentation_fragment"]:
+        name = "ansible_collections.pgkeep.postgres.plugins.doc_fragments." + fragment.rsplit(".", 1)[1]
+        more = yaml.safe_load(importlib.import_module(name).ModuleDocFragment.DOCUMENTATION)
+        documented.update(more.get("options", {}))
+    assert documented.keys() == module.SPEC.keys()
     for name, option in documented.items():
         assert option["type"] == module.SPEC[name]["type"], name
         assert option.get("default") == module.SPEC[name].get("default"), name
 
 
-@pytest.mark.parametrize("module", [drill, restore])
+@pytest.mark.parametrize("module", [drill, restore, database_restore])
 def test_the_documented_result_is_what_comes(module: Any) -> None:
     key = module.__name__.rsplit(".", 1)[1]
     documented = yaml.safe_load(module.RETURN)[key]["contains"]
@@ -98,3 +104,22 @@ def test_the_documented_result_is_what_comes(module: Any) -> None:
         assert documented.keys() == Drill(NAME, "x").to_result().keys()
     keys = {"description", "type", "returned", "sample"}
     assert [name for name, value in documented.items() if "contains" not in value and not keys <= value.keys()] == []
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({}, "missing required arguments: database"),
+        (
+            {"database": "shop", "xid": "7", "lsn": "0/7"},
+            "parameters are mutually exclusive: time|restore_point|lsn|xid",
+        ),
+        ({"database": "shop"}, "The database shop was not restored. Why: no moment is named"),
+        ({"database": "shop", "time": "2026-11-21T22:54:00"}, "it has no timezone"),
+        ({"database": "shop", "immediate": True, "exchange": True}, "confirm does not name it"),
+        ({"database": "shop", "immediate": True, "exchange": True, "table": "t"}, "cannot take the place of the whole"),
+        ({"database": "shop", "immediate": True}, "The instance not-there is not known on this host"),
+    ],
+)
+def test_a_database_is_not_restored(ran: Ran, options: dict[str, Any], words: str) -> None:
+    assert words in ran(database_restore, name=NAME, **options)["msg"]
