@@ -13,7 +13,7 @@ options:
     description:
       - What a change has to pass. V(login) logs in over TCP and TLS as C(pgkeep_monitor), V(write) commits a row of the
         collection's own as that role and reads it back, V(archive) waits until a row is in the repository, V(health)
-        looks at both containers and the server's health check, V(latency) compares with O(latency_budget_ms).
+        looks at all containers and the server's health check, V(latency) compares with O(latency_budget_ms).
       - A gate that has nobody to ask is not tried, such as V(login) before its role is there.
     type: list
     elements: str

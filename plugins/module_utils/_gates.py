@@ -220,19 +220,19 @@ def has_archive(run: Run, layout: Layout) -> bool:
 
 
 def _health(run: Run, declared: Declared) -> Gate:
-    """What the deploy is responsible for: both containers live, and the server's own health check succeeds. Disks,
+    """What the deploy is responsible for: all containers live, and the server's own health check succeeds. Disks,
     backups and the like are no fault of it."""
-    expected = "both containers run and the server's health check succeeds"
+    expected = "all containers run and the server's health check succeeds"
     wrong = []
-    for spec in (declared.server, declared.keeper):
-        state = _settled(run, spec.name)
-        wrong += ["%s %s" % (spec.name, state)] if state else []
+    for spec in (declared.server, declared.keeper, declared.pooler):
+        state = _settled(run, spec.name) if spec is not None else ""
+        wrong += ["%s %s" % (spec.name, state)] if spec is not None and state else []
     check = declared.server.health
     if check is not None and not wrong:
         tried = docker.execute(run, declared.server.name, ["sh", "-c", check.command], timeout=60)
         if tried.rc != 0:
             wrong.append("the health check ends with %d: %s" % (tried.rc, (tried.stderr or tried.stdout).strip()))
-    return Gate("health", not wrong, "; ".join(wrong) or "both run, the check ends with 0", expected)
+    return Gate("health", not wrong, "; ".join(wrong) or "all run, the check ends with 0", expected)
 
 
 def _settled(

@@ -20,7 +20,7 @@ _LABEL, _VENDOR = "org.opencontainers.image.vendor", "pgkeep"
 
 
 def images_of(record: Mapping[str, Any]) -> set[str]:
-    return {record["server"]["image"], record["keeper"]["image"]}
+    return {record[part]["image"] for part in ("server", "keeper", "pooler") if record.get(part)}
 
 
 def remove_unused(run: Run, layout: Layout, gone: Iterable[Mapping[str, Any]]) -> list[str]:

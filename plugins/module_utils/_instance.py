@@ -133,6 +133,7 @@ def _carry_out(
                 declared.server,
                 declared.keeper,
                 declared.files,
+                pooler=declared.pooler,
                 name=release,
                 terms=terms.to_dict(),
                 **more,
@@ -164,8 +165,10 @@ def remove(run: Run, layout: Layout, check_mode: bool) -> dict[str, Any]:
     existing = {name: docker.inspect(run, name) for name in (layout.keeper, layout.server)}
     for container in existing.values():
         refuse_stranger(layout, container)
+    # The pooler by its label: another instance may be called so.
+    others = [layout.pooler, *(other(name) for name in (*existing, layout.pooler) for other in (former, successor))]
     found = [name for name, container in existing.items() if container is not None]
-    found += sorted(containers(run, layout) & {other(name) for name in existing for other in (former, successor)})
+    found += sorted(containers(run, layout) & set(others))
     release = read_current(layout)
     clocks = [path for path in (release["files"] if release else ()) if is_clock(path) and os.path.exists(path)]
     if not check_mode and (found or clocks):
@@ -200,6 +203,7 @@ def _result(
         "image": declared.server.image,
         "host": address,
         "port": int(port),
+        "pooler_port": int(declared.pooler.ports[0].rsplit(":", 2)[1]) if declared.pooler else None,
         "plan": [
             *(
                 {"action": "clean up", "target": words, "reason": "no operation runs", "interruption_seconds": 0}

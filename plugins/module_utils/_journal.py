@@ -27,7 +27,7 @@ class Journal:
     """base: the release in force when it began. served: whether the server accepted writes then.
 
     files: path -> whether it was there. containers: name -> what was first done to it. units: whether systemd was told
-    of other timers. killed: whether an earlier run began it.
+    of other timers. paused: whether clients of the pooler may wait. killed: whether an earlier run began it.
     """
 
     base: str
@@ -36,6 +36,7 @@ class Journal:
     containers: dict[str, str] = field(default_factory=dict)
     units: bool = False
     restore_point: Optional[str] = None
+    paused: bool = False
     killed: bool = False
 
     def save(self, layout: Layout) -> None:
@@ -47,7 +48,8 @@ class Journal:
             forget(path)
         _remove(run, layout, map(former, containers.keys() - self.containers.keys()))
         self.files = {**files, **self.files}
-        self.containers = {**containers, **self.containers}
+        # Server, keeper, pooler, which is the order of a plan, and on disk too.
+        self.containers = dict(sorted({**containers, **self.containers}.items()))
         if self.files or self.containers:
             self.save(layout)
 
@@ -79,7 +81,8 @@ def begun(layout: Layout) -> Optional[Journal]:
         return None
     try:
         values: dict[str, Any] = json.loads(text)
-        return Journal(**{**values, "killed": True})
+        # Not saved when they begin to wait, which would be one more thing to wait for.
+        return Journal(**{**values, "paused": True, "killed": True})
     except (ValueError, TypeError) as error:
         raise PgkeepError(
             "The deploy of %s that was killed cannot be gone on with" % layout.name,

@@ -13,7 +13,7 @@ import os
 from datetime import datetime, timezone
 from typing import Any, Iterable, Mapping, Optional
 
-from ._container import ContainerSpec
+from ._container import ContainerSpec, spec_from_dict
 from ._errors import PgkeepError
 from ._files import File, read, write
 from ._layout import Layout
@@ -32,9 +32,9 @@ def utc_stamp(moment: Optional[datetime] = None) -> str:
 def read_current(layout: Layout) -> Optional[dict[str, Any]]:
     """The record of the release in force, None when nothing was ever applied.
 
-    Keys: schema (2), name, instance, time (when it came into force, RFC 3339 UTC), major, server and keeper
-    (ContainerSpec.to_dict()), files (path -> content, mode, uid, gid, secret), terms (Terms.to_dict()), restore_point
-    (made before it came into force) and interruption_ms.
+    Keys: schema (2), name, instance, time (when it came into force, RFC 3339 UTC), major, server, keeper and pooler
+    (ContainerSpec.to_dict(); null or absent where there is no pooler), files (path -> content, mode, uid, gid, secret),
+    terms (Terms.to_dict()), restore_point (made before it came into force) and interruption_ms.
     """
     name = read(os.path.join(layout.releases_dir, _CURRENT))
     return None if name is None else _read(layout, name.strip())
@@ -76,6 +76,12 @@ def files_of(record: Mapping[str, Any]) -> tuple[File, ...]:
     return tuple(File(path, **values) for path, values in record["files"].items())
 
 
+def pooler_of(release: Optional[Mapping[str, Any]]) -> Optional[ContainerSpec]:
+    """The pooler of a release record, None where it has none."""
+    found = (release or {}).get("pooler")
+    return spec_from_dict(found) if found else None
+
+
 def record(
     layout: Layout,
     major: int,
@@ -83,6 +89,7 @@ def record(
     keeper: ContainerSpec,
     files: Iterable[File],
     *,
+    pooler: Optional[ContainerSpec] = None,
     name: Optional[str] = None,
     **more: Any,
 ) -> str:
@@ -99,6 +106,7 @@ def record(
         "major": major,
         "server": server.to_dict(),
         "keeper": keeper.to_dict(),
+        "pooler": pooler.to_dict() if pooler else None,
         "files": {
             file.path: {
                 "content": file.content,

@@ -13,6 +13,7 @@ from ._audit import recorded
 from ._errors import PgkeepError
 from ._layout import Layout
 from ._lock import hold
+from ._pooler import held
 from ._run import Run
 from ._server import accepts_writes, checkpoint, facts, wait_until_serving
 from ._transaction import finish_interrupted
@@ -36,12 +37,13 @@ def restart(run: Run, layout: Layout, who: str, timeout_seconds: float) -> dict[
         with recorded(layout.state_dir, "restart", who) as outcome:
             served = accepts_writes(layout)
             checkpoint(layout)
-            began = time.monotonic()
-            if docker.running(docker.inspect(run, layout.server)):
-                docker.stop(run, layout.server)
-            docker.start(run, layout.server)
-            wait_until_serving(run, layout, timeout_seconds)
-            seconds = round(time.monotonic() - began, 3)
+            with held(run, layout):
+                began = time.monotonic()
+                if docker.running(docker.inspect(run, layout.server)):
+                    docker.stop(run, layout.server)
+                docker.start(run, layout.server)
+                wait_until_serving(run, layout, timeout_seconds)
+                seconds = round(time.monotonic() - began, 3)
             outcome.details["seconds"] = seconds
     return {
         "restart": {

@@ -18,7 +18,8 @@ from ._images import images_of
 from ._instance import ensure
 from ._journal import begun
 from ._layout import Layout
-from ._release import files_of, kept, read_current
+from ._pooler_config import USERS as POOLER_USERS
+from ._release import files_of, kept, pooler_of, read_current
 from ._run import Run
 from ._terms import terms_from
 
@@ -58,13 +59,15 @@ def rollback(
 
 def returned(layout: Layout, record: Mapping[str, Any], current: Mapping[str, Any]) -> Declared:
     """The declared state of a record. Passwords are those of now: the roles in the database keep theirs."""
+    pooler = pooler_of(record)
     return Declared(
         layout=layout,
         major=record["major"],
-        folders=folders(layout),
+        folders=folders(layout, pooler is not None),
         files=tuple(_with_passwords(layout, file, current) for file in files_of(record)),
         server=spec_from_dict(record["server"]),
         keeper=spec_from_dict(record["keeper"]),
+        pooler=pooler,
     )
 
 
@@ -72,7 +75,7 @@ def _with_passwords(layout: Layout, file: File, current: Mapping[str, Any]) -> F
     now = current["files"].get(file.path)
     if not isinstance(now, Mapping):
         return file
-    if file.path == layout.client_dir + "/monitor.password":
+    if file.path in (layout.client_dir + "/monitor.password", layout.pooler_config_dir + "/" + POOLER_USERS):
         return replace(file, content=now["content"])
     if file.path == layout.client_dir + "/pgpass":
         # Place and port are those of the release, passwords go by database and user.
@@ -147,6 +150,7 @@ def releases(name: str) -> list[dict[str, Any]]:
             "major": record["major"],
             "image": record["server"]["image"],
             "keeper_image": record["keeper"]["image"],
+            "pooler_image": (record.get("pooler") or {}).get("image"),
             "memory_bytes": record["server"]["memory_bytes"],
             "restore_point": record["restore_point"],
             "interruption_ms": record["interruption_ms"],

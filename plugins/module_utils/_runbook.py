@@ -193,6 +193,7 @@ def _names(layout: Layout, options: Mapping[str, Any], address: str) -> str:
                 "container `%s`, PostgreSQL %d, `%s:%d`" % (layout.server, options["major"], address, options["port"]),
             ),
             ("keeper, which backs it up", "container `%s`" % layout.keeper),
+            *_pooler(layout, options, address),
             ("data", "volume `%s`" % layout.data_volume),
             ("backups and WAL", "volume `%s`" % layout.repo_volume),
             ("settings, certificates, passwords", "`%s`" % layout.config_dir),
@@ -205,6 +206,13 @@ def _names(layout: Layout, options: Mapping[str, Any], address: str) -> str:
             ),
         ),
     )
+
+
+def _pooler(layout: Layout, options: Mapping[str, Any], address: str) -> Sequence[tuple[str, str]]:
+    if not options["pooler"]:
+        return ()
+    where = "container `%s`, `%s:%d`" % (layout.pooler, address, options["pooler"]["port"])
+    return (("pooler, which applications may use", where),)
 
 
 def _section(section: Section, name: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Callable, Optional
 
 from . import _archive_worker as archive_worker
 from . import _docker as docker
+from . import _pooler as pooler
 from ._container import ContainerSpec, create_argv
 from ._declared import Declared
 from ._errors import PgkeepError
@@ -66,6 +67,8 @@ def apply(
     """
     layout = declared.layout
     journal = begun(layout) or Journal(in_force(layout), accepts_writes(layout))
+    # Whom a killed run left waiting.
+    _resume(run, layout, journal)
     with _watched(run, declared, plan, journal) as outage:
         try:
             applied = _applied(run, declared, plan, terms, journal, who)
@@ -100,23 +103,26 @@ def _applied(run: Run, declared: Declared, plan: Plan, terms: Terms, journal: Jo
     for folder in plan.folders:
         make(folder)
     files = {change.file.path: change.before is not None for change in plan.files}
-    actions = {change.spec.name: change.action for change in (plan.server, plan.keeper) if change is not None}
+    actions = {change.spec.name: change.action for change in plan.containers}
     journal.note(run, layout, {**files, **dict.fromkeys(plan.removals, True)}, actions)
     for change in plan.files:
         keep(change.file.path)
         write(change.file)
     judge_settings(run, declared, plan)
     _volumes_and_network(run, declared, plan)
-    if journal.served and plan.interruption_seconds:
+    if journal.served and plan.interrupts_server:
         _make_restore_point(run, layout, terms, journal, who)
-    _server(run, layout, plan, terms.start_timeout_seconds)
+    _server(run, layout, plan, journal)
     # Also where nothing had to change: a deploy that succeeds leaves a server that serves.
     wait_until_serving(run, layout, terms.start_timeout_seconds)
+    # Before the gates and not after them: a pause ends by itself sooner than they may take.
+    _resume(run, layout, journal)
     if plan.end_worker:
         archive_worker.end(run, layout.server)
         query(layout.socket_dir, archive_worker.WAKE)
     if plan.keeper is not None:
         _put(run, layout, plan.keeper)
+    _pooler(run, declared, plan, journal)
     _remove_files(run, layout, plan, journal)
     return Applied(restore_point=journal.restore_point)
 
@@ -165,7 +171,7 @@ def _volumes_and_network(run: Run, declared: Declared, plan: Plan) -> None:
         ensure_network(run, declared.layout, plan.network)
 
 
-def _server(run: Run, layout: Layout, plan: Plan, timeout_seconds: float) -> None:
+def _server(run: Run, layout: Layout, plan: Plan, journal: Journal) -> None:
     """Replace, start, restart or reload the server as planned."""
     if plan.server is None:
         if plan.reload:
@@ -174,10 +180,34 @@ def _server(run: Run, layout: Layout, plan: Plan, timeout_seconds: float) -> Non
             return
     checkpoint(layout)
     if plan.server is not None:
-        _put(run, layout, plan.server)
+        _put(run, layout, plan.server, partial(_pause, run, layout, journal))
     else:
+        _pause(run, layout, journal)
         docker.docker(run, ["restart", layout.server], what="The server of %s could not be restarted" % layout.name)
-    wait_until_serving(run, layout, timeout_seconds)
+
+
+def _pooler(run: Run, declared: Declared, plan: Plan, journal: Journal) -> None:
+    """Replace, start, remove or reload the pooler as planned."""
+    layout = declared.layout
+    if plan.pooler is not None:
+        _put(run, layout, plan.pooler)
+    elif plan.pooler_reload:
+        pooler.reload(run, layout)
+    # A killed run may have started it and not waited.
+    if declared.pooler is not None and (plan.pooler is not None or journal.killed):
+        pooler.wait_until_ready(run, layout)
+
+
+def _pause(run: Run, layout: Layout, journal: Journal) -> None:
+    """Clients of the pooler, where there is one, wait from now on."""
+    journal.paused = True
+    pooler.pause(run, layout)
+
+
+def _resume(run: Run, layout: Layout, journal: Journal) -> None:
+    if journal.paused:
+        pooler.resume(run, layout)
+        journal.paused = False
 
 
 def _reload(layout: Layout) -> None:
@@ -189,10 +219,21 @@ def _reload(layout: Layout) -> None:
         time.sleep(0.02)
 
 
-def _put(run: Run, layout: Layout, change: ContainerChange) -> None:
+def _put(run: Run, layout: Layout, change: ContainerChange, before: Callable[[], None] = lambda: None) -> None:
+    """before is called when a new container is made and nobody was interrupted yet."""
     name = change.spec.name
+    there = containers(run, layout) if change.action in ("replace", "remove") else set()
     if change.action == "replace":
-        _replace(run, layout, change.spec)
+        if successor(name) in there:
+            docker.remove(run, successor(name))
+        create(run, change.spec, successor(name))
+    before()
+    if change.action in ("replace", "remove"):
+        _put_aside(run, name, there)
+    if change.action == "remove":
+        return
+    if change.action == "replace":
+        docker.rename(run, successor(name), name)
     if change.action == "create":
         create(run, change.spec, name)
     if change.action == "restart":
@@ -201,19 +242,13 @@ def _put(run: Run, layout: Layout, change: ContainerChange) -> None:
         docker.start(run, name)
 
 
-def _replace(run: Run, layout: Layout, spec: ContainerSpec) -> None:
-    """Put a new container in the place of the old one, which waits. Nobody is interrupted before that is made."""
-    there = containers(run, layout)
-    if successor(spec.name) in there:
-        docker.remove(run, successor(spec.name))
-    create(run, spec, successor(spec.name))
-    docker.stop(run, spec.name)
-    if former(spec.name) in there:
+def _put_aside(run: Run, name: str, there: set[str]) -> None:
+    docker.stop(run, name)
+    if former(name) in there:
         # What a killed run put in its place goes; the one that waits is part of the release.
-        docker.remove(run, spec.name)
+        docker.remove(run, name)
     else:
-        docker.rename(run, spec.name, former(spec.name))
-    docker.rename(run, successor(spec.name), spec.name)
+        docker.rename(run, name, former(name))
 
 
 def create(run: Run, spec: ContainerSpec, name: str) -> None:
@@ -249,7 +284,8 @@ def take_back(run: Run, layout: Layout, journal: Journal, error: Exception) -> P
 
 def finish_interrupted(run: Run, layout: Layout) -> None:
     """For an operation that cannot go on with a deploy that was killed: what was committed stays, the rest is taken
-    back. Raises PgkeepError when that is not possible."""
+    back, and no client is left waiting. Raises PgkeepError when that is not possible."""
+    pooler.resume(run, layout)
     close_committed(run, layout)
     journal = begun(layout)
     undo = _undo(run, layout, journal) if journal is not None else _Undo()
@@ -265,7 +301,7 @@ def _undo(run: Run, layout: Layout, journal: Journal) -> _Undo:
     undo = _Undo()
     # Containers first and files second: what ran before starts on its own files.
     for name, action in reversed(journal.containers.items()):
-        undo.attempt(partial(_withdraw, run, layout, name, action, undo))
+        undo.attempt(partial(_withdraw, run, layout, journal, name, action, undo))
     units = {path: existed for path, existed in journal.files.items() if is_unit(path)}
     if journal.units:
         new = [path for path, existed in units.items() if not existed and os.path.exists(path)]
@@ -279,32 +315,38 @@ def _undo(run: Run, layout: Layout, journal: Journal) -> _Undo:
         # systemd reads the former ones, and no longer those that were new.
         undo.attempt(partial(start_timers, run, layout, [path for path, existed in units.items() if existed]))
     for name, action in journal.containers.items():
-        if action == "replace":
+        if action in ("replace", "remove"):
             undo.attempt(partial(docker.start, run, name))
     if journal.served:
         undo.attempt(partial(_serve_again, run, layout, journal, undo))
+    if any(path.startswith(layout.pooler_config_dir + "/") for path in journal.files):
+        undo.attempt(partial(_former_pooler_settings, run, layout, journal, undo))
+    undo.attempt(partial(_resume, run, layout, journal))
     if undo.complete:
         drop(layout)
     return undo
 
 
-def _withdraw(run: Run, layout: Layout, name: str, action: str, undo: _Undo) -> None:
+def _withdraw(run: Run, layout: Layout, journal: Journal, name: str, action: str, undo: _Undo) -> None:
+    """action is what was first done to the container; a run that went on with it may have done something else."""
     there = containers(run, layout)
     if successor(name) in there:
         docker.remove(run, successor(name))
-    if action == "start":
-        docker.stop(run, name)
-    elif action == "create":
+    if action == "create":
         # It goes, so that the next run starts clean; volumes stay, whatever is in them.
-        docker.remove(run, name)
+        for each in sorted({name, former(name)} & there):
+            docker.remove(run, each)
         undo.words.append("the new container %s was removed, volumes were kept" % name)
-    elif action == "replace" and former(name) in there:
+    elif former(name) in there:
         if name == layout.server and name in there and accepts_writes(layout):
             # It came up and failed later: what clients wrote needs no recovery.
+            _pause(run, layout, journal)
             docker.stop(run, name)
         docker.remove(run, name)
         docker.rename(run, former(name), name)
         undo.exchanged.append(name)
+    elif action == "start":
+        docker.stop(run, name)
 
 
 def _serve_again(run: Run, layout: Layout, journal: Journal, undo: _Undo) -> None:
@@ -313,20 +355,28 @@ def _serve_again(run: Run, layout: Layout, journal: Journal, undo: _Undo) -> Non
         words = "the previous container serves again"
     elif any(path.startswith(layout.server_config_dir + "/") for path in journal.files):
         words = "the previous settings are back"
-        _former_settings(run, layout)
+        _former_settings(run, layout, journal)
     else:
         return
     wait_until_serving(run, layout, _BACK_SECONDS)
     undo.words.append(words)
 
 
-def _former_settings(run: Run, layout: Layout) -> None:
+def _former_settings(run: Run, layout: Layout, journal: Journal) -> None:
     """Bring the old files into force: by a reload, or by a restart where the server went down with the new ones or
     already runs on them."""
     if accepts_writes(layout):
         _reload(layout)
     if not accepts_writes(layout) or pending_restart(layout):
+        _pause(run, layout, journal)
         docker.docker(run, ["restart", layout.server])
+
+
+def _former_pooler_settings(run: Run, layout: Layout, journal: Journal, undo: _Undo) -> None:
+    """A pooler that was touched begins with the files that it finds."""
+    if layout.pooler not in journal.containers and pooler.there(run, layout):
+        pooler.reload(run, layout)
+        undo.words.append("the pooler has its previous settings")
 
 
 def pending_restart(layout: Layout) -> list[str]:

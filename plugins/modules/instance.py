@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: instance
-short_description: Bring one PostgreSQL server and its keeper to a declared state
+short_description: Bring one PostgreSQL server, its keeper and its pooler to a declared state
 version_added: "0.1.0"
 description:
   - Takes the whole declared state of an instance (limits, settings, files, image, volumes, port, keeper), compares it
@@ -23,6 +23,7 @@ extends_documentation_fragment:
   - pgkeep.postgres._attributes
   - pgkeep.postgres._instance
   - pgkeep.postgres._keeper
+  - pgkeep.postgres._pooler
   - pgkeep.postgres._repositories
   - pgkeep.postgres._transaction
 attributes:
@@ -35,7 +36,7 @@ attributes:
     support: full
 options:
   state:
-    description: V(absent) stops and removes both containers; volumes, settings and backups stay.
+    description: V(absent) stops and removes the containers; volumes, settings and backups stay.
     type: str
     choices: [present, absent]
     default: present
@@ -169,6 +170,22 @@ EXAMPLES = r"""
   check_mode: true
   diff: true
 
+- name: The same with a pooler, whose clients wait while the server restarts
+  pgkeep.postgres.instance:
+    name: app
+    image: pgkeep/postgres:17
+    keeper_image: pgkeep/keeper:17
+    major: 17
+    memory: 1GB
+    tuned: "{{ ('1GB' | pgkeep.postgres.tune).settings }}"
+    monitor_password: "{{ app_monitor_password }}"
+    tls: "{{ app_tls }}"
+    backup:
+      cipher_pass: "{{ app_cipher_pass }}"
+    pooler:
+      image: pgkeep/pooler:17
+      password: "{{ app_pooler_password }}"
+
 - name: Remove the containers; data, settings and backups stay
   pgkeep.postgres.instance:
     name: app
@@ -209,6 +226,11 @@ instance:
       type: int
       returned: O(state=present)
       sample: 5432
+    pooler_port:
+      description: Published port of the pooler, on the same address; null without a pooler.
+      type: int
+      returned: O(state=present)
+      sample: 6432
     plan:
       description:
         - The steps, carried out or planned, in their order; empty when nothing differs. C(clean up) removes what killed
@@ -314,6 +336,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._declared import d
 from ansible_collections.pgkeep.postgres.plugins.module_utils._instance import ensure, image_id, remove
 from ansible_collections.pgkeep.postgres.plugins.module_utils._layout import Layout
 from ansible_collections.pgkeep.postgres.plugins.module_utils._module import argument_spec, run_module
+from ansible_collections.pgkeep.postgres.plugins.module_utils._pooler_config import SPEC as POOLER
 from ansible_collections.pgkeep.postgres.plugins.module_utils._repositories import SPEC as REPOSITORIES
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Run
 from ansible_collections.pgkeep.postgres.plugins.module_utils._terms import GATES, terms_from
@@ -366,6 +389,7 @@ SPEC = argument_spec(
     keeper_secrets={"type": "dict", "default": {}, "no_log": True},
     keeper_memory={"type": "str", "default": "512MB"},
     keeper_cpus={"type": "float", "default": 1.0},
+    pooler={"type": "dict", "options": POOLER},
     restart={"type": "str", "choices": ["allowed", "refuse"], "default": "allowed"},
     gates={"type": "list", "elements": "str", "choices": list(GATES), "default": list(GATES)},
     latency_budget_ms={"type": "int", "default": 1000},
@@ -377,7 +401,8 @@ def manage(run: Run, params: dict[str, Any], check_mode: bool) -> dict[str, Any]
     if params["state"] == "absent":
         return remove(run, Layout(params["name"]), check_mode)
     sizes = {byte_name: parse_bytes(params[name], name) for name, byte_name in SIZES.items()}
-    images = [image_id(run, params[name], check_mode) for name in ("image", "keeper_image")]
+    names = [params["image"], params["keeper_image"], *([params["pooler"]["image"]] if params["pooler"] else [])]
+    images = [image_id(run, name, check_mode) for name in names]
     return ensure(
         run,
         declare({**params, **sizes}, *images),

@@ -80,6 +80,11 @@ releases:
       type: str
       returned: success
       sample: sha256:1e8c
+    pooler_image:
+      description: Id of the pooler's image, null without a pooler.
+      type: str
+      returned: success
+      sample: sha256:2f9d
     memory_bytes:
       description: Memory limit of the server.
       type: int

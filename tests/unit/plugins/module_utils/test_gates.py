@@ -13,11 +13,13 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils import _outage as 
 from ansible_collections.pgkeep.postgres.plugins.module_utils._declared import declare
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 from ansible_collections.pgkeep.postgres.plugins.module_utils._layout import Layout
+from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
 from ansible_collections.pgkeep.postgres.plugins.module_utils._sql import driver
 from ansible_collections.pgkeep.postgres.plugins.module_utils._terms import Terms
 from ansible_collections.pgkeep.postgres.plugins.module_utils._times import rfc3339
 
 from .instance_options import options, recorded_server
+from .instance_options import pooler as a_pooler
 
 NOBODY = gates.Terms(gates=("login", "write", "latency"))
 
@@ -119,6 +121,17 @@ def test_containers_that_do_not_live(state, restarts, wrong):
     now = gates.epoch_of(container["State"]["StartedAt"]) + 1
     assert gates._state(container, now) == wrong
     assert gates._state(None) == "is not there"
+
+
+@pytest.mark.parametrize("gone, passed", [(None, True), ("app", False), ("app-keeper", False), ("app-pooler", False)])
+def test_every_container_has_to_live(gone, passed, monkeypatch):
+    pooled = options(pooler=a_pooler(), settings={"max_connections": 100})
+    declared = declare(pooled, "sha256:server", "sha256:keeper", "sha256:pooler")
+    monkeypatch.setattr(gates, "_settled", lambda run, name: "is paused" if name == gone else "")
+    monkeypatch.setattr(gates.docker, "execute", lambda *arguments, **more: Result(0))
+    found = gates._health(None, declared)
+    assert found.passed is passed
+    assert passed or found.measured == gone + " is paused"
 
 
 def test_a_container_that_was_restarted_gets_a_while_to_show_that_it_lives(monkeypatch):

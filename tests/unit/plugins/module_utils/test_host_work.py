@@ -50,6 +50,8 @@ class Engine:
 
     def __call__(self, argv, data=None, env=None, timeout=None):
         self.commands.append(argv[1])
+        if argv[-1] == "app-pooler":
+            return Result(1, "", "Error: No such container: app-pooler")
         if argv[1] == "container" or argv[1] == "inspect":
             return Result(0, self.container) if self.container else Result(1, "", "Error: No such container: app")
         if argv[1] == "exec":
@@ -79,6 +81,18 @@ def test_a_restart_writes_dirty_pages_first_and_waits_until_it_serves(layout, se
     assert serving == ["asked", "checkpoint", "served"]
     assert [word for word in engine.commands if word in ("stop", "start")] == ["stop", "start"]
     assert trail(layout) == [("restart", "ok")]
+
+
+def test_clients_of_the_pooler_wait_for_a_restart(layout, serving, monkeypatch):
+    @contextlib.contextmanager
+    def held(run, layout):
+        serving.append("paused")
+        yield
+        serving.append("resumed")
+
+    monkeypatch.setattr(restarting, "held", held)
+    restarting.restart(Engine(), layout, WHO, 60)
+    assert serving == ["asked", "checkpoint", "paused", "served", "resumed"]
 
 
 def test_a_restart_of_a_server_that_is_down_only_starts_it(layout, serving, monkeypatch):

@@ -25,6 +25,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
 from ansible_collections.pgkeep.postgres.plugins.module_utils._terms import GATES, Terms, terms_from
 
 from .instance_options import options
+from .instance_options import pooler as a_pooler
 
 LAYOUT = Layout("app")
 LABELS = {"org.opencontainers.image.vendor": "pgkeep"}
@@ -42,12 +43,20 @@ def own(file):
     _files.write(replace(file, uid=os.getuid(), gid=os.getgid()))
 
 
+def declared_with(image="sha256:server", **more):
+    return declare(options(**more), image, "sha256:keeper", "sha256:pooler" if more.get("pooler") else None)
+
+
+def pooled(**more):
+    return {"pooler": a_pooler(**more), "settings": {"max_connections": 100}}
+
+
 def record(name=None, image="sha256:server", major=17, restore_point=None, **more):
-    declared = declare(options(major=major, **more), image, "sha256:keeper")
+    declared = declared_with(image, major=major, **more)
     terms = Terms(start_timeout_seconds=7).to_dict()
     return releases.record(
         LAYOUT, major, declared.server, declared.keeper, declared.files,
-        name=name, terms=terms, interruption_ms=3, restore_point=restore_point,
+        pooler=declared.pooler, name=name, terms=terms, interruption_ms=3, restore_point=restore_point,
     )  # fmt: skip
 
 
@@ -71,9 +80,10 @@ class Images:
         return Result(1, "", "Error: No such image: %s" % name)
 
 
-def test_a_record_gives_the_declared_state_back_and_nobody_else_reads_its_secrets():
-    name = record()
-    wanted = declare(options(), "sha256:server", "sha256:keeper")
+@pytest.mark.parametrize("more", [{}, pooled()], ids=["no pooler", "pooler"])
+def test_a_record_gives_the_declared_state_back_and_nobody_else_reads_its_secrets(more):
+    name = record(**more)
+    wanted = declared_with(**more)
     current = releases.read_current(LAYOUT)
     assert rollbacks.returned(LAYOUT, current, current) == replace(
         wanted, files=tuple(sorted(wanted.files, key=lambda file: file.path))
@@ -146,6 +156,26 @@ def test_an_image_that_somebody_needs_or_that_is_not_ours_stays(more):
     engine = Images("sha256:a", "sha256:b", **more)
     assert _images.remove_unused(engine, LAYOUT, releases.forget_old(LAYOUT, 1)) == []
     assert engine.known == ["sha256:a", "sha256:b"]
+
+
+def test_the_image_of_a_pooler_is_needed_as_long_as_a_release_has_one(ensured):
+    record("1", **pooled())
+    record("2")
+    with pytest.raises(PgkeepError, match="the image sha256:pooler is not on this machine"):
+        rollbacks.rollback(Images("sha256:server", "sha256:keeper"), "app", "1", False)
+    assert [each["pooler_image"] for each in rollbacks.releases("app")] == [None, "sha256:pooler"]
+    engine = Images("sha256:server", "sha256:keeper", "sha256:pooler")
+    assert _images.remove_unused(engine, LAYOUT, releases.forget_old(LAYOUT, 1)) == ["sha256:pooler"]
+
+
+def test_the_pooler_looks_up_verifiers_with_the_password_of_now(ensured):
+    record("1", **pooled(password="old-word"))
+    record("2", **pooled(password="new-word"))
+    rollbacks.rollback(Images("sha256:server", "sha256:keeper", "sha256:pooler"), "app", "1", True)
+    declared = ensured[0][0][0]
+    texts = {file.path.rsplit("/", 1)[1]: file.content for file in declared.files}
+    assert texts["userlist.txt"] == '"pgkeep_pooler" "new-word"\n'
+    assert declared.pooler.image == "sha256:pooler"
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Optional
 
 import pytest
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _files, _gates
@@ -25,12 +26,19 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
 from ansible_collections.pgkeep.postgres.plugins.module_utils._terms import Terms
 
 from .instance_options import options
+from .instance_options import pooler as a_pooler
 
 LAYOUT = Layout("app")
 DECLARED = declare(options(), "sha256:new", "sha256:new-keeper")
+POOLED = options(pooler=a_pooler(), settings={"max_connections": 100})
+POOLER = declare(POOLED, "sha256:new", "sha256:new-keeper", "sha256:new-pooler").pooler
+WITHOUT = ContainerChange(POOLER, "remove", {})
 # What was committed, as the record of the release in force would say.
 in_force = []
-NOT_PASSED = _gates.GateError(_gates.Gate("write", False, "read-only", "a row"), "app")
+
+
+def not_passed(run, declared, terms):
+    raise _gates.GateError(_gates.Gate("write", False, "read-only", "a row"), "app")
 
 
 class Killed(BaseException):
@@ -46,6 +54,8 @@ class Engine:
         self.fail = None
         self.kill = None
         self.commands = 0
+        # What the pooler was told.
+        self.asked = []
 
     def __call__(self, argv, data=None, env=None, timeout=None):
         words = argv[1:]
@@ -55,12 +65,14 @@ class Engine:
         if self.fail and words[: len(self.fail)] == self.fail:
             self.fail = None
             return Result(1, "", "Error response from daemon: no space left on device")
-        if words[0] == "exec":
+        if words[0] == "exec" and "pgkeep-pooler" not in words:
             return Result(0, json.dumps({"restore_point": {"name": "it"}}))
         if words[0] == "ps":
             ours = [name for name, found in self.containers.items() if found.get("instance", "app") == "app"]
             return Result(0, "\n".join(ours))
         name = words[words.index("--name") + 1] if "--name" in words else words[-1]
+        if words[0] == "exec":
+            name = words[words.index("timeout") - 1]
         if words[0] == "create":
             self.containers[name] = {"image": next(word for word in words if "sha256:" in word), "running": False}
             return Result(0)
@@ -73,6 +85,9 @@ class Engine:
             del self.containers[name]
             return Result(0)
         container = self.containers[name]
+        if words[0] == "exec":
+            self.asked.append(" ".join(words[words.index("pgkeep-pooler") + 1 :]))
+            return Result(0 if container["running"] else 1)
         if words[0] in ("start", "stop"):
             container["running"] = words[0] == "start"
         state = {"Running": container["running"], "Restarting": False}
@@ -83,6 +98,11 @@ class Engine:
     def images(self):
         return {name: found["image"] for name, found in self.containers.items() if found["running"]}
 
+    def waits(self):
+        """Whether clients of the pooler were left waiting."""
+        told = [words for words in self.asked if words in ("pause 10", "resume")]
+        return told[-1:] == ["pause 10"]
+
 
 @pytest.fixture(autouse=True)
 def host(monkeypatch, tmp_path):
@@ -92,6 +112,7 @@ def host(monkeypatch, tmp_path):
         monkeypatch.setattr(Layout, name, property(lambda self, place=name: str(tmp_path / place)))
     os.makedirs(LAYOUT.releases_dir)
     os.makedirs(LAYOUT.server_config_dir)
+    os.makedirs(LAYOUT.pooler_config_dir)
     monkeypatch.setattr(journals, "write", write)
     for module in (journals, transaction):
         monkeypatch.setattr(module, "in_force", lambda layout: "".join(in_force))
@@ -112,16 +133,17 @@ def write(file):
     _files.write(File(file.path, file.content, file.mode, os.getuid(), os.getgid()))
 
 
-def setting(name, content="after\n", before="before\n"):
-    path = LAYOUT.server_config_dir + "/" + name
+def setting(name, content="after\n", before="before\n", folder=None):
+    path = (folder or LAYOUT.server_config_dir) + "/" + name
     if before is not None and not os.path.exists(path):
         with open(path, "w") as handle:
             handle.write(before)
     return FileChange(File(path, content), before, "content")
 
 
-def plan(server="replace", keeper="replace", files=(), removals=()):
+def plan(server="replace", keeper="replace", files=(), removals=(), pooler=None):
     changes = {
+        "pooler": ContainerChange(POOLER, pooler, {}) if pooler else None,
         "server": ContainerChange(DECLARED.server, server, {}) if server else None,
         "keeper": ContainerChange(DECLARED.keeper, keeper, {}) if keeper else None,
     }
@@ -129,12 +151,13 @@ def plan(server="replace", keeper="replace", files=(), removals=()):
     return Plan((), tuple(files), tuple(removals), (), None, **changes, **settings)
 
 
-def deploy(engine, planned, commit=lambda applied: in_force.append("release")):
-    return transaction.apply(engine, DECLARED, planned, Terms(), commit)
+def deploy(engine, planned, commit=lambda applied: in_force.append("release"), pooler=None):
+    return transaction.apply(engine, replace(DECLARED, pooler=pooler), planned, Terms(), commit)
 
 
 def on_disk():
-    return {path.name: path.read_text() for path in Path(LAYOUT.server_config_dir).iterdir()}
+    folders = (LAYOUT.server_config_dir, LAYOUT.pooler_config_dir)
+    return {path.name: path.read_text() for folder in folders for path in Path(folder).iterdir()}
 
 
 def test_both_containers_are_replaced_and_nothing_waits_any_more():
@@ -174,10 +197,7 @@ def test_whatever_fails_the_old_containers_run_again(fail):
 
 
 def test_a_gate_that_fails_takes_everything_back_and_tells_its_evidence(monkeypatch):
-    def fail(run, declared, terms):
-        raise NOT_PASSED
-
-    monkeypatch.setattr(transaction, "pass_gates", fail)
+    monkeypatch.setattr(transaction, "pass_gates", not_passed)
     engine = Engine(app="old", app_keeper="old")
     with pytest.raises(
         PgkeepError, match="measured: read-only; expected: a row; the previous container serves"
@@ -205,27 +225,6 @@ def test_the_archivers_worker_ends_with_its_settings_also_when_they_are_taken_ba
         deploy(engine, wanted)
     # Before the change and after it was taken back.
     assert ended == ["app"] * 3
-
-
-def test_another_operation_finds_what_was_in_force(monkeypatch):
-    for number in kills():
-        in_force.clear()
-        engine = killed_at(number)
-        if engine is None:
-            break
-        transaction.finish_interrupted(engine, LAYOUT)
-        image = "sha256:new" if in_force else "old"
-        assert engine.images()["app"] == image
-        assert len(engine.containers) == 2
-        assert on_disk() == ({"a.conf": "after\n", "new.conf": "after\n"} if in_force else {"a.conf": "before\n"})
-        for name in on_disk():
-            os.unlink(os.path.join(LAYOUT.server_config_dir, name))
-    assert number > 10
-    engine = killed_at(10)
-    with pytest.raises(PgkeepError, match="could not be taken back. Why: but going back failed"):
-        transaction.finish_interrupted(
-            lambda argv, **more: Result(1, "", "Cannot connect to the Docker daemon"), LAYOUT
-        )
 
 
 def test_what_cannot_be_recorded_is_no_release():
@@ -269,87 +268,172 @@ def test_a_first_deploy_that_fails_leaves_no_container_and_passes_no_gate(monkey
     assert engine.images() == {"app": "sha256:new", "app-keeper": "sha256:new-keeper"}
 
 
-def current_plan(engine):
-    """What a new plan would find after a kill."""
+@dataclass(frozen=True)
+class Case:
+    """A deploy that replaces server and keeper, writes two files, and has a pooler from this image to that one."""
 
-    def change(spec):
-        found = engine.containers.get(spec.name)
-        if found is None:
-            return ContainerChange(spec, "create", {})
-        if found["image"] != spec.image:
-            return ContainerChange(spec, "replace", {})
-        return None if found["running"] else ContainerChange(spec, "start", {})
+    before: Optional[str] = None
+    after: Optional[str] = None
 
-    files = [
-        FileChange(File(LAYOUT.server_config_dir + "/" + name, "after\n"), before, "content")
-        for name, before in [("a.conf", "before\n"), ("new.conf", None)]
-        if on_disk().get(name) != "after\n"
-    ]
-    return Plan(
-        (),
-        tuple(files),
-        (),
-        (),
-        None,
-        server=change(DECLARED.server),
-        keeper=change(DECLARED.keeper),
-        changed_settings=(),
-        restart_settings=(),
-        reload=False,
-    )
+    @property
+    def pooler(self):
+        return POOLER if self.after else None
+
+    def begin(self):
+        setting("a.conf")
+        if self.before:
+            setting("pgbouncer.ini", folder=LAYOUT.pooler_config_dir)
+        return Engine(app="old", app_keeper="old", **({"app_pooler": self.before} if self.before else {}))
+
+    def plan(self, engine):
+        """What a new plan would find, also after a kill."""
+
+        def change(spec):
+            found = engine.containers.get(spec.name)
+            if found is None:
+                return ContainerChange(spec, "create", {})
+            if found["image"] != spec.image:
+                return ContainerChange(spec, "replace", {})
+            return None if found["running"] else ContainerChange(spec, "start", {})
+
+        ini = LAYOUT.pooler_config_dir + "/pgbouncer.ini"
+        wanted = {LAYOUT.server_config_dir + "/a.conf": "before\n", LAYOUT.server_config_dir + "/new.conf": None}
+        if self.after:
+            wanted[ini] = "before\n" if self.before else None
+        files = [
+            FileChange(File(path, "after\n"), before, "content")
+            for path, before in wanted.items()
+            if on_disk().get(os.path.basename(path)) != "after\n"
+        ]
+        unwanted = WITHOUT if LAYOUT.pooler in engine.containers else None
+        return Plan(
+            (),
+            tuple(files),
+            # What the release in force wrote.
+            (ini,) if self.before and not self.after and os.path.exists(ini) else (),
+            (),
+            None,
+            server=change(DECLARED.server),
+            keeper=change(DECLARED.keeper),
+            changed_settings=(),
+            restart_settings=(),
+            reload=False,
+            pooler=change(POOLER) if self.after else unwanted,
+            pooler_reload=self.after == self.before is not None and "reload" not in engine.asked,
+        )
+
+    def is_as_before(self, engine):
+        pooler = {"app-pooler": self.before} if self.before else {}
+        files = {"pgbouncer.ini": "before\n"} if self.before else {}
+        assert engine.images() == {"app": "old", "app-keeper": "old", **pooler}
+        assert on_disk() == {"a.conf": "before\n", **files}
+        self.is_whole(engine)
+
+    def is_as_wanted(self, engine):
+        pooler = {"app-pooler": self.after} if self.after else {}
+        files = {"pgbouncer.ini": "after\n"} if self.after else {}
+        assert engine.images() == {"app": "sha256:new", "app-keeper": "sha256:new-keeper", **pooler}
+        assert on_disk() == {"a.conf": "after\n", "new.conf": "after\n", **files}
+        self.is_whole(engine)
+
+    def is_whole(self, engine):
+        assert len(engine.containers) == len(engine.images())
+        assert not engine.waits()
+        assert os.listdir(LAYOUT.releases_dir) == []
+
+    def killed_at(self, number):
+        engine = self.begin()
+        engine.kill = number
+        try:
+            deploy(engine, self.plan(engine), pooler=self.pooler)
+        except Killed:
+            engine.kill = None
+            return engine
+        return None
 
 
-def killed_at(number):
-    engine = Engine(app="old", app_keeper="old")
-    engine.kill = number
-    setting("a.conf")
-    try:
-        deploy(engine, current_plan(engine))
-    except Killed:
-        engine.kill = None
-        return engine
-    return None
+PLAIN = Case()
+CASES = [
+    pytest.param(PLAIN, id="no pooler"),
+    pytest.param(Case(None, "sha256:new-pooler"), id="a pooler comes"),
+    pytest.param(Case("old", "sha256:new-pooler"), id="another pooler"),
+    pytest.param(Case("sha256:new-pooler", "sha256:new-pooler"), id="the same pooler"),
+    pytest.param(Case("old", None), id="a pooler goes"),
+]
 
 
 def kills():
     """A number for each command of a deploy."""
-    return range(30)
+    return range(50)
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_there_is_a_kill_for_each_command(case):
+    assert case.killed_at(kills()[-1]) is None
+
+
+@pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("number", kills())
-def test_a_run_that_was_killed_is_finished_by_the_next_one(number):
-    engine = killed_at(number)
+def test_a_run_that_was_killed_is_finished_by_the_next_one(number, case):
+    engine = case.killed_at(number)
     if engine is not None:
         journals.close_committed(engine, LAYOUT)
-        deploy(engine, current_plan(engine))
-        assert engine.images() == {"app": "sha256:new", "app-keeper": "sha256:new-keeper"}
-        assert on_disk() == {"a.conf": "after\n", "new.conf": "after\n"}
+        deploy(engine, case.plan(engine), pooler=case.pooler)
+        case.is_as_wanted(engine)
     assert os.listdir(LAYOUT.releases_dir) == []
 
 
+@pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("number", kills())
-def test_what_the_next_run_takes_back_is_the_whole(number, monkeypatch):
+def test_what_the_next_run_takes_back_is_the_whole(number, case, monkeypatch):
     """The killed run changed things too, and they are no part of a release."""
-    engine = killed_at(number)
+    engine = case.killed_at(number)
     if engine is None:
         return
 
-    def fail(run, declared, terms):
-        raise NOT_PASSED
-
-    monkeypatch.setattr(transaction, "pass_gates", fail)
+    monkeypatch.setattr(transaction, "pass_gates", not_passed)
     journals.close_committed(engine, LAYOUT)
     if in_force:
-        assert engine.images() == {"app": "sha256:new", "app-keeper": "sha256:new-keeper"}
-        assert on_disk() == {"a.conf": "after\n", "new.conf": "after\n"}
+        case.is_as_wanted(engine)
     else:
         journal = journals.begun(LAYOUT)
         with pytest.raises(PgkeepError):
-            deploy(engine, current_plan(engine))
-        assert engine.images() == {"app": "old", "app-keeper": "old"}
-        assert on_disk() == {"a.conf": "before\n"}
+            deploy(engine, case.plan(engine), pooler=case.pooler)
+        case.is_as_before(engine)
         assert journal is None or journal.killed
-    assert os.listdir(LAYOUT.releases_dir) == []
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("number", kills())
+def test_another_operation_finds_what_was_in_force(number, case):
+    engine = case.killed_at(number)
+    if engine is None:
+        return
+    transaction.finish_interrupted(engine, LAYOUT)
+    (case.is_as_wanted if in_force else case.is_as_before)(engine)
+
+
+def test_another_operation_cannot_go_on_with_what_cannot_be_taken_back():
+    PLAIN.killed_at(10)
+    with pytest.raises(PgkeepError, match="could not be taken back. Why: but going back failed"):
+        transaction.finish_interrupted(
+            lambda argv, **more: Result(1, "", "Cannot connect to the Docker daemon"), LAYOUT
+        )
+
+
+@pytest.mark.parametrize("first, second", [("sha256:new-pooler", None), (None, "sha256:new-pooler")])
+@pytest.mark.parametrize("before", ["old", None])
+@pytest.mark.parametrize("number", kills())
+def test_who_goes_on_may_have_another_mind_about_the_pooler(number, before, first, second, monkeypatch):
+    """The killed run was about to bring one and the next one does without, or the other way round."""
+    case, other = Case(before, first), Case(before, second)
+    engine = case.killed_at(number)
+    if engine is None or in_force:
+        return
+    monkeypatch.setattr(transaction, "pass_gates", not_passed)
+    with pytest.raises(PgkeepError):
+        deploy(engine, other.plan(engine), pooler=other.pooler)
+    case.is_as_before(engine)
 
 
 def test_an_undo_that_fails_is_gone_on_with_by_the_next_run(monkeypatch):
@@ -364,7 +448,7 @@ def test_an_undo_that_fails_is_gone_on_with_by_the_next_run(monkeypatch):
 
     setting("a.conf")
     with pytest.raises(PgkeepError, match="going back failed"):
-        deploy(run, current_plan(engine))
+        deploy(run, PLAIN.plan(engine))
     assert "journal" in os.listdir(LAYOUT.releases_dir)
     deploy(engine, plan("create", "replace", files=[setting("a.conf", before=None)]))
     assert engine.images() == {"app": "sha256:new", "app-keeper": "sha256:new-keeper"}
@@ -388,3 +472,105 @@ def test_a_journal_that_cannot_be_read_is_told():
         handle.write("{")
     with pytest.raises(PgkeepError, match="cannot be gone on with.*/journal.*remove that file"):
         journals.begun(LAYOUT)
+
+
+@pytest.mark.parametrize(
+    "action, image", [("create", "sha256:new-pooler"), ("replace", "sha256:new-pooler"), ("remove", None)]
+)
+def test_a_pooler_comes_changes_and_goes(action, image):
+    engine = Engine(app="new", app_keeper="new", **({} if action == "create" else {"app_pooler": "old"}))
+    applied = deploy(engine, plan(None, None, pooler=action))
+    assert engine.images().get("app-pooler") == image
+    assert len(engine.containers) == len(engine.images())
+    # Nobody of the server was interrupted.
+    assert applied.restore_point is None
+
+
+@pytest.mark.parametrize("action", ["replace", "remove"])
+def test_the_former_pooler_runs_again_when_a_later_step_fails(action, monkeypatch):
+    engine = Engine(app="new", app_keeper="new", app_pooler="old")
+
+    def fail(*arguments):
+        raise PgkeepError("No space", "left")
+
+    monkeypatch.setattr(transaction, "_remove_files", fail)
+    with pytest.raises(PgkeepError, match="No space"):
+        deploy(engine, plan(None, None, pooler=action))
+    assert engine.images() == {"app": "new", "app-keeper": "new", "app-pooler": "old"}
+
+
+def test_a_pooler_that_does_not_come_up_takes_the_deploy_back(monkeypatch):
+    engine = Engine(app="old", app_keeper="old", app_pooler="old")
+
+    def fail(run, layout):
+        raise PgkeepError("The pooler of app is not ready", "it did not answer")
+
+    monkeypatch.setattr(transaction.pooler, "wait_until_ready", fail)
+    with pytest.raises(PgkeepError, match="pooler of app is not ready.*previous container serves again"):
+        deploy(engine, plan(pooler="replace"), pooler=POOLER)
+    assert engine.images() == {"app": "old", "app-keeper": "old", "app-pooler": "old"}
+
+
+def test_the_pooler_reads_its_files_again_when_they_are_taken_back(monkeypatch):
+    engine = Engine(app="new", app_keeper="new", app_pooler="new")
+    files = [setting("pgbouncer.ini", folder=LAYOUT.pooler_config_dir)]
+    wanted = replace(plan(None, None, files=files), reload=False, pooler_reload=True)
+    deploy(engine, wanted)
+    assert engine.asked == ["reload"]
+    monkeypatch.setattr(transaction, "pass_gates", not_passed)
+    with pytest.raises(PgkeepError, match="expected: a row; the pooler has its previous settings"):
+        deploy(engine, wanted)
+    assert engine.asked == ["reload"] * 3
+
+
+def test_clients_of_the_pooler_wait_while_the_server_is_replaced(monkeypatch):
+    engine = Engine(app="old", app_keeper="old", app_pooler="old")
+    asked = []
+    # Gates may take longer than anybody waits.
+    monkeypatch.setattr(transaction, "pass_gates", lambda run, declared, terms: asked.extend(engine.asked) or [])
+    deploy(engine, plan())
+    assert engine.asked == asked == ["pause 10", "resume"]
+    # Nobody waits for a change that interrupts nobody.
+    engine.asked.clear()
+    deploy(engine, plan(None, "replace"))
+    assert engine.asked == []
+
+
+def test_nobody_waits_while_the_successor_is_made():
+    engine = Engine(app="old", app_keeper="old", app_pooler="old")
+    engine.fail = ["create", "--name", "app.next"]
+    with pytest.raises(PgkeepError):
+        deploy(engine, plan())
+    assert engine.asked == []
+
+
+@pytest.mark.parametrize("fail", [["stop", "app"], ["start", "app"]], ids=" ".join)
+def test_they_do_not_wait_any_more_after_a_failure(fail):
+    engine = Engine(app="old", app_keeper="old", app_pooler="old")
+    engine.fail = fail
+    with pytest.raises(PgkeepError):
+        deploy(engine, plan())
+    assert (engine.asked[0], engine.asked[-1]) == ("pause 10", "resume")
+    assert engine.images()["app"] == "old"
+
+
+def test_they_wait_again_while_a_server_that_did_not_pass_a_gate_is_taken_back(monkeypatch):
+    monkeypatch.setattr(transaction, "pass_gates", not_passed)
+    engine = Engine(app="old", app_keeper="old", app_pooler="old")
+    with pytest.raises(PgkeepError):
+        deploy(engine, plan())
+    assert engine.asked == ["pause 10", "resume"] * 2
+
+
+def test_a_run_that_was_killed_in_between_leaves_nobody_waiting():
+    engine = Engine(app="new", app_keeper="new", app_pooler="new")
+    transaction.finish_interrupted(engine, LAYOUT)
+    assert engine.asked == ["resume"]
+
+
+def test_a_pooler_that_does_not_answer_stops_no_deploy():
+    engine = Engine(app="old", app_keeper="old", app_pooler="old")
+    engine.fail = ["exec", "--user", transaction.docker.USER, "app-pooler"]
+    deploy(engine, plan())
+    assert engine.fail is None
+    assert engine.images()["app"] == "sha256:new"
