@@ -10,8 +10,8 @@ from typing import Any, Iterable, Mapping, Optional, Sequence
 
 from ._errors import PgkeepError
 
-# Theirs is the superuser, the health check, and what the server keeps for itself.
-_OWN_USERS = ("postgres", "pgkeep_monitor", "public", "none")
+# Theirs is the superuser, the health check, the pooler, and what the server keeps for itself.
+_OWN_USERS = ("postgres", "pgkeep_monitor", "pgkeep_pooler", "public", "none")
 _OWN_DATABASES = ("postgres", "template0", "template1")
 
 

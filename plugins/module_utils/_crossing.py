@@ -15,7 +15,7 @@ from . import _upgrade_record as records
 from ._container import spec_from_dict
 from ._copy import stanza_once_argv
 from ._errors import PgkeepError
-from ._files import File, put_back, was_kept
+from ._files import put_back
 from ._layout import DATA_MOUNT, Layout
 from ._pg_upgrade import ROLE, WAYS
 from ._release import read_current, utc_stamp
@@ -123,7 +123,12 @@ def recover(run: Run, layout: Layout) -> list[str]:
     touched: the new server may have written what applications count on.
     """
     record, release = records.load(layout), read_current(layout)
-    if record is None or record.phase != records.CROSSING or release is None:
+    if record is None or release is None:
+        return []
+    if record.phase == records.STARTED and int(release["major"]) == record.after:
+        # Killed between the release and settle().
+        records.advance(layout, records.DONE)
+    if record.phase != records.CROSSING:
         return []
     server, keeper = spec_from_dict(release["server"]), spec_from_dict(release["keeper"])
     remove_leftovers(run, layout.name, ROLE)
@@ -138,8 +143,7 @@ def recover(run: Run, layout: Layout) -> list[str]:
         shutil.rmtree(new.data)
     give_back_control(Directories(root, record.before, "").data)
     for path in release["files"]:
-        if was_kept(path):
-            put_back(File(path, ""))
+        put_back(path, True)
     docker.attempt(run, stanza_once_argv(keeper, server, record.before))
     records.forget(layout)
     return ["Took back an upgrade from PostgreSQL %d to %d that was killed" % (record.before, record.after)]

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Iterator, Mapping
+from typing import Any, Iterator, Mapping, Optional
 
+from . import _pooler_config as pooler_config
 from . import _render as render
 from . import _repositories as repositories
 from ._container import ContainerSpec, HealthCheck, plain_address, reachable
@@ -52,6 +53,8 @@ class Declared:
     files: tuple[File, ...]
     server: ContainerSpec
     keeper: ContainerSpec
+    # Where one is declared.
+    pooler: Optional[ContainerSpec] = None
     initdb_args: tuple[str, ...] = ()
     # Whether the major version may change, and how; see _crossing.
     upgrade: str = "refuse"
@@ -74,26 +77,32 @@ class Declared:
         return tuple(file for file in self.files if "/conf.d/" in file.path)
 
 
-def declare(options: Mapping[str, Any], server_image: str, keeper_image: str) -> Declared:
+def declare(
+    options: Mapping[str, Any], server_image: str, keeper_image: str, pooler_image: Optional[str] = None
+) -> Declared:
     """options are those of the module instance, sizes in bytes; the images are ids, so that a tag that moves
     is a visible change and a release can be returned to."""
     layout = Layout(options["name"])
+    if options["pooler"]:
+        options = {**options, "pooler": pooler_config.sized(options["pooler"])}
     refuse_options(options)
     options = {**options, "bind_address": plain_address(options["bind_address"])}
     return Declared(
         layout=layout,
         major=options["major"],
-        folders=_folders(layout),
+        folders=folders(layout, bool(options["pooler"])),
         files=_files(layout, options),
         server=_server(layout, options, server_image),
         keeper=_keeper(layout, options, keeper_image),
+        pooler=pooler_config.container(layout, options, pooler_image) if pooler_image else None,
         initdb_args=tuple(options["initdb_args"]),
         upgrade=options.get("upgrade", "refuse"),
         collation=options.get("collation", "refuse"),
     )
 
 
-def _folders(layout: Layout) -> tuple[Folder, ...]:
+def folders(layout: Layout, pooled: bool) -> tuple[Folder, ...]:
+    """pooled: whether the instance has a pooler."""
     server = layout.server_config_dir
     return (
         Folder("/etc/pgkeep", 0o755, gid=0),
@@ -109,6 +118,7 @@ def _folders(layout: Layout) -> tuple[Folder, ...]:
         Folder(layout.socket_dir, 0o750, UID, GID),
         Folder(layout.state_dir, 0o750, UID, GID),
         Folder(layout.releases_dir, 0o700, gid=0),
+        *([pooler_config.folder(layout)] if pooled else []),
     )
 
 
@@ -116,8 +126,16 @@ def _files(layout: Layout, options: Mapping[str, Any]) -> tuple[File, ...]:
     name, server, client = layout.name, layout.server_config_dir, layout.client_dir
     tls, clients = options["tls"], options["clients"]
     pairs = [(entry["database"], entry["user"]) for entry in clients]
-    address, port = reachable(options["bind_address"]), options["port"]
+    address = reachable(options["bind_address"])
     monitor = {"database": "*", "user": MONITOR, "password": options["monitor_password"]}
+    pooler = options["pooler"]
+    networks, lookups = options["allowed_networks"], []
+    if pooler:
+        # The server sees the pooler's address and not the client's, which the pooler looks at itself.
+        networks = list(dict.fromkeys([*networks, "samenet"]))
+        lookups = [("postgres", pooler_config.LOOKUP)]
+    # By what is added to the name of a service.
+    ports = {"": options["port"], **({"-pooler": pooler["port"]} if pooler else {})}
 
     def settings(file: str, about: str, values: Mapping[str, object]) -> File:
         return File("%s/conf.d/%s" % (server, file), render.settings_conf(name, about, values))
@@ -129,7 +147,7 @@ def _files(layout: Layout, options: Mapping[str, Any]) -> tuple[File, ...]:
         settings("90-user.conf", "postgres_server_settings of the inventory", options["settings"]),
         File(
             server + "/pg_hba.conf",
-            render.pg_hba(name, pairs, options["allowed_networks"], options["hba"], MONITOR),
+            render.pg_hba(name, [*pairs, *lookups], networks, options["hba"], MONITOR),
         ),
         File(server + "/pg_ident.conf", render.pg_ident(name)),
         File(server + "/initdb.args", "".join(argument + "\n" for argument in options["initdb_args"])),
@@ -144,10 +162,11 @@ def _files(layout: Layout, options: Mapping[str, Any]) -> tuple[File, ...]:
             for secret, content in sorted(options["keeper_secrets"].items())
         ),
         File("%s/%s" % (layout.config_dir, RUNBOOK), runbook(layout, options, address), 0o644, gid=0),
+        *(pooler_config.files(layout, options, MONITOR) if pooler else ()),
         *timer_files(layout, options["keeper"].get("schedule") or {}),
         File(client + "/ca.crt", tls["ca_certificate"], 0o644, gid=0),
-        File(client + "/pg_service.conf", render.pg_service_conf(name, address, port, client, clients), 0o644, gid=0),
-        secret_file(client + "/pgpass", render.pgpass(address, port, [*clients, monitor]), uid=0, gid=0),
+        File(client + "/pg_service.conf", render.pg_service_conf(name, address, ports, client, clients), 0o644, gid=0),
+        secret_file(client + "/pgpass", render.pgpass(address, ports.values(), [*clients, monitor]), uid=0, gid=0),
         secret_file(client + "/monitor.password", options["monitor_password"] + "\n", uid=0, gid=0),
     )
 

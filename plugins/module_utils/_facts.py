@@ -21,6 +21,7 @@ from ._errors import PgkeepError
 from ._keeper import ask
 from ._layout import Layout
 from ._leftovers import look as leftovers
+from ._pooler_facts import look as look_at_pooler
 from ._probe import Target, certificate, published
 from ._run import Run
 
@@ -56,6 +57,7 @@ def collect(run: Run, layout: Layout, declared: Mapping[str, Any], phase: str) -
         read("backup", lambda: ask(run, layout, ["info"], timeout=60)["backup_info"])
         read("certificate", lambda: _certificate(layout, facts))
         read("leftovers", lambda: leftovers(run, layout))
+        read("pooler", lambda: look_at_pooler(run, layout))
         read("alerts", lambda: alerts(run, layout))
     return facts
 

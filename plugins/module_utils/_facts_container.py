@@ -123,6 +123,8 @@ def files(layout: Layout) -> dict[str, dict[str, int]]:
         layout.pgbackrest_config_dir + "/pgbackrest.conf",
         layout.client_dir + "/pgpass",
         layout.client_dir + "/monitor.password",
+        layout.pooler_config_dir + "/server.key",
+        layout.pooler_config_dir + "/userlist.txt",
     ]
     settings = [server + "/postgresql.conf", server + "/pg_hba.conf", server + "/pg_ident.conf"]
     settings += sorted(glob.glob(glob.escape(server) + "/conf.d/*.conf"))

@@ -6,21 +6,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Mapping, Optional, Union
+from typing import Any, Mapping, Optional
 
+from . import _health_pooler as pooler
 from ._errors import PgkeepError
+from ._health_check import CRITICAL, HEALTHY, UNKNOWN, WARNING, Bounds, Check, graded
 from ._off_site import LAG_SECONDS, seconds_behind
 from ._times import epoch_of, hours, rfc3339, set_back, to_come
 from ._units import human
-
-HEALTHY = "healthy"
-WARNING = "warning"
-CRITICAL = "critical"
-# Could not be measured; the check that is the cause says so and counts.
-UNKNOWN = "unknown"
-
-# A value from the first on warns, one above the second is critical.
-Bounds = tuple[float, float]
 
 _RANK = {HEALTHY: 0, UNKNOWN: 0, WARNING: 1, CRITICAL: 2}
 
@@ -53,24 +46,12 @@ class Limits:
     archive_ready: Bounds = (10, 100)
     backup_hours: Bounds = (26, 50)
     off_site_seconds: Bounds = LAG_SECONDS
+    # All connections of a pool in use is a busy moment; that clients wait for one is what counts.
+    pool_percent: Bounds = (80, 100)
     # Of one repository, since they are proven in turn: a drill every week is enough. It only warns.
     drill_days: float = 8
     # The other way round: days that are left.
     certificate_days: Bounds = (21, 7)
-
-
-@dataclass(frozen=True)
-class Check:
-    """One judged value. unit is the unit of value, warn and crit."""
-
-    id: str
-    status: str
-    value: Union[str, float, None]
-    message: str
-    unit: str = ""
-    warn: Optional[float] = None
-    crit: Optional[float] = None
-    hint: str = ""
 
 
 def judge(facts: Mapping[str, Any], limits: Limits = Limits()) -> dict[str, Any]:
@@ -91,6 +72,8 @@ def judge(facts: Mapping[str, Any], limits: Limits = Limits()) -> dict[str, Any]
         _timelines(facts),
         _leftovers(facts),
         _certificate(facts, limits.certificate_days),
+        pooler.pooler(facts["pooler"], facts["errors"].get("pooler"), facts["login"] is not None),
+        pooler.pools(facts["pooler"], facts["errors"].get("pooler"), limits.pool_percent),
     ]
     worst = max(checks, key=lambda check: _RANK[check.status]).status
     login = facts["login"] or {}
@@ -109,11 +92,6 @@ def judge(facts: Mapping[str, Any], limits: Limits = Limits()) -> dict[str, Any]
         "role": login.get("role"),
         "uptime_seconds": login.get("uptime_seconds"),
     }
-
-
-def graded(value: float, bounds: Bounds) -> str:
-    warn, crit = bounds
-    return CRITICAL if value > crit else WARNING if value >= warn else HEALTHY
 
 
 def _container(facts: Mapping[str, Any]) -> Check:

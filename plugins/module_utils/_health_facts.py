@@ -19,6 +19,7 @@ from ._keeper import ask
 from ._layout import DATA_MOUNT, REPO_MOUNT, Layout
 from ._leftovers import look as look_for_leftovers
 from ._off_site import look as look_off_site
+from ._pooler_facts import look as look_at_pooler
 from ._probe import Target, certificate, disk, login, mounted_from, published
 from ._retry import retry, retryable
 from ._run import Run
@@ -51,6 +52,7 @@ def collect(run: Run, layout: Layout, host: Optional[str] = None, port: Optional
     facts["off_site"] = _off_site(run, layout, container, facts)
     facts["drills"] = _drills(run, layout, facts)
     facts["leftovers"] = _leftovers(run, layout, facts)
+    facts["pooler"] = _pooler(run, layout, facts)
     return facts
 
 
@@ -187,6 +189,14 @@ def _off_site(
         return look_off_site(run, layout, mounted_from(container, REPO_MOUNT) if container else None, facts["now"])
     except OSError as error:
         facts["errors"]["off_site"] = str(error)
+        return None
+
+
+def _pooler(run: Run, layout: Layout, facts: dict[str, Any]) -> Optional[dict[str, Any]]:
+    try:
+        return look_at_pooler(run, layout)
+    except (PgkeepError, OSError) as error:
+        facts["errors"]["pooler"] = str(error)
         return None
 
 

@@ -29,6 +29,7 @@ PGBACKREST_CONFIG_MOUNT = "/etc/pgbackrest"
 # The settings of pgBackRest that archive_command uses: the first repository alone.
 ARCHIVE_CONFIG = PGBACKREST_CONFIG_MOUNT + "/archive.conf"
 KEEPER_CONFIG_MOUNT = "/etc/pgkeep-keeper"
+POOLER_CONFIG_MOUNT = "/etc/pgkeep-pooler"
 SOCKET_MOUNT = "/var/run/postgresql"
 STATE_MOUNT = "/var/lib/pgkeep"
 # In the keeper only: where it restores backups to prove them, and where its dumps are.
@@ -40,6 +41,8 @@ DRILL_LOCK = "drill.lock"
 
 # The socket's port inside every container; only the published port differs.
 PORT = 5432
+# The same of the pooler.
+POOLER_PORT = 6432
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}[a-z0-9]\Z")
 
@@ -67,6 +70,11 @@ class Layout:
         return self.name + "-keeper"
 
     @property
+    def pooler(self) -> str:
+        """Only where one is declared; another instance may be called so."""
+        return self.name + "-pooler"
+
+    @property
     def data_volume(self) -> str:
         return self.name + "-data"
 
@@ -89,7 +97,7 @@ class Layout:
 
     @property
     def config_dir(self) -> str:
-        """Host folder of everything declared: server/ pgbackrest/ keeper/ client/."""
+        """Host folder of everything declared: server/ pgbackrest/ keeper/ pooler/ client/."""
         return "/etc/pgkeep/" + self.name
 
     @property
@@ -109,6 +117,11 @@ class Layout:
     def keeper_config_dir(self) -> str:
         """keeper.json and the secrets it names; for the keeper only."""
         return self.config_dir + "/keeper"
+
+    @property
+    def pooler_config_dir(self) -> str:
+        """Settings, certificate and the one password of the pooler; for the pooler only."""
+        return self.config_dir + "/pooler"
 
     @property
     def client_dir(self) -> str:

@@ -14,6 +14,7 @@ from ._container import spec_from_dict
 from ._copies import preview_of, remove_expired
 from ._copy import PREVIEW
 from ._errors import PgkeepError
+from ._journal import pending
 from ._layout import Layout
 from ._pg_upgrade import ROLE as UPGRADE
 from ._release import read_current
@@ -42,6 +43,8 @@ def look(run: Run, layout: Layout) -> list[str]:
         found += directories.named(RESTORE)
         # A preview that stands has a record; promoting it, and making it, are operations.
         found += directories.named(PREVIEW) if preview_of(layout) is None else []
+    # The next deploy goes on with it, or takes it back.
+    found += ["a deploy in the middle"] if pending(layout) else []
     return found if found and not _busy(layout) else []
 
 

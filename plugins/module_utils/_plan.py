@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Mapping, Optional
 
 from . import _archive_worker as archive_worker
 from . import _collation as collation
 from . import _docker as docker
+from . import _pooler as pooling
 from ._container import ContainerSpec, differences
 from ._crossing import UNDO, Crossing, find_crossing
 from ._declared import Declared
@@ -22,7 +23,7 @@ from ._files import File, FileChange, Folder, changes, folder_changes, read
 from ._layout import SPOOL_MOUNT, Layout
 from ._probe import mounted_from
 from ._release import read_current
-from ._rules import refuse_impossible, refuse_stranger
+from ._rules import is_stranger, refuse_impossible, refuse_stranger, refuse_taken_port
 from ._run import Run
 from ._server import accepts_writes
 from ._sql import query
@@ -40,8 +41,8 @@ _SETTING = re.compile(r"^([a-z_.0-9]+) = (.*)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class ContainerChange:
-    """action is create, replace, start or, for one that fails again and again, restart; fields are the names that force
-    a replacement, with (actual, wanted)."""
+    """action is create, replace, start, remove or, for one that fails again and again, restart; fields are the names
+    that force a replacement, with (actual, wanted)."""
 
     spec: ContainerSpec
     action: str
@@ -66,10 +67,20 @@ class Plan:
     collations: tuple[collation.Change, ...] = ()
     # Why the archiver's worker is ended: it keeps the settings it began with.
     end_worker: Optional[str] = None
+    pooler: Optional[ContainerChange] = None
+    pooler_reload: bool = False
+
+    @property
+    def containers(self) -> tuple[ContainerChange, ...]:
+        return tuple(change for change in (self.server, self.keeper, self.pooler) if change is not None)
 
     @property
     def changed(self) -> bool:
         return bool(self.steps())
+
+    @property
+    def interrupts_server(self) -> bool:
+        return bool(self.restart_settings) or (self.server is not None and self.server.action == "replace")
 
     @property
     def interruption_seconds(self) -> int:
@@ -85,15 +96,16 @@ class Plan:
             steps.append(_step("create", "network " + self.network, "absent"))
         if self.crossing is not None:
             steps.append(_step("upgrade", "data", self.crossing.words, True))
-        for change in (self.server, self.keeper):
-            if change is not None:
-                interrupts = change.action == "replace" and change.spec.role == "server"
-                steps.append(_step(change.action, "container " + change.spec.name, _why(change), interrupts))
+        for change in self.containers:
+            interrupts = change.action == "replace" and change.spec.role != "keeper"
+            steps.append(_step(change.action, "container " + change.spec.name, _why(change), interrupts))
         if self.restart_settings:
             steps.append(_step("restart", "server", "settings " + ", ".join(self.restart_settings), True))
         elif self.reload:
             names = ", ".join(self.changed_settings)
             steps.append(_step("reload", "server", "settings " + names if names else "files changed"))
+        if self.pooler_reload:
+            steps.append(_step("reload", "pooler", "files changed"))
         for sorted_anew in self.collations:
             indexes = ", ".join(sorted_anew.collation.indexes) or "nothing"
             steps.append(_step("reindex", indexes, "collation " + sorted_anew.words))
@@ -108,14 +120,12 @@ class Plan:
     def diff(self) -> list[dict[str, str]]:
         """For Ansible's diff mode: each file, and each container as its differing fields."""
         found = [change.diff() for change in self.files]
-        for change in (self.server, self.keeper):
-            if change is not None:
-                lines = [
-                    "".join("%s: %s\n" % (name, values[side]) for name, values in change.fields.items())
-                    for side in (0, 1)
-                ]
-                header = "container %s (%s)" % (change.spec.name, change.action)
-                found.append({"before_header": header, "after_header": header, "before": lines[0], "after": lines[1]})
+        for change in self.containers:
+            lines = [
+                "".join("%s: %s\n" % (name, values[side]) for name, values in change.fields.items()) for side in (0, 1)
+            ]
+            header = "container %s (%s)" % (change.spec.name, change.action)
+            found.append({"before_header": header, "after_header": header, "before": lines[0], "after": lines[1]})
         return found
 
 
@@ -127,7 +137,8 @@ def _step(action: str, target: str, reason: str, interrupts: bool = False) -> di
 def _why(change: ContainerChange) -> str:
     if change.action == "replace":
         return "; ".join("%s: %s -> %s" % (name, *values) for name, values in change.fields.items())
-    return {"create": "absent", "start": "stopped", "restart": "it does not come up"}[change.action]
+    reasons = {"create": "absent", "start": "stopped", "restart": "it does not come up", "remove": "no longer declared"}
+    return reasons[change.action]
 
 
 def make_plan(run: Run, declared: Declared, restart_allowed: bool = True, check_mode: bool = False) -> Plan:
@@ -138,10 +149,14 @@ def make_plan(run: Run, declared: Declared, restart_allowed: bool = True, check_
     crossing = find_crossing(declared, check_mode)
     existing_keeper = docker.inspect(run, layout.keeper)
     refuse_stranger(layout, existing_keeper)
+    existing_pooler = docker.inspect(run, layout.pooler)
     server = _container_change(declared.server, existing)
-    if not restart_allowed and docker.running(existing):
-        _refuse_replacement(layout, server)
     keeper = _container_change(declared.keeper, existing_keeper)
+    pooler = _pooler_change(declared, existing_pooler)
+    if not restart_allowed:
+        for change, container in ((server, existing), (pooler, existing_pooler)):
+            if docker.running(container):
+                _refuse_replacement(layout, change)
     answers = docker.running(existing) and accepts_writes(layout)
     # An undo brings data that the former image has sorted.
     asks = answers and (crossing is None or crossing.way != UNDO)
@@ -160,6 +175,8 @@ def make_plan(run: Run, declared: Declared, restart_allowed: bool = True, check_
         changed_settings=names if existing else (),
         restart_settings=_needing_restart(layout, names) if serving and restart_allowed else (),
         reload=serving and _reload_due(declared, files),
+        pooler=pooler,
+        pooler_reload=declared.pooler is not None and pooler is None and _pooler_reload_due(run, layout, files),
         crossing=crossing,
         collations=collations,
         end_worker=_end_worker(layout, existing, files) if serving else None,
@@ -212,12 +229,32 @@ def _collations(run: Run, declared: Declared, server: Optional[ContainerChange])
     return tuple(found)
 
 
-def _refuse_replacement(layout: Layout, server: Optional[ContainerChange]) -> None:
+def _pooler_change(declared: Declared, existing: Optional[Mapping[str, Any]]) -> Optional[ContainerChange]:
+    """Also where none is declared any more and one of ours is there."""
+    layout = declared.layout
+    if declared.pooler is not None:
+        refuse_stranger(layout, existing)
+        refuse_taken_port(declared.pooler, existing, "postgres_pooler_port")
+        return _container_change(declared.pooler, existing)
+    if existing is None or is_stranger(layout, existing):
+        return None
+    # Only the names matter to a removal.
+    return ContainerChange(replace(declared.keeper, name=layout.pooler, role="pooler"), "remove", {})
+
+
+def _pooler_reload_due(run: Run, layout: Layout, changed: tuple[FileChange, ...]) -> bool:
+    """Also when a run before wrote a file and was killed before the reload."""
+    if any(change.file.path.startswith(layout.pooler_config_dir + "/") for change in changed):
+        return True
+    return pooling.stale(run, layout)
+
+
+def _refuse_replacement(layout: Layout, change: Optional[ContainerChange]) -> None:
     """A setting can wait for the next restart, a limit or an image cannot: half of a release is none."""
-    if server is not None and server.action == "replace":
+    if change is not None and change.action in ("replace", "remove"):
         raise PgkeepError(
-            "The server of %s would be interrupted" % layout.name,
-            "its container must be replaced (%s) and restarts are refused" % _why(server),
+            "The %s of %s would be interrupted" % (change.spec.role, layout.name),
+            "its container must be %sd (%s) and restarts are refused" % (change.action, _why(change)),
             "deploy with postgres_server_restart=allowed when an interruption is convenient,"
             " or put the old values back",
         )

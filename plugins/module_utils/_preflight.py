@@ -13,6 +13,7 @@ from ._checks_backup import BACKUP, MONITORING
 from ._checks_config import CONFIG
 from ._checks_container import CONTAINER, IMAGE
 from ._checks_host import CAPACITY, DOCKER, HOST
+from ._checks_pooler import POOLER
 from ._checks_security import SECURITY
 from ._clients import check_objects, check_scripts
 from ._container import plain_address
@@ -31,7 +32,7 @@ AREAS = (
     ("host", HOST),
     ("docker", DOCKER),
     ("image", IMAGE),
-    ("container", CONTAINER),
+    ("container", (*CONTAINER, *POOLER)),
     ("config", CONFIG),
     ("security", SECURITY),
     ("backup", BACKUP),

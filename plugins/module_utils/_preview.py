@@ -20,6 +20,7 @@ from ._errors import PgkeepError
 from ._interrupt import interruptible
 from ._layout import DATA_MOUNT, Layout
 from ._lock import hold
+from ._release import pooler_of
 from ._restore import apply, prove_copy, start_copy
 from ._restore_choice import own_control
 from ._restore_plan import Plan, Request, make_plan, require_confirmed, require_release
@@ -166,6 +167,7 @@ def _plan_of(run: Run, layout: Layout) -> Plan:
         layout=layout,
         server=server,
         keeper=spec_from_dict(release["keeper"]),
+        pooler=pooler_of(release),
         choice=Choice(copy.restored_target(), copy.backup, copy.timeline, _moment(copy)),
         directories=directories,
         major=major,

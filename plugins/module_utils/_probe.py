@@ -64,13 +64,8 @@ def published(container: Mapping[str, Any]) -> Optional[tuple[str, int]]:
     return None
 
 
-def login(target: Target) -> dict[str, Any]:
-    """Log in over TLS with the certificate verified, time SELECT 1 on the open connection and read the statistics.
-
-    Returns connect_ms (a new login), response_ms (median of three), version, role, uptime_seconds, connections and
-    archiver. psycopg2's errors pass through. One try; the caller repeats.
-    """
-    began = time.perf_counter()
+def connect(target: Target) -> Any:
+    """Log in over TLS with the certificate verified; the caller closes. psycopg2's errors pass through. One try."""
     opened = driver().connect(
         host=target.host,
         port=target.port,
@@ -85,12 +80,28 @@ def login(target: Target) -> dict[str, Any]:
         options="-c statement_timeout=%d" % _STATEMENT_MS,
         application_name="pgkeep health",
     )
+    opened.autocommit = True
+    return opened
+
+
+def login(target: Target) -> dict[str, Any]:
+    """Log in, time SELECT 1 on the open connection and read the statistics.
+
+    Returns connect_ms (a new login), response_ms (median of three), version, role, uptime_seconds, connections and
+    archiver. psycopg2's errors pass through. One try; the caller repeats.
+    """
+    began = time.perf_counter()
+    opened = connect(target)
     connect_ms = (time.perf_counter() - began) * 1000
     with contextlib.closing(opened):
-        opened.autocommit = True
-        response_ms = statistics.median(_timed(opened) for _number in range(3))
+        response_ms = response(opened)
         row = rows(opened, STATISTICS, ())[0]
     return {"connect_ms": round(connect_ms, 2), "response_ms": round(response_ms, 2), **described(row)}
+
+
+def response(opened: Any) -> float:
+    """Milliseconds of SELECT 1 on the open connection, the median of three."""
+    return statistics.median(_timed(opened) for _number in range(3))
 
 
 def _timed(opened: Any) -> float:
@@ -131,9 +142,7 @@ def certificate(target: Target, now: float) -> dict[str, Any]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cafile=target.ca_file)
     with socket.create_connection((target.host, target.port), timeout=TRY_SECONDS) as plain:
-        # SSLRequest: length 8, code 80877103 (PostgreSQL manual, Message Formats).
-        plain.sendall(struct.pack("!ii", 8, 80877103))
-        if plain.recv(1) != b"S":
+        if not _offers_tls(plain):
             return {"days_left": None, "error": "the server does not offer TLS"}
         try:
             with context.wrap_socket(plain, server_hostname=target.host) as encrypted:
@@ -145,6 +154,22 @@ def certificate(target: Target, now: float) -> dict[str, Any]:
             return {"days_left": None, "error": error.verify_message}
     ends = ssl.cert_time_to_seconds(found["notAfter"])
     return {"days_left": round((ends - now) / 86400, 1), "error": None}
+
+
+def _offers_tls(plain: socket.socket) -> bool:
+    # SSLRequest: length 8, code 80877103 (PostgreSQL manual, Message Formats).
+    plain.sendall(struct.pack("!ii", 8, 80877103))
+    return plain.recv(1) == b"S"
+
+
+def listens(target: Target, seconds: float) -> bool:
+    """Whether a server answers there so soon. The engine opens a port before its container does, and who connects then
+    waits for a second, which a try to log in cannot be told to give up sooner."""
+    try:
+        with socket.create_connection((target.host, target.port), timeout=seconds) as plain:
+            return _offers_tls(plain)
+    except OSError:
+        return False
 
 
 def disk(path: str) -> dict[str, Any]:

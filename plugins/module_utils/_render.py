@@ -52,6 +52,10 @@ def base_settings(instance: str, major: int) -> dict[str, str]:
     return settings
 
 
+def header(instance: str) -> str:
+    return _HEADER % instance
+
+
 def postgresql_conf(instance: str) -> str:
     return _HEADER % instance + "include_dir 'conf.d'\n"
 
@@ -147,10 +151,11 @@ def pgbackrest_conf(
         },
     }
     stanza = {"pg1-path": pgdata(major), "pg1-socket-path": SOCKET_MOUNT}
-    return _HEADER % instance + _section("global", settings) + _section(instance, stanza)
+    return _HEADER % instance + section("global", settings) + section(instance, stanza)
 
 
-def _section(name: str, settings: Mapping[str, object]) -> str:
+def section(name: str, settings: Mapping[str, object]) -> str:
+    """A section of an INI file."""
     return "[%s]\n" % name + "".join("%s=%s\n" % (key, _word(value)) for key, value in settings.items())
 
 
@@ -166,11 +171,16 @@ def keeper_json(topics: Mapping[str, object]) -> str:
     return json.dumps(topics, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def pg_service_conf(instance: str, host: str, port: int, folder: str, clients: Iterable[Mapping[str, str]]) -> str:
-    """One section a client: ``PGSERVICEFILE=… psql service=<section>`` logs in with TLS, certificate verified."""
+def pg_service_conf(
+    instance: str, host: str, ports: Mapping[str, int], folder: str, clients: Sequence[Mapping[str, str]]
+) -> str:
+    """One section a client and port: ``PGSERVICEFILE=… psql service=<section>`` logs in with TLS, certificate verified.
+
+    ports: what the section has behind the name of the service -> port.
+    """
     sections = (
-        _section(
-            client["service"],
+        section(
+            client["service"] + ending,
             {
                 "host": host,
                 "port": port,
@@ -181,15 +191,17 @@ def pg_service_conf(instance: str, host: str, port: int, folder: str, clients: I
                 "passfile": folder + "/pgpass",
             },
         )
+        for ending, port in ports.items()
         for client in clients
     )
     return _HEADER % instance + "\n".join(sections)
 
 
-def pgpass(host: str, port: int, clients: Iterable[Mapping[str, str]]) -> str:
+def pgpass(host: str, ports: Iterable[int], clients: Sequence[Mapping[str, str]]) -> str:
     return "".join(
         ":".join(_escaped(field) for field in (host, str(port), client["database"], client["user"], client["password"]))
         + "\n"
+        for port in ports
         for client in clients
     )
 

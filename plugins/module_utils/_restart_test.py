@@ -14,6 +14,7 @@ from ._actor import ANSIBLE, actor
 from ._audit import recorded
 from ._layout import Layout
 from ._lock import hold
+from ._pooler import held
 from ._run import Run
 from ._server import wait_until_serving
 from ._sql import query
@@ -34,6 +35,7 @@ def restart_test(run: Run, layout: Layout) -> dict[str, Any]:
     with (
         hold(layout.lock_file, "restart test of %s" % layout.name, who=actor(ANSIBLE)),
         recorded(layout.state_dir, "restart test", actor(ANSIBLE)),
+        held(run, layout),
     ):
         before = _state(layout)
         began = time.monotonic()

@@ -33,6 +33,7 @@ from ._leftovers import remove as remove_killed
 from ._lock import hold
 from ._network import ensure_network
 from ._pgfiles import Control, Unarchived, read_control, unarchived
+from ._pooler import pause, resume
 from ._release import utc_stamp
 from ._restore_choice import make_tool
 from ._restore_plan import Plan, Request, make_plan, require_confirmed, require_release
@@ -102,6 +103,8 @@ def apply(run: Run, plan: Plan, request: Request, make: Optional[Make] = None) -
         _serve(run, plan, request, progress)
     except (PgkeepError, OSError) as error:
         raise _roll_back(run, plan, progress, error) from error
+    finally:
+        resume(run, plan.layout)
     ready = time.monotonic()
     _finish(run, plan, request, progress)
     # Nobody was interrupted where nothing served.
@@ -177,6 +180,9 @@ def _control(plan: Plan, directories: Directories) -> Optional[Control]:
 def _stop(run: Run, plan: Plan, progress: Progress) -> None:
     progress.stopped_at, progress.until = time.monotonic(), datetime.now(timezone.utc)
     if plan.running:
+        if not plan.stop_first:
+            # Else it takes longer than a query may wait, and clients are better told at once.
+            pause(run, plan.layout)
         docker.stop(run, plan.layout.server)
         progress.steps.append("Stopped the server")
 
@@ -279,6 +285,8 @@ def _finish(run: Run, plan: Plan, request: Request, progress: Progress) -> None:
     try:
         _rescue_again(run, plan, progress)
         _ensure_started(run, plan, plan.keeper, progress)
+        if plan.pooler is not None:
+            _ensure_started(run, plan, plan.pooler, progress)
         removed = progress.directories.prune_previous(request.keep_previous)
         progress.directories.remove_copies()
         if removed:

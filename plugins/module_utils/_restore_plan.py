@@ -16,7 +16,7 @@ from ._errors import PgkeepError
 from ._files import read
 from ._layout import DATA_MOUNT, DUMPS_MOUNT, REPO_MOUNT, SCRATCH_MOUNT, SPOOL_MOUNT, Layout
 from ._pgfiles import Control
-from ._release import read_current, utc_stamp
+from ._release import pooler_of, read_current, utc_stamp
 from ._repositories import parse
 from ._restore_choice import choose_backup, find_info, make_tool, own_control
 from ._run import Run
@@ -91,6 +91,7 @@ class Plan:
     repository: int = 1
     role: str = RESTORE
     missing_containers: Sequence[str] = ()
+    pooler: Optional[ContainerSpec] = None
 
     @property
     def container(self) -> str:
@@ -141,6 +142,7 @@ def make_plan(run: Run, request: Request, now: Optional[datetime] = None, role: 
     target = request.target()
     release = require_release(layout)
     server, keeper = spec_from_dict(release["server"]), spec_from_dict(release["keeper"])
+    pooler = pooler_of(release)
     _require_files(layout)
     _require_images(run, server, keeper)
     missing = _missing_volumes(run, server, keeper)
@@ -169,6 +171,7 @@ def make_plan(run: Run, request: Request, now: Optional[datetime] = None, role: 
         layout=layout,
         server=server,
         keeper=keeper,
+        pooler=pooler,
         choice=choice,
         directories=directories,
         major=int(release["major"]),
@@ -183,7 +186,11 @@ def make_plan(run: Run, request: Request, now: Optional[datetime] = None, role: 
         control=control,
         repository=repository,
         role=role,
-        missing_containers=[spec.name for spec in (server, keeper) if docker.inspect(run, spec.name) is None],
+        missing_containers=[
+            spec.name
+            for spec in (server, keeper, pooler)
+            if spec is not None and docker.inspect(run, spec.name) is None
+        ],
     )
 
 

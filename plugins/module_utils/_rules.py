@@ -11,8 +11,9 @@ import socket
 from typing import TYPE_CHECKING, Any, Mapping, Optional
 
 from . import _docker as docker
+from . import _pooler_config as pooler_config
 from . import _repositories as repositories
-from ._container import published_ports
+from ._container import ContainerSpec, published_ports
 from ._errors import PgkeepError
 from ._files import read
 from ._layout import LABEL_INSTANCE, Layout
@@ -97,6 +98,15 @@ def refuse_options(options: Mapping[str, Any]) -> None:
             "use lower-case letters, digits, dots, hyphens and underscores",
         )
     refuse_port(options["port"], name)
+    if options["pooler"]:
+        refuse_port(options["pooler"]["port"], name, "postgres_pooler_port")
+        if options["pooler"]["port"] == options["port"]:
+            raise PgkeepError(
+                "The port %d cannot be used twice for %s" % (options["port"], name),
+                "server and pooler are published on the same address",
+                "set another postgres_pooler_port",
+            )
+        pooler_config.refuse(name, options["pooler"], options["clients"])
     if options["backup"]["retention_days"] < 1:
         raise PgkeepError(
             "Backups of %s cannot be kept for %d days" % (name, options["backup"]["retention_days"]),
@@ -118,10 +128,10 @@ def _refuse_unknown_drills(name: str, options: Mapping[str, Any]) -> None:
         )
 
 
-def refuse_port(port: int, name: str) -> None:
+def refuse_port(port: int, name: str, word: str = "postgres_server_port") -> None:
     if not 1 <= port <= 65535:
         raise PgkeepError(
-            "The port %d cannot be used for %s" % (port, name), "ports are 1 to 65535", "correct postgres_server_port"
+            "The port %d cannot be used for %s" % (port, name), "ports are 1 to 65535", "correct %s" % word
         )
 
 
@@ -129,7 +139,7 @@ def refuse_impossible(run: Run, declared: Declared, existing: Optional[Mapping[s
     """Compare with the machine; existing is the server's container. Reads only."""
     refuse_stranger(declared.layout, existing)
     refuse_missing_clock(declared.files)
-    _refuse_taken_port(declared, existing)
+    refuse_taken_port(declared.server, existing, "postgres_server_port")
     _refuse_other_passphrase(run, declared)
     _refuse_other_cluster(run, declared)
 
@@ -149,9 +159,10 @@ def refuse_stranger(layout: Layout, existing: Optional[Mapping[str, Any]]) -> No
         )
 
 
-def _refuse_taken_port(declared: Declared, existing: Optional[Mapping[str, Any]]) -> None:
-    """Ask the kernel for the address, and for the port unless our own running container holds it."""
-    address, port, _inside = declared.server.ports[0].rsplit(":", 2)
+def refuse_taken_port(spec: ContainerSpec, existing: Optional[Mapping[str, Any]], word: str) -> None:
+    """Ask the kernel for the address, and for the port unless our own running container holds it; word is the
+    variable that names the port."""
+    address, port, _inside = spec.ports[0].rsplit(":", 2)
     held = [own.rsplit(":", 2)[1] for own in published_ports(existing)] if existing and docker.running(existing) else []
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -162,11 +173,11 @@ def _refuse_taken_port(declared: Declared, existing: Optional[Mapping[str, Any]]
         except OSError as error:
             foreign = error.errno == errno.EADDRNOTAVAIL
             raise PgkeepError(
-                "The port %s:%s cannot be published for %s" % (address, port, declared.layout.name),
+                "The port %s:%s cannot be published for %s" % (address, port, spec.name),
                 error.strerror or str(error),
                 "set postgres_server_bind_address to an address of this machine"
                 if foreign
-                else "find its owner with ss -ltnp, or choose another postgres_server_port",
+                else "find its owner with ss -ltnp, or choose another %s" % word,
             ) from error
 
 

@@ -29,7 +29,7 @@ from ._run import Run
 from ._server import wait_until_serving
 from ._sql import as_options, connection, driver, guarded, rows
 from ._throwaway import databases, host_path, source_of
-from ._transaction import finish_interrupted
+from ._undo import finish_interrupted
 
 _ANSWER_SECONDS = 600.0
 _BACK_SECONDS = 3600.0
@@ -79,8 +79,9 @@ def upgrade(run: Run, name: str, action: str, request: Optional[Request], check_
 
 def _take_back_killed(run: Run, layout: Layout) -> None:
     """Bring back the server of an upgrade that was killed before the new one was started."""
-    if recover(run, layout):
-        finish_interrupted(run, layout)
+    back = recover(run, layout)
+    finish_interrupted(run, layout)
+    if back:
         for name in (layout.server, layout.keeper):
             docker.start(run, name)
         wait_until_serving(run, layout, _BACK_SECONDS)

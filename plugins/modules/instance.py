@@ -6,20 +6,26 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: instance
-short_description: Bring one PostgreSQL server and its keeper to a declared state
+short_description: Bring one PostgreSQL server, its keeper and its pooler to a declared state
 version_added: "0.1.0"
 description:
   - Takes the whole declared state of an instance (limits, settings, files, image, volumes, port, keeper), compares it
     with the machine and makes a plan. Check mode returns the plan; otherwise it is carried out.
   - A plan says for each step what changes, whether it is a reload, a restart or a new container, which field forces
     the new container, and how many seconds of interruption to expect.
-  - When a step fails, files, settings and containers are put back and the server that ran before serves again. Volumes
-    are created and never removed.
+  - A change of a server that serves has to pass gates before it is committed as a release, and a change that interrupts
+    it makes a named restore point first. A deploy that changes nothing passes no gate and costs nothing.
+  - When a step or a gate fails, files, settings and containers are put back and the server that ran before serves
+    again. Volumes are created and never removed. A run that was killed is gone on with by the next one, which commits
+    or takes back the whole.
+  - The first deploy has nothing to go back to. When it fails, containers are removed and volumes stay.
 extends_documentation_fragment:
   - pgkeep.postgres._attributes
   - pgkeep.postgres._instance
   - pgkeep.postgres._keeper
+  - pgkeep.postgres._pooler
   - pgkeep.postgres._repositories
+  - pgkeep.postgres._transaction
 attributes:
   check_mode:
     support: full
@@ -30,7 +36,7 @@ attributes:
     support: full
 options:
   state:
-    description: V(absent) stops and removes both containers; volumes, settings and backups stay.
+    description: V(absent) stops and removes the containers; volumes, settings and backups stay.
     type: str
     choices: [present, absent]
     default: present
@@ -71,10 +77,6 @@ options:
     description: Patience of a clean stop before the engine kills the server.
     type: int
     default: 120
-  start_timeout_seconds:
-    description: How long a start, crash recovery and automatic restore included, may take.
-    type: int
-    default: 3600
   tuned:
     description: Settings derived from the limits, RV(ignore:settings) of the filter P(pgkeep.postgres.tune#filter).
     type: dict
@@ -146,13 +148,6 @@ options:
     type: list
     elements: str
     default: []
-  restart:
-    description:
-      - Whether the server may be interrupted. With V(refuse) a setting that needs a restart is written and reported as
-        waiting for it. What needs a new container, such as another limit or image, is refused while the server runs.
-    type: str
-    choices: [allowed, refuse]
-    default: allowed
   collation:
     description:
       - What to do where another image sorts text otherwise than the data were sorted, because of its C library or
@@ -198,6 +193,22 @@ EXAMPLES = r"""
   check_mode: true
   diff: true
 
+- name: The same with a pooler, whose clients wait while the server restarts
+  pgkeep.postgres.instance:
+    name: app
+    image: pgkeep/postgres:17
+    keeper_image: pgkeep/keeper:17
+    major: 17
+    memory: 1GB
+    tuned: "{{ ('1GB' | pgkeep.postgres.tune).settings }}"
+    monitor_password: "{{ app_monitor_password }}"
+    tls: "{{ app_tls }}"
+    backup:
+      cipher_pass: "{{ app_cipher_pass }}"
+    pooler:
+      image: pgkeep/pooler:17
+      password: "{{ app_pooler_password }}"
+
 - name: Remove the containers; data, settings and backups stay
   pgkeep.postgres.instance:
     name: app
@@ -238,6 +249,11 @@ instance:
       type: int
       returned: O(state=present)
       sample: 5432
+    pooler_port:
+      description: Published port of the pooler, on the same address; null without a pooler.
+      type: int
+      returned: O(state=present)
+      sample: 6432
     plan:
       description:
         - The steps, carried out or planned, in their order; empty when nothing differs. C(clean up) removes what killed
@@ -267,11 +283,28 @@ instance:
           type: int
           returned: success
           sample: 5
-    interruption_seconds:
-      description: Seconds without a server that accepts writes, measured; in check mode the expectation.
-      type: float
+    interruption_ms:
+      description:
+        - How long clients were without an answer, measured by one that is connected over TCP and TLS and connects anew;
+          in check mode the expectation. A reload takes 0.
+      type: int
       returned: O(state=present)
-      sample: 1.52
+      sample: 1520
+    restore_point:
+      description: Name of the restore point that was made before an interruption, for M(pgkeep.postgres.restore).
+      type: str
+      returned: O(state=present)
+      sample: deploy-20260105T020000.000000Z
+    gates:
+      description: The gates that the change passed, with C(gate), C(passed), C(measured) and C(expected).
+      type: list
+      elements: dict
+      returned: O(state=present)
+      sample:
+        - gate: write
+          passed: true
+          measured: committed within 2.1 ms and read back
+          expected: a row that is committed and read back
     restart_required:
       description: Whether a setting waits for a restart.
       type: bool
@@ -284,10 +317,10 @@ instance:
       returned: O(state=present)
       sample: []
     release:
-      description: Time of the release that is in force, RFC 3339 UTC; null before the first.
+      description: Name of the release that is in force, for M(pgkeep.postgres.rollback); null before the first.
       type: str
       returned: O(state=present)
-      sample: "2026-01-05T02:00:00Z"
+      sample: 20260105T020000.000000Z
     version:
       description: Version of the running server.
       type: str
@@ -308,6 +341,16 @@ instance:
       type: str
       returned: O(state=present)
       sample: "2026-01-05T02:00:00Z"
+error:
+  description: What did not work, with the keys C(what), C(why), C(next_step), C(busy) and, of a gate, C(gate).
+  returned: failure
+  type: dict
+  sample:
+    what: The gate write of app did not pass
+    why: "measured: cannot execute INSERT in a read-only transaction; expected: a row that is committed and read back;
+      the previous settings are back"
+    next_step: correct the cause and run again; postgres_server_gates without write deploys all the same
+    busy: false
 """
 
 from typing import Any
@@ -316,8 +359,10 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._declared import d
 from ansible_collections.pgkeep.postgres.plugins.module_utils._instance import ensure, image_id, remove
 from ansible_collections.pgkeep.postgres.plugins.module_utils._layout import Layout
 from ansible_collections.pgkeep.postgres.plugins.module_utils._module import argument_spec, run_module
+from ansible_collections.pgkeep.postgres.plugins.module_utils._pooler_config import SPEC as POOLER
 from ansible_collections.pgkeep.postgres.plugins.module_utils._repositories import SPEC as REPOSITORIES
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Run
+from ansible_collections.pgkeep.postgres.plugins.module_utils._terms import GATES, terms_from
 from ansible_collections.pgkeep.postgres.plugins.module_utils._units import parse_bytes
 
 SIZES = {"memory": "memory_bytes", "shm_size": "shm_bytes", "keeper_memory": "keeper_memory_bytes"}
@@ -367,9 +412,13 @@ SPEC = argument_spec(
     keeper_secrets={"type": "dict", "default": {}, "no_log": True},
     keeper_memory={"type": "str", "default": "512MB"},
     keeper_cpus={"type": "float", "default": 1.0},
+    pooler={"type": "dict", "options": POOLER},
     restart={"type": "str", "choices": ["allowed", "refuse"], "default": "allowed"},
     collation={"type": "str", "choices": ["refuse", "reindex"], "default": "refuse"},
     upgrade={"type": "str", "choices": ["refuse", "link", "clone", "copy", "undo"], "default": "refuse"},
+    gates={"type": "list", "elements": "str", "choices": list(GATES), "default": list(GATES)},
+    latency_budget_ms={"type": "int", "default": 1000},
+    releases_kept={"type": "int", "default": 10},
 )
 
 
@@ -378,12 +427,13 @@ def manage(run: Run, params: dict[str, Any], check_mode: bool) -> dict[str, Any]
         return remove(run, Layout(params["name"]), check_mode)
     sizes = {byte_name: parse_bytes(params[name], name) for name, byte_name in SIZES.items()}
     images = [image_id(run, params[name], check_mode, params["major"]) for name in ("image", "keeper_image")]
+    if params["pooler"]:
+        images.append(image_id(run, params["pooler"]["image"], check_mode))
     return ensure(
         run,
         declare({**params, **sizes}, *images),
-        restart_allowed=params["restart"] == "allowed",
-        start_timeout_seconds=params["start_timeout_seconds"],
-        check_mode=check_mode,
+        terms_from({**params, "restart_allowed": params["restart"] == "allowed"}),
+        check_mode,
     )
 
 

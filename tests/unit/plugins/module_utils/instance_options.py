@@ -16,6 +16,27 @@ def recorded_server() -> dict[str, Any]:
     return json.loads((FIXTURES / "server_inspect.json").read_text())[0]
 
 
+def client(database: str, user: str) -> dict[str, str]:
+    return {"service": database, "database": database, "user": user, "password": user + "-secret"}
+
+
+def pooler(**more: Any) -> dict[str, Any]:
+    return {
+        "image": "pgkeep/pooler:17",
+        "port": 6432,
+        "password": "lookup-word",
+        "mode": "transaction",
+        "size": 0,
+        "sizes": {},
+        "min_size": 2,
+        "max_clients": 500,
+        "queue_timeout_seconds": 15,
+        "memory": "128MB",
+        "cpus": 1.0,
+        **more,
+    }
+
+
 def options(**more: Any) -> dict[str, Any]:
     return {
         "name": "app",
@@ -48,5 +69,6 @@ def options(**more: Any) -> dict[str, Any]:
         "keeper_secrets": {},
         "keeper_memory_bytes": 512 << 20,
         "keeper_cpus": 1.0,
+        "pooler": None,
         **more,
     }

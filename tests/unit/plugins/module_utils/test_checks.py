@@ -60,6 +60,7 @@ def test_a_good_machine_is_ready_before_a_deploy() -> None:
 
 
 # id, path of the one bad fact, its value, words of the evidence.
+LOST_POOLER = {"name": "app-db-pooler", "inspect": None, "login_error": "the pooler's container does not run"}
 BAD: list[tuple[str, str, Any, str]] = [
     ("H01", "host.machine", "i686", "i686"),
     ("H01", "host.bits", 32, "32 bit"),
@@ -170,6 +171,8 @@ BAD: list[tuple[str, str, Any, str]] = [
     ("B04", "backup.wal.missing", ["00000001000000000000000A"], "the repository misses 00000001000000000000000A"),
     ("B05", "repository", {}, "repositories: none"),
     ("B11", "leftovers", ["app-db-restore"], "app-db-restore"),
+    ("C13", "pooler", LOST_POOLER, "there is no container app-db-pooler"),
+    ("C14", "pooler", LOST_POOLER, "the pooler's container does not run"),
     ("B12", "declared.keys", {"repository.passphrase": "a" * 64}, "repository.passphrase is another one on the"),
     ("B12", "declared.keys", {"repository2.passphrase": "a" * 64}, "repository.passphrase is not on the control node"),
     ("B12", "declared.keys", {}, "the only copy that is known is repo1-cipher-pass in /etc/pgkeep/app-db/pgbackrest"),

@@ -109,7 +109,9 @@ def test_container(facts: Any, container: dict[str, Any], status: str, words: st
 
 
 def test_without_an_engine_nothing_is_healthy_by_default(facts: Any) -> None:
-    errors = dict.fromkeys(("container", "login", "data", "repository", "backup"), "The Docker engine does not answer")
+    errors = dict.fromkeys(
+        ("container", "login", "data", "repository", "backup", "pooler"), "The Docker engine does not answer"
+    )
     health = judge(
         facts
         | dict.fromkeys(("container", "login", "certificate", "starts", "data", "repository", "backup", "leftovers"))
@@ -126,7 +128,7 @@ def test_without_an_engine_nothing_is_healthy_by_default(facts: Any) -> None:
             "unknown",
         ),
         **dict.fromkeys(
-            ("checksums", "off_site", "drill", "timelines", "leftovers"),
+            ("checksums", "off_site", "drill", "timelines", "leftovers", "pooler", "pools"),
             "unknown",
         ),
     }

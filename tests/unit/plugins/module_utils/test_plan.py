@@ -15,7 +15,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import Pgk
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
 from ansible_collections.pgkeep.postgres.plugins.module_utils._times import epoch_of
 
-from .instance_options import options, recorded_server
+from .instance_options import options, pooler, recorded_server
 
 
 class Engine:
@@ -40,8 +40,14 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def declared(**more):
-    return declare(options(**{"port": free_port(), **more}), recorded_server()["Image"], "sha256:keeper")
+def declared(pooler_image=None, **more):
+    wanted = options(**{"port": free_port(), **more})
+    return declare(wanted, recorded_server()["Image"], "sha256:keeper", pooler_image)
+
+
+def with_pooler(**more):
+    wanted = pooler(**{"port": free_port(), **more})
+    return declared("sha256:pooler", pooler=wanted, settings={"max_connections": 100})
 
 
 def test_the_first_plan_creates_everything_and_asks_only():
@@ -189,3 +195,47 @@ def test_one_that_loops_is_restarted_and_does_not_wait_for_the_engine():
     assert plan.server is not None
     assert (plan.server.action, plan.interruption_seconds) == ("restart", 0)
     assert any(step["reason"] == "it does not come up" for step in plan.steps())
+
+
+def test_a_pooler_is_created_with_its_files_and_interrupts_nobody():
+    plan = planning.make_plan(Engine({}), with_pooler())
+    assert {"container app-pooler", "folder /etc/pgkeep/app/pooler"} <= {step["target"] for step in plan.steps()}
+    assert plan.interruption_seconds == 0
+    assert "container app-pooler" not in {step["target"] for step in planning.make_plan(Engine({}), declared()).steps()}
+
+
+def pooler_container(name="app"):
+    container = recorded_server()
+    container["Name"] = "/app-pooler"
+    container["Config"]["Labels"] = {"pgkeep.instance": name, "pgkeep.role": "pooler"}
+    return container
+
+
+def test_a_pooler_that_nobody_declares_any_more_goes_and_a_namesake_stays():
+    plan = planning.make_plan(Engine({("container", "app-pooler"): pooler_container()}), declared())
+    step = next(step for step in plan.steps() if step["target"] == "container app-pooler")
+    assert (step["action"], step["reason"]) == ("remove", "no longer declared")
+    # An instance that is called app-pooler.
+    namesake = pooler_container("app-pooler")
+    plan = planning.make_plan(Engine({("container", "app-pooler"): namesake}), declared())
+    assert plan.pooler is None
+    with pytest.raises(PgkeepError, match="app-pooler exists that this collection did not make"):
+        planning.make_plan(Engine({("container", "app-pooler"): namesake}), with_pooler())
+
+
+@pytest.mark.parametrize("wanted, verb", [(declared, "removed"), (with_pooler, "replaced")])
+def test_who_uses_the_pooler_is_not_interrupted_where_restarts_are_refused(wanted, verb):
+    engine = Engine({("container", "app-pooler"): pooler_container()})
+    with pytest.raises(
+        PgkeepError, match="pooler of app would be interrupted.*must be %s.*restarts are refused" % verb
+    ):
+        planning.make_plan(engine, wanted(), restart_allowed=False)
+    assert planning.make_plan(engine, wanted()).pooler is not None
+
+
+def test_the_port_of_the_pooler_is_looked_at_too():
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        with pytest.raises(PgkeepError, match="cannot be published for app-pooler.*postgres_pooler_port"):
+            planning.make_plan(Engine({}), with_pooler(port=holder.getsockname()[1]))

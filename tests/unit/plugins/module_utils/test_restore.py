@@ -119,6 +119,41 @@ def test_for_a_label_it_stops_after_the_copy_is_proven(host):
     assert verbs(host)[:2] == ["stop app-restore", "stop app"]
 
 
+def pooled(host):
+    """What the pooler of the instance was told, in its order with the stops and starts."""
+    labels = {"Labels": {"pgkeep.instance": "app"}}
+    host.found["container", "app-pooler"] = {**host.found["container", "app"], "Config": labels}
+
+    def told():
+        words = [" ".join(argv[argv.index("pgkeep-pooler") :]) for argv in host.commands if "pgkeep-pooler" in argv]
+        return [found.replace("pgkeep-pooler ", "") for found in words]
+
+    return told
+
+
+def test_clients_of_the_pooler_wait_for_the_exchange_and_not_for_the_copy(host):
+    told = pooled(host)
+    restored(host, label="20261121-225358F")
+    assert told() == ["pause 10", "resume"]
+    paused = next(number for number, argv in enumerate(host.commands) if "pause" in argv)
+    assert host.commands.index(["docker", "rm", "--force", "app-restore"]) < paused
+    assert paused < host.commands.index(["docker", "stop", "app"])
+
+
+def test_they_do_not_wait_for_the_newest_state_which_takes_longer(host):
+    told = pooled(host)
+    restored(host)
+    assert "pause 10" not in told()
+
+
+def test_they_do_not_wait_any_more_when_the_old_data_are_back(host, monkeypatch):
+    told = pooled(host)
+    monkeypatch.setattr(restoring, "wait_until_serving", fail)
+    with pytest.raises(PgkeepError):
+        restored(host, label="20261121-225358F")
+    assert (told()[0], told()[-1]) == ("pause 10", "resume")
+
+
 def test_for_a_time_a_row_is_archived_first(host):
     restored(host, time="2026-11-21T22:54:30Z")
     asked = [argv[argv.index("pgkeep") + 1] for argv in host.commands if "pgkeep" in argv]
