@@ -21,6 +21,7 @@ description:
   - The first deploy has nothing to go back to. When it fails, containers are removed and volumes stay.
 extends_documentation_fragment:
   - pgkeep.postgres._attributes
+  - pgkeep.postgres._clients
   - pgkeep.postgres._instance
   - pgkeep.postgres._keeper
   - pgkeep.postgres._pooler
@@ -85,57 +86,6 @@ options:
     description: Settings of the inventory; they win over O(tuned).
     type: dict
     default: {}
-  hba:
-    description: Further lines of C(pg_hba.conf), after those of the collection.
-    type: list
-    elements: str
-    default: []
-  allowed_networks:
-    description: Networks that O(clients) may come from, as CIDR or C(samenet).
-    type: list
-    elements: str
-    default: [samenet]
-  clients:
-    description: Who may log in where; each gets lines in C(pg_hba.conf) and a section in C(pg_service.conf).
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      service:
-        description: Section of C(pg_service.conf).
-        type: str
-        required: true
-      database:
-        description: Database.
-        type: str
-        required: true
-      user:
-        description: Role that logs in.
-        type: str
-        required: true
-      password:
-        description: Its password, written to a file that root alone can read.
-        type: str
-        required: true
-  monitor_password:
-    description: Password of the role C(pgkeep_monitor), which health checks log in with.
-    type: str
-  tls:
-    description: Certificate of the server.
-    type: dict
-    suboptions:
-      certificate:
-        description: PEM text.
-        type: str
-        required: true
-      private_key:
-        description: PEM text.
-        type: str
-        required: true
-      ca_certificate:
-        description: PEM text of the authority that clients trust.
-        type: str
-        required: true
   on_empty:
     description:
       - What a start does that finds an empty data directory although repository or history know of one. V(require)
@@ -428,13 +378,10 @@ def manage(run: Run, params: dict[str, Any], check_mode: bool) -> dict[str, Any]
     sizes = {byte_name: parse_bytes(params[name], name) for name, byte_name in SIZES.items()}
     images = [image_id(run, params[name], check_mode, params["major"]) for name in ("image", "keeper_image")]
     if params["pooler"]:
+        # Not of a major version.
         images.append(image_id(run, params["pooler"]["image"], check_mode))
-    return ensure(
-        run,
-        declare({**params, **sizes}, *images),
-        terms_from({**params, "restart_allowed": params["restart"] == "allowed"}),
-        check_mode,
-    )
+    terms = terms_from({**params, "restart_allowed": params["restart"] == "allowed"})
+    return ensure(run, declare({**params, **sizes}, *images), terms, check_mode)
 
 
 def main() -> None:
