@@ -146,7 +146,7 @@ health:
           description:
             - One of C(container), C(database), C(response_time), C(connections), C(restarts), C(disk_data),
               C(disk_repository), C(checksums), C(archiver), C(backup), C(off_site), C(drill), C(timelines),
-              C(leftovers) and C(certificate).
+              C(leftovers), C(certificate), C(pooler) and C(pools).
           type: str
           returned: always
           sample: disk_data
