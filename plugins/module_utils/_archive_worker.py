@@ -12,7 +12,6 @@ when it ends.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import glob
 import os
 import time
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from . import _docker as docker
+from ._lock import is_held
 from ._run import Run
 
 # Most work for a fraction of a second. The lock of a younger one is not touched: a worker that cannot take it in this
@@ -70,21 +70,9 @@ def hanging(spool: str, instance: str, settings: str, now: Optional[float] = Non
         with contextlib.suppress(OSError):
             since = os.lstat(path).st_mtime
             # One that was killed leaves its file, but not its lock.
-            if now - since >= HANGS_SECONDS and _held(path):
+            if now - since >= HANGS_SECONDS and is_held(path):
                 return Worker(since, os.stat(settings).st_mtime)
     return None
-
-
-def _held(path: str) -> bool:
-    # Root looks into a folder of the server here, which may have put anything there: a link, or a pipe to wait at.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def end(run: Run, server: str) -> None:

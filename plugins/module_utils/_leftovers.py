@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from typing import Optional
 
 from . import _docker as docker
@@ -15,6 +13,7 @@ from ._copies import preview_of, remove_expired
 from ._copy import PREVIEW
 from ._errors import PgkeepError
 from ._layout import Layout
+from ._lock import is_held
 from ._release import read_current
 from ._restore_plan import RESTORE, data_directories
 from ._run import Run
@@ -47,16 +46,9 @@ def look(run: Run, layout: Layout) -> list[str]:
 def _busy(layout: Layout) -> bool:
     """Whether an operation holds the lock of the instance."""
     try:
-        descriptor = os.open(layout.lock_file, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        return is_held(layout.lock_file)
     except OSError:
         return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def remove(run: Run, layout: Layout) -> list[str]:

@@ -19,9 +19,8 @@ from ._errors import PgkeepError
 from ._files import read
 from ._layout import Layout
 from ._pooler import show
-from ._probe import Target
+from ._probe import Target, connect
 from ._release import pooler_of, read_current
-from ._retry import TRY_SECONDS
 from ._run import Run
 from ._sql import driver, rows
 
@@ -67,18 +66,7 @@ def look(run: Run, layout: Layout) -> Optional[dict[str, Any]]:
 def _login(target: Target) -> float:
     """Milliseconds of a login and a statement, for which it needs the server. psycopg2's errors pass through."""
     began = time.perf_counter()
-    opened = driver().connect(
-        host=target.host,
-        port=target.port,
-        user=target.user,
-        password=target.password,
-        dbname=target.database,
-        sslmode="verify-full",
-        sslrootcert=target.ca_file,
-        connect_timeout=TRY_SECONDS,
-        tcp_user_timeout=TRY_SECONDS * 1000,
-        application_name="pgkeep health",
-    )
+    opened = connect(target)
     with contextlib.closing(opened):
         opened.autocommit = True
         rows(opened, "select 1")

@@ -64,14 +64,9 @@ def published(container: Mapping[str, Any]) -> Optional[tuple[str, int]]:
     return None
 
 
-def login(target: Target) -> dict[str, Any]:
-    """Log in over TLS with the certificate verified, time SELECT 1 on the open connection and read the statistics.
-
-    Returns connect_ms (a new login), response_ms (median of three), version, role, uptime_seconds, connections and
-    archiver. psycopg2's errors pass through. One try; the caller repeats.
-    """
-    began = time.perf_counter()
-    opened = driver().connect(
+def connect(target: Target, **more: Any) -> Any:
+    """Log in over TLS with the certificate verified; the caller closes. psycopg2's errors pass through. One try."""
+    return driver().connect(
         host=target.host,
         port=target.port,
         user=target.user,
@@ -82,9 +77,19 @@ def login(target: Target) -> dict[str, Any]:
         connect_timeout=TRY_SECONDS,
         # A network that swallows packets after the login shall not hang us either.
         tcp_user_timeout=TRY_SECONDS * 1000,
-        options="-c statement_timeout=%d" % _STATEMENT_MS,
         application_name="pgkeep health",
+        **more,
     )
+
+
+def login(target: Target) -> dict[str, Any]:
+    """Log in, time SELECT 1 on the open connection and read the statistics.
+
+    Returns connect_ms (a new login), response_ms (median of three), version, role, uptime_seconds, connections and
+    archiver. psycopg2's errors pass through. One try; the caller repeats.
+    """
+    began = time.perf_counter()
+    opened = connect(target, options="-c statement_timeout=%d" % _STATEMENT_MS)
     connect_ms = (time.perf_counter() - began) * 1000
     with contextlib.closing(opened):
         opened.autocommit = True

@@ -58,7 +58,7 @@ def test_a_lock_that_nobody_holds_is_no_worker(spool):
 
 
 def test_the_lock_of_a_young_one_is_not_touched(spool, monkeypatch):
-    monkeypatch.setattr(workers, "_held", lambda path: pytest.fail("it was touched"))
+    monkeypatch.setattr(workers, "is_held", lambda path: pytest.fail("it was touched"))
     assert spool.hanging(BEGAN + 1) is None
 
 
