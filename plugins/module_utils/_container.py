@@ -71,11 +71,12 @@ def spec_from_dict(values: Mapping[str, Any]) -> ContainerSpec:
     )
 
 
-def create_argv(spec: ContainerSpec, action: str = "create") -> list[str]:
-    """Arguments for docker; action is create, or run with flags of its own in front (``run --detach``)."""
+def create_argv(spec: ContainerSpec, action: str = "create", name: Optional[str] = None) -> list[str]:
+    """Arguments for docker; action is create, or run with flags of its own in front (``run --detach``). name is that of
+    a container that will be renamed."""
     argv = [
         *action.split(),
-        "--name", spec.name,
+        "--name", name or spec.name,
         "--hostname", spec.name,
         "--user", USER,
         "--cap-drop", "ALL",

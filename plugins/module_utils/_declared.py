@@ -85,7 +85,7 @@ def declare(
     return Declared(
         layout=layout,
         major=options["major"],
-        folders=(*_folders(layout), *([pooler_config.folder(layout)] if options["pooler"] else [])),
+        folders=folders(layout, bool(options["pooler"])),
         files=_files(layout, options),
         server=_server(layout, options, server_image),
         keeper=_keeper(layout, options, keeper_image),
@@ -93,7 +93,8 @@ def declare(
     )
 
 
-def _folders(layout: Layout) -> tuple[Folder, ...]:
+def folders(layout: Layout, pooled: bool) -> tuple[Folder, ...]:
+    """pooled: whether the instance has a pooler."""
     server = layout.server_config_dir
     return (
         Folder("/etc/pgkeep", 0o755, gid=0),
@@ -109,6 +110,7 @@ def _folders(layout: Layout) -> tuple[Folder, ...]:
         Folder(layout.socket_dir, 0o750, UID, GID),
         Folder(layout.state_dir, 0o750, UID, GID),
         Folder(layout.releases_dir, 0o700, gid=0),
+        *([pooler_config.folder(layout)] if pooled else []),
     )
 
 

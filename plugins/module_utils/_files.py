@@ -123,21 +123,28 @@ def write(file: File) -> None:
         ) from error
 
 
-def keep(file: File) -> None:
-    """Remember the file as it is, for put_back(). A second name needs no space, so a full disk cannot stop an undo."""
-    forget(file)
-    if os.path.exists(file.path):
-        os.link(file.path, file.path + _KEPT)
+def keep(path: str) -> None:
+    """Remember the file as it is, for put_back(), unless it is remembered already. A second name needs no space, so a
+    full disk cannot stop an undo."""
+    if os.path.exists(path) and not os.path.exists(path + _KEPT):
+        os.link(path, path + _KEPT)
 
 
-def put_back(file: File) -> None:
-    """The file as it was at keep(), mode and owner included; no file when there was none."""
-    if os.path.exists(file.path + _KEPT):
-        os.replace(file.path + _KEPT, file.path)
-    elif os.path.exists(file.path):
-        os.unlink(file.path)
+def kept(path: str) -> str:
+    """Where the file is as it was at keep()."""
+    return path + _KEPT
 
 
-def forget(file: File) -> None:
-    if os.path.exists(file.path + _KEPT):
-        os.unlink(file.path + _KEPT)
+def put_back(path: str, existed: bool) -> None:
+    """The file as it was at keep(), mode and owner included; no file where none existed before."""
+    if os.path.exists(path + _KEPT):
+        os.replace(path + _KEPT, path)
+        # Two names of one file: rename(2) leaves both.
+        forget(path)
+    elif not existed and os.path.exists(path):
+        os.unlink(path)
+
+
+def forget(path: str) -> None:
+    if os.path.exists(path + _KEPT):
+        os.unlink(path + _KEPT)

@@ -197,37 +197,9 @@ def _drill(context: Context, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _restore(context: Context, options: argparse.Namespace) -> dict[str, Any]:
-    from ._restore_actions import act
-    from ._restore_plan import Request
+    from ._host_restore import restore
 
-    _refuse_contradiction(options)
-    # Asked for the plan, nobody needs to be sure already.
-    options.confirm = context.layout.name if options.check else options.confirm
-    options.masking_sql = _script(options.masking_sql_file)
-    return act(context.run, _request(Request, context, options), options.check, who=context.who)
-
-
-def _refuse_contradiction(options: argparse.Namespace) -> None:
-    """Two targets: one of them would be passed over in silence, and the wrong data come back."""
-    given = [name for name in ("time", "restore_point", "lsn", "xid", "immediate") if getattr(options, name)]
-    alone = [name for name in given if name in ("time", "lsn", "immediate")]
-    if len(given) > 1 or (options.label and alone):
-        both = given if len(given) > 1 else ["label", *alone]
-        why = " and ".join("--" + name.replace("_", "-") for name in both) + " are two targets"
-        raise PgkeepError("Nothing was restored", why, "name one")
-    if options.action == "clone" and not options.into:
-        raise PgkeepError("Nothing was cloned", "a clone needs a name", "give it with --into")
-
-
-def _script(path: Optional[str]) -> Optional[str]:
-    if path is None:
-        return None
-    try:
-        with open(path, encoding="utf-8") as handle:
-            return handle.read()
-    except (OSError, ValueError) as error:
-        why = "%s: %s" % (path, getattr(error, "strerror", None) or error)
-        raise PgkeepError("The masking script cannot be read", why, "give the path of a text file") from error
+    return restore(context, options)
 
 
 def _restore_point(context: Context, options: argparse.Namespace) -> dict[str, Any]:
@@ -236,17 +208,18 @@ def _restore_point(context: Context, options: argparse.Namespace) -> dict[str, A
     return {"restore_point": answer["restore_point"]}
 
 
-def _request(kind: Any, context: Context, options: argparse.Namespace) -> Any:
-    """A Request of the library from what was given on the command line. What cannot be given there has the default of
-    the Request, or is None."""
-    given = {"name": context.layout.name, **vars(options)}
-    return kind(
-        **{
-            each.name: given.get(each.name)
-            for each in dataclasses.fields(kind)
-            if each.name in given or each.default is each.default_factory is dataclasses.MISSING
-        }
-    )
+def _releases(context: Context, options: argparse.Namespace) -> dict[str, Any]:
+    from ._rollback import releases
+
+    return {"releases": releases(context.layout.name)}
+
+
+def _rollback(context: Context, options: argparse.Namespace) -> dict[str, Any]:
+    from ._rollback import rollback
+
+    return {
+        "instance": rollback(context.run, context.layout.name, options.release, options.check, context.who)["instance"]
+    }
 
 
 def _restart(context: Context, options: argparse.Namespace) -> dict[str, Any]:
@@ -353,6 +326,15 @@ _ALL = (
         "restart",
         (("--timeout-seconds", {"type": int, "default": 3600, "metavar": "N", "help": "default: %(default)s"}),),
         confirmed="ends every connection",
+    ),
+    Command("releases", "the releases that can be returned to", _releases, "releases"),
+    Command(
+        "rollback",
+        "bring server, limits and settings back to a kept release; the data stay",
+        _rollback,
+        "rollback",
+        (("--release", {"metavar": "NAME", "help": "default: the one before that in force"}), _CHECK),
+        confirmed="changes the server",
     ),
     Command(
         "free",

@@ -240,6 +240,38 @@ def _restart(answer: Mapping[str, Any], style: Style) -> str:
     return pairs(shown, style)
 
 
+def _releases(answer: Mapping[str, Any], style: Style) -> str:
+    rows = [
+        (
+            each["name"],
+            each["current"],
+            each["major"],
+            # As docker images shows it.
+            each["image"].removeprefix("sha256:")[:12],
+            human(each["memory_bytes"]),
+            "%d ms" % each["interruption_ms"],
+            each["restore_point"],
+        )
+        for each in answer["releases"]
+    ]
+    header = ("RELEASE", "IN FORCE", "MAJOR", "IMAGE", "MEMORY", "INTERRUPTED", "THE MOMENT BEFORE")
+    return table(header, rows, style) if rows else "No release.\n"
+
+
+def _rollback(answer: Mapping[str, Any], style: Style) -> str:
+    found = answer["instance"]
+    shown = {
+        "instance": found["name"],
+        "accepts work": found["running"],
+        "release": found["release"],
+        "interruption": "%d ms" % found["interruption_ms"],
+        "restore point": found["restore_point"],
+    }
+    steps = ["%(action)s %(target)s: %(reason)s" % step for step in found["plan"]]
+    gates = ["%(gate)s: %(measured)s" % gate for gate in found["gates"]]
+    return pairs(shown, style) + _bullets("Steps", steps) + _bullets("Gates", gates)
+
+
 def _free(answer: Mapping[str, Any], style: Style) -> str:
     found = answer["free"]
     lines = ["%s (%s)" % (each["path"], human(each["size_bytes"])) for each in found["directories"]]
@@ -317,7 +349,9 @@ _RENDERS: Mapping[str, Callable[[Mapping[str, Any], Style], str]] = {
     "free": _free,
     "health": _health,
     "list": _list,
+    "releases": _releases,
     "restart": _restart,
     "restore": _restore,
+    "rollback": _rollback,
     "status": _status,
 }

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import Any, ContextManager, Mapping, Optional, Sequence
+from dataclasses import dataclass
+from typing import Any, ContextManager, Optional, Sequence
 
 from . import _docker as docker
 from ._actor import ANSIBLE, actor
@@ -15,17 +16,20 @@ from ._audit import Outcome, recorded
 from ._declared import Declared
 from ._errors import PgkeepError
 from ._files import make
+from ._images import remove_unused
 from ._interrupt import interruptible
+from ._journal import begun, close_committed, containers, drop, former, successor
 from ._layout import Layout
 from ._leftovers import remove as remove_leftovers
 from ._lock import hold
 from ._plan import Plan, make_plan
-from ._release import read_current, record
-from ._rules import is_stranger, refuse_stranger
+from ._release import forget_old, read_current, record
+from ._rules import refuse_stranger
 from ._run import Run
 from ._server import accepts_writes, facts
+from ._terms import Terms
 from ._timers import is_clock, remove_clocks
-from ._transaction import apply, finish_interrupted, pending_restart
+from ._transaction import Applied, apply, pending_restart, take_back
 
 
 def image_id(run: Run, reference: str, check_mode: bool) -> str:
@@ -46,83 +50,137 @@ def image_id(run: Run, reference: str, check_mode: bool) -> str:
 
 
 def ensure(
-    run: Run, declared: Declared, *, restart_allowed: bool, start_timeout_seconds: float, check_mode: bool
+    run: Run,
+    declared: Declared,
+    terms: Terms,
+    check_mode: bool,
+    *,
+    release: Optional[str] = None,
+    who: Optional[str] = None,
 ) -> dict[str, Any]:
-    """Bring the instance to its declared state; returns instance, changed and diff for the module."""
+    """Bring the instance to its declared state; returns instance, changed and diff for the module.
+
+    release: the name of the kept release that declared comes from, for a rollback. who stands in the audit trail;
+    without it, it is Ansible.
+    """
     layout = declared.layout
     if check_mode:
-        plan = make_plan(run, declared, restart_allowed)
-        return _result(run, declared, plan, plan.interruption_seconds, read_current(layout), ())
+        plan = make_plan(run, declared, terms.restart_allowed)
+        expected = Applied(interruption_ms=plan.interruption_seconds * 1000)
+        return _result(run, declared, plan, expected, _unfinished(layout), _moves(layout, release))
     for folder in declared.folders:
         if folder.path == layout.home:
             # The lock lies in it, so it is there before anything else is looked at.
             make(folder)
-    with hold(layout.lock_file, "deploy of %s" % layout.name, who=actor(ANSIBLE)), interruptible():
-        finish_interrupted(run, layout)
-        removed = _remove_leftovers(run, layout)
-        plan, interruption = _carry_out(run, declared, restart_allowed, start_timeout_seconds)
-        release = read_current(layout)
-    return _result(run, declared, plan, interruption, release, removed)
+    trail = _Trail(layout, "rollback" if release else "deploy", {"release": release} if release else {}, who)
+    what = "%s of %s" % (trail.action, layout.name)
+    with hold(layout.lock_file, what, who=who or actor(ANSIBLE)), interruptible():
+        close_committed(run, layout)
+        removed = _remove_leftovers(run, layout, who) + _unfinished(layout)
+        moves = _moves(layout, release)
+        plan, applied = _carry_out(run, declared, terms, trail, release)
+    return _result(run, declared, plan, applied, removed, moves)
 
 
-def _remove_leftovers(run: Run, layout: Layout) -> list[str]:
+def _moves(layout: Layout, release: Optional[str]) -> bool:
+    """Whether another release than before will be in force, even where the machine is already as that one says."""
+    current = read_current(layout)
+    return release is not None and (current is None or current["name"] != release)
+
+
+def _unfinished(layout: Layout) -> list[str]:
+    return ["Go on with the deploy that was killed"] if begun(layout) is not None else []
+
+
+def _remove_leftovers(run: Run, layout: Layout, who: Optional[str]) -> list[str]:
     """What killed operations left, before the plan: their copies take memory and disk, and the data may lie aside."""
     removed = remove_leftovers(run, layout)
     if removed:
-        with _recorded(layout, "clean-up", {}) as outcome:
+        with _Trail(layout, "clean-up", {}, who).recorded() as outcome:
             outcome.details["steps"] = removed
     return removed
 
 
-def _carry_out(run: Run, declared: Declared, restart_allowed: bool, start_timeout_seconds: float) -> tuple[Plan, float]:
-    """Plan, apply, remember; returns the plan and the seconds of interruption. The audit trail has every deploy that
-    changed something or failed."""
+def _carry_out(
+    run: Run, declared: Declared, terms: Terms, trail: _Trail, release: Optional[str]
+) -> tuple[Plan, Applied]:
+    """Plan, apply, remember. The audit trail has every deploy that changed something or failed."""
     layout = declared.layout
+    journal = begun(layout)
     try:
-        plan = make_plan(run, declared, restart_allowed)
-    except PgkeepError:
-        with _recorded(layout, "deploy", {}):
-            raise
-    if not plan.changed and read_current(layout) is not None:
+        plan = make_plan(run, declared, terms.restart_allowed)
+    except PgkeepError as error:
+        with trail.recorded():
+            # What cannot go on goes back: a killed deploy may have left nothing that serves.
+            if journal is None:
+                raise
+            raise take_back(run, layout, journal, error) from error
+    if not plan.changed and journal is None and not _moves(layout, release) and read_current(layout) is not None:
         # Nothing to record, but a deploy that succeeds leaves a server that serves.
-        return plan, apply(run, declared, plan, start_timeout_seconds)
+        return plan, apply(run, declared, plan, terms, lambda applied: None)
     for folder in plan.folders:
         if layout.state_dir.startswith(folder.path):
             make(folder)
-    with _recorded(layout, "deploy", {"plan": plan.words()}) as outcome:
-        interruption = apply(run, declared, plan, start_timeout_seconds)
-        record(layout, declared.major, declared.server, declared.keeper, declared.files, declared.pooler)
-        outcome.details["interruption_seconds"] = round(interruption, 3)
-    return plan, interruption
+    trail.parameters["plan"] = plan.words()
+    with trail.recorded() as outcome:
+
+        def commit(applied: Applied) -> None:
+            more = {"interruption_ms": applied.interruption_ms, "restore_point": applied.restore_point}
+            outcome.details.update(more)
+            outcome.details["release"] = record(
+                layout,
+                declared.major,
+                declared.server,
+                declared.keeper,
+                declared.files,
+                pooler=declared.pooler,
+                name=release,
+                terms=terms.to_dict(),
+                **more,
+            )
+
+        applied = apply(run, declared, plan, terms, commit, trail.who)
+        remove_unused(run, layout, forget_old(layout, terms.releases_kept))
+    return plan, applied
 
 
-def _recorded(layout: Layout, action: str, parameters: Mapping[str, Any]) -> ContextManager[Outcome]:
-    if not os.path.isdir(layout.state_dir):
-        # What is refused before there is an instance has no trail to be in.
-        return contextlib.nullcontext(Outcome())
-    return recorded(layout.state_dir, action, actor(ANSIBLE), parameters)
+@dataclass
+class _Trail:
+    """What an operation writes into the audit trail."""
+
+    layout: Layout
+    action: str
+    parameters: dict[str, Any]
+    who: Optional[str] = None
+
+    def recorded(self) -> ContextManager[Outcome]:
+        if not os.path.isdir(self.layout.state_dir):
+            # What is refused before there is an instance has no trail to be in.
+            return contextlib.nullcontext(Outcome())
+        return recorded(self.layout.state_dir, self.action, self.who or actor(ANSIBLE), self.parameters)
 
 
 def remove(run: Run, layout: Layout, check_mode: bool) -> dict[str, Any]:
     """Stop and remove the containers; volumes, settings and backups stay. Returns instance and changed."""
-    containers = {name: docker.inspect(run, name) for name in (layout.keeper, layout.server)}
-    for container in containers.values():
+    existing = {name: docker.inspect(run, name) for name in (layout.keeper, layout.server)}
+    for container in existing.values():
         refuse_stranger(layout, container)
-    pooler = docker.inspect(run, layout.pooler)
-    # Another instance may be called so.
-    containers[layout.pooler] = None if pooler is None or is_stranger(layout, pooler) else pooler
-    found = [name for name, container in containers.items() if container is not None]
+    # The pooler by its label: another instance may be called so.
+    others = [layout.pooler, *(other(name) for name in (*existing, layout.pooler) for other in (former, successor))]
+    found = [name for name, container in existing.items() if container is not None]
+    found += sorted(containers(run, layout) & set(others))
     release = read_current(layout)
     clocks = [path for path in (release["files"] if release else ()) if is_clock(path) and os.path.exists(path)]
     if not check_mode and (found or clocks):
         parameters = {"containers": found, "clocks": clocks}
         what, who = "removal of %s" % layout.name, actor(ANSIBLE)
-        with hold(layout.lock_file, what, who=who), _recorded(layout, "remove", parameters):
+        with hold(layout.lock_file, what, who=who), _Trail(layout, "remove", parameters).recorded():
             # The clocks first: nothing shall be started in a container that goes.
             remove_clocks(run, layout, clocks)
             for name in found:
                 docker.stop(run, name)
                 docker.remove(run, name)
+            drop(layout)
     plan = [
         {"action": "remove", "target": target, "reason": "state is absent", "interruption_seconds": 0}
         for target in [*("file " + path for path in clocks), *("container " + name for name in found)]
@@ -131,18 +189,14 @@ def remove(run: Run, layout: Layout, check_mode: bool) -> dict[str, Any]:
 
 
 def _result(
-    run: Run,
-    declared: Declared,
-    plan: Plan,
-    interruption_seconds: float,
-    release: Optional[dict[str, Any]],
-    removed: Sequence[str],
+    run: Run, declared: Declared, plan: Plan, applied: Applied, steps: Sequence[str], moves: bool
 ) -> dict[str, Any]:
     layout = declared.layout
     container = docker.inspect(run, layout.server)
     serving = docker.running(container) and accepts_writes(layout)
     address, port, _inside = declared.server.ports[0].rsplit(":", 2)
     pending = pending_restart(layout) if serving else []
+    release = read_current(layout)
     instance = {
         "name": layout.name,
         "running": serving,
@@ -153,14 +207,16 @@ def _result(
         "plan": [
             *(
                 {"action": "clean up", "target": words, "reason": "no operation runs", "interruption_seconds": 0}
-                for words in removed
+                for words in steps
             ),
             *plan.steps(),
         ],
-        "interruption_seconds": round(interruption_seconds, 3),
+        "interruption_ms": applied.interruption_ms,
+        "restore_point": applied.restore_point,
+        "gates": applied.gates,
         "restart_required": bool(pending),
         "pending_settings": pending,
-        "release": release["time"] if release else None,
+        "release": release["name"] if release else None,
         **(facts(layout) if serving else {"version": None, "system_id": None, "role": None, "started_at": None}),
     }
-    return {"changed": plan.changed or bool(removed), "diff": plan.diff(), "instance": instance}
+    return {"changed": plan.changed or bool(steps) or moves, "diff": plan.diff(), "instance": instance}

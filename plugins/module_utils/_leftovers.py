@@ -12,6 +12,7 @@ from ._container import spec_from_dict
 from ._copies import preview_of, remove_expired
 from ._copy import PREVIEW
 from ._errors import PgkeepError
+from ._journal import pending
 from ._layout import Layout
 from ._lock import is_held
 from ._release import read_current
@@ -40,6 +41,8 @@ def look(run: Run, layout: Layout) -> list[str]:
         found += directories.named(RESTORE)
         # A preview that stands has a record; promoting it, and making it, are operations.
         found += directories.named(PREVIEW) if preview_of(layout) is None else []
+    # The next deploy goes on with it, or takes it back.
+    found += ["a deploy in the middle"] if pending(layout) else []
     return found if found and not _busy(layout) else []
 
 

@@ -75,6 +75,10 @@ class Plan:
         return bool(self.steps())
 
     @property
+    def interrupts_server(self) -> bool:
+        return bool(self.restart_settings) or (self.server is not None and self.server.action == "replace")
+
+    @property
     def interruption_seconds(self) -> int:
         return sum(int(step["interruption_seconds"]) for step in self.steps())
 

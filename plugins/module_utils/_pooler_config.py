@@ -18,6 +18,8 @@ from ._units import parse_bytes
 
 # The role that looks up the verifiers of the others, and the function that it may call for that.
 LOOKUP = "pgkeep_pooler"
+# The file with the password of that role.
+USERS = "userlist.txt"
 _AUTH_QUERY = "SELECT username, verifier FROM pgkeep_pooler.lookup($1)"
 # Where that function is, whatever database a client wants.
 _LOOKUP_DATABASE = "postgres"
@@ -95,7 +97,7 @@ def files(layout: Layout, options: Mapping[str, Any], monitor: str) -> Iterator[
     sizes = pools(pooler, pairs, {**options["tuned"], **options["settings"]}, options["major"])
     yield File(place + "/pgbouncer.ini", _ini(layout, pooler, sizes))
     yield File(place + "/pg_hba.conf", _hba(layout.name, pairs, options["allowed_networks"], monitor))
-    yield secret_file(place + "/userlist.txt", '"%s" "%s"\n' % (LOOKUP, pooler["password"].replace('"', '""')))
+    yield secret_file("%s/%s" % (place, USERS), '"%s" "%s"\n' % (LOOKUP, pooler["password"].replace('"', '""')))
     yield File(place + "/server.crt", tls["certificate"])
     yield secret_file(place + "/server.key", tls["private_key"])
     yield File(place + "/ca.crt", tls["ca_certificate"])
@@ -155,7 +157,7 @@ def _settings(pooler: Mapping[str, Any]) -> dict[str, object]:
         "auth_type": "hba",
         # pg_hba.conf of this folder, with the networks of the container in the place of samenet.
         "auth_hba_file": "/tmp/pg_hba.conf",
-        "auth_file": POOLER_CONFIG_MOUNT + "/userlist.txt",
+        "auth_file": POOLER_CONFIG_MOUNT + "/" + USERS,
         "auth_user": LOOKUP,
         "auth_dbname": _LOOKUP_DATABASE,
         "auth_query": _AUTH_QUERY,

@@ -66,9 +66,8 @@ def look(run: Run, layout: Layout) -> Optional[dict[str, Any]]:
 def _login(target: Target) -> float:
     """Milliseconds of a login and a statement, for which it needs the server. psycopg2's errors pass through."""
     began = time.perf_counter()
-    opened = connect(target)
+    opened = connect(target, pooler=True)
     with contextlib.closing(opened):
-        opened.autocommit = True
         rows(opened, "select 1")
     return round((time.perf_counter() - began) * 1000, 2)
 

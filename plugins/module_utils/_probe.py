@@ -64,9 +64,13 @@ def published(container: Mapping[str, Any]) -> Optional[tuple[str, int]]:
     return None
 
 
-def connect(target: Target, **more: Any) -> Any:
-    """Log in over TLS with the certificate verified; the caller closes. psycopg2's errors pass through. One try."""
-    return driver().connect(
+def connect(target: Target, pooler: bool = False) -> Any:
+    """Log in over TLS with the certificate verified; the caller closes. psycopg2's errors pass through. One try.
+
+    Statements end after a while, except over a pooler: PgBouncer refuses logins with options.
+    """
+    limit = {} if pooler else {"options": "-c statement_timeout=%d" % _STATEMENT_MS}
+    opened = driver().connect(
         host=target.host,
         port=target.port,
         user=target.user,
@@ -78,8 +82,10 @@ def connect(target: Target, **more: Any) -> Any:
         # A network that swallows packets after the login shall not hang us either.
         tcp_user_timeout=TRY_SECONDS * 1000,
         application_name="pgkeep health",
-        **more,
+        **limit,
     )
+    opened.autocommit = True
+    return opened
 
 
 def login(target: Target) -> dict[str, Any]:
@@ -89,13 +95,17 @@ def login(target: Target) -> dict[str, Any]:
     archiver. psycopg2's errors pass through. One try; the caller repeats.
     """
     began = time.perf_counter()
-    opened = connect(target, options="-c statement_timeout=%d" % _STATEMENT_MS)
+    opened = connect(target)
     connect_ms = (time.perf_counter() - began) * 1000
     with contextlib.closing(opened):
-        opened.autocommit = True
-        response_ms = statistics.median(_timed(opened) for _number in range(3))
+        response_ms = response(opened)
         row = rows(opened, STATISTICS, ())[0]
     return {"connect_ms": round(connect_ms, 2), "response_ms": round(response_ms, 2), **described(row)}
+
+
+def response(opened: Any) -> float:
+    """Milliseconds of SELECT 1 on the open connection, the median of three."""
+    return statistics.median(_timed(opened) for _number in range(3))
 
 
 def _timed(opened: Any) -> float:
@@ -136,9 +146,7 @@ def certificate(target: Target, now: float) -> dict[str, Any]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cafile=target.ca_file)
     with socket.create_connection((target.host, target.port), timeout=TRY_SECONDS) as plain:
-        # SSLRequest: length 8, code 80877103 (PostgreSQL manual, Message Formats).
-        plain.sendall(struct.pack("!ii", 8, 80877103))
-        if plain.recv(1) != b"S":
+        if not _offers_tls(plain):
             return {"days_left": None, "error": "the server does not offer TLS"}
         try:
             with context.wrap_socket(plain, server_hostname=target.host) as encrypted:
@@ -150,6 +158,22 @@ def certificate(target: Target, now: float) -> dict[str, Any]:
             return {"days_left": None, "error": error.verify_message}
     ends = ssl.cert_time_to_seconds(found["notAfter"])
     return {"days_left": round((ends - now) / 86400, 1), "error": None}
+
+
+def _offers_tls(plain: socket.socket) -> bool:
+    # SSLRequest: length 8, code 80877103 (PostgreSQL manual, Message Formats).
+    plain.sendall(struct.pack("!ii", 8, 80877103))
+    return plain.recv(1) == b"S"
+
+
+def listens(target: Target, seconds: float) -> bool:
+    """Whether a server answers there so soon. The engine opens a port before its container does, and who connects then
+    waits for a second, which a try to log in cannot be told to give up sooner."""
+    try:
+        with socket.create_connection((target.host, target.port), timeout=seconds) as plain:
+            return _offers_tls(plain)
+    except OSError:
+        return False
 
 
 def disk(path: str) -> dict[str, Any]:

@@ -16,33 +16,35 @@ from ._lock import hold
 from ._pooler import held
 from ._run import Run
 from ._server import accepts_writes, checkpoint, facts, wait_until_serving
+from ._transaction import finish_interrupted
 
 
 def restart(run: Run, layout: Layout, who: str, timeout_seconds: float) -> dict[str, Any]:
-    """Checkpoint, stop, start, wait until it serves.
+    """Checkpoint, stop, start, wait until it serves. A deploy that was killed on its way is taken back first.
 
     interruption_seconds is None when nothing served before. A server that does not come up raises with its last words
     and is left as it is: whatever kept it down is still there.
     """
-    if docker.inspect(run, layout.server) is None:
-        raise PgkeepError(
-            "The server of %s cannot be restarted" % layout.name,
-            "there is no container %s" % layout.server,
-            "bring it back with pgkeep %s restore --confirm %s, or with the playbook deploy.yml"
-            % (layout.name, layout.name),
-        )
-    told = recorded(layout.state_dir, "restart", who)
-    with hold(layout.lock_file, "restart of %s" % layout.name, who=who), told as outcome:
-        served = accepts_writes(layout)
-        checkpoint(layout)
-        with held(run, layout):
-            began = time.monotonic()
-            if docker.running(docker.inspect(run, layout.server)):
-                docker.stop(run, layout.server)
-            docker.start(run, layout.server)
-            wait_until_serving(run, layout, timeout_seconds)
-            seconds = round(time.monotonic() - began, 3)
-        outcome.details["seconds"] = seconds
+    with hold(layout.lock_file, "restart of %s" % layout.name, who=who):
+        finish_interrupted(run, layout)
+        if docker.inspect(run, layout.server) is None:
+            raise PgkeepError(
+                "The server of %s cannot be restarted" % layout.name,
+                "there is no container %s" % layout.server,
+                "bring it back with pgkeep %s restore --confirm %s, or with the playbook deploy.yml"
+                % (layout.name, layout.name),
+            )
+        with recorded(layout.state_dir, "restart", who) as outcome:
+            served = accepts_writes(layout)
+            checkpoint(layout)
+            with held(run, layout):
+                began = time.monotonic()
+                if docker.running(docker.inspect(run, layout.server)):
+                    docker.stop(run, layout.server)
+                docker.start(run, layout.server)
+                wait_until_serving(run, layout, timeout_seconds)
+                seconds = round(time.monotonic() - began, 3)
+            outcome.details["seconds"] = seconds
     return {
         "restart": {
             "instance": layout.name,

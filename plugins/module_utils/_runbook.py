@@ -139,17 +139,22 @@ _SECTIONS = (
     ),
     Section(
         "A bad deploy",
-        "A deploy that fails puts back what was there and says so. One that went through and was a mistake is taken "
-        "back on the control node: put the former inventory, or the former version of the collection, in place and "
-        "deploy again. Here is who deployed what, when, and the releases that were in force.",
+        "A deploy that fails puts back what was there and says so. One that went through and was a mistake, or was "
+        "killed on its way, is taken back here: image, limits and settings become those of the release before. The "
+        "data stay.",
         (
             Step("pgkeep {name} audit --last 20", "a line for each operation, `ok` in the column RESULT"),
-            Step("ls -l /var/lib/pgkeep/{name}/releases", "a file for each of the last ten releases"),
-            _LOGS,
+            Step("pgkeep {name} releases", "the releases that can be returned to, newest first"),
+            Step("pgkeep {name} rollback --confirm {name} --check", "every step"),
+            Step(
+                "pgkeep {name} rollback --confirm {name}",
+                "`accepts work yes`, the gates that were passed",
+                "a stop and a start where a step is `replace` or `restart`, else nothing",
+            ),
+            _STATUS,
         ),
-        "On the control node, first the plan and then the deploy:\n\n"
-        "    ansible-playbook playbooks/deploy.yml --limit {name} --check --diff\n"
-        "    ansible-playbook playbooks/deploy.yml --limit {name}\n\n"
+        "Another one than the release before is named with `--release`. The next deploy from the control node applies "
+        "the inventory again, so put the former one in place before it.\n\n"
         "Rows that a deploy's SQL changed come back with [Restore to a moment](#restore-to-a-moment).",
     ),
 )

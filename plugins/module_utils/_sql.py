@@ -84,15 +84,14 @@ def _major(socket_dir: str) -> int:
     return int(found.group(1)) if found else 0
 
 
-@contextlib.contextmanager
-def connection(
+def connect(
     socket_dir: str,
     database: str = "postgres",
     timeout_seconds: int = 5,
     user: str = "postgres",
     settings: Optional[Mapping[str, str]] = None,
-) -> Iterator[Any]:
-    """A connection in autocommit mode, the superuser's, closed at the end; psycopg2's errors pass through.
+) -> Any:
+    """A connection in autocommit mode, the superuser's; the caller closes it. psycopg2's errors pass through.
 
     settings: None for guarded(); only a superuser may bring all of those.
     """
@@ -104,8 +103,21 @@ def connection(
         application_name="pgkeep",
         options=as_options(guarded(socket_dir) if settings is None else settings),
     )
+    opened.autocommit = True
+    return opened
+
+
+@contextlib.contextmanager
+def connection(
+    socket_dir: str,
+    database: str = "postgres",
+    timeout_seconds: int = 5,
+    user: str = "postgres",
+    settings: Optional[Mapping[str, str]] = None,
+) -> Iterator[Any]:
+    """connect() for a block, closed at its end."""
+    opened = connect(socket_dir, database, timeout_seconds, user, settings)
     try:
-        opened.autocommit = True
         yield opened
     finally:
         opened.close()

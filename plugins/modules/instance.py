@@ -13,14 +13,20 @@ description:
     with the machine and makes a plan. Check mode returns the plan; otherwise it is carried out.
   - A plan says for each step what changes, whether it is a reload, a restart or a new container, which field forces
     the new container, and how many seconds of interruption to expect.
-  - When a step fails, files, settings and containers are put back and the server that ran before serves again. Volumes
-    are created and never removed.
+  - A change of a server that serves has to pass gates before it is committed as a release, and a change that interrupts
+    it makes a named restore point first. A deploy that changes nothing passes no gate and costs nothing.
+  - When a step or a gate fails, files, settings and containers are put back and the server that ran before serves
+    again. Volumes are created and never removed. A run that was killed is gone on with by the next one, which commits
+    or takes back the whole.
+  - The first deploy has nothing to go back to. When it fails, containers are removed and volumes stay.
 extends_documentation_fragment:
   - pgkeep.postgres._attributes
+  - pgkeep.postgres._clients
   - pgkeep.postgres._instance
   - pgkeep.postgres._keeper
   - pgkeep.postgres._pooler
   - pgkeep.postgres._repositories
+  - pgkeep.postgres._transaction
 attributes:
   check_mode:
     support: full
@@ -72,10 +78,6 @@ options:
     description: Patience of a clean stop before the engine kills the server.
     type: int
     default: 120
-  start_timeout_seconds:
-    description: How long a start, crash recovery and automatic restore included, may take.
-    type: int
-    default: 3600
   tuned:
     description: Settings derived from the limits, RV(ignore:settings) of the filter P(pgkeep.postgres.tune#filter).
     type: dict
@@ -84,57 +86,6 @@ options:
     description: Settings of the inventory; they win over O(tuned).
     type: dict
     default: {}
-  hba:
-    description: Further lines of C(pg_hba.conf), after those of the collection.
-    type: list
-    elements: str
-    default: []
-  allowed_networks:
-    description: Networks that O(clients) may come from, as CIDR or C(samenet).
-    type: list
-    elements: str
-    default: [samenet]
-  clients:
-    description: Who may log in where; each gets lines in C(pg_hba.conf) and a section in C(pg_service.conf).
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      service:
-        description: Section of C(pg_service.conf).
-        type: str
-        required: true
-      database:
-        description: Database.
-        type: str
-        required: true
-      user:
-        description: Role that logs in.
-        type: str
-        required: true
-      password:
-        description: Its password, written to a file that root alone can read.
-        type: str
-        required: true
-  monitor_password:
-    description: Password of the role C(pgkeep_monitor), which health checks log in with.
-    type: str
-  tls:
-    description: Certificate of the server.
-    type: dict
-    suboptions:
-      certificate:
-        description: PEM text.
-        type: str
-        required: true
-      private_key:
-        description: PEM text.
-        type: str
-        required: true
-      ca_certificate:
-        description: PEM text of the authority that clients trust.
-        type: str
-        required: true
   on_empty:
     description:
       - What a start does that finds an empty data directory although repository or history know of one. V(require)
@@ -147,13 +98,6 @@ options:
     type: list
     elements: str
     default: []
-  restart:
-    description:
-      - Whether the server may be interrupted. With V(refuse) a setting that needs a restart is written and reported as
-        waiting for it. What needs a new container, such as another limit or image, is refused while the server runs.
-    type: str
-    choices: [allowed, refuse]
-    default: allowed
 author: The pgkeep maintainers (@pgkeep)
 """
 
@@ -266,11 +210,28 @@ instance:
           type: int
           returned: success
           sample: 5
-    interruption_seconds:
-      description: Seconds without a server that accepts writes, measured; in check mode the expectation.
-      type: float
+    interruption_ms:
+      description:
+        - How long clients were without an answer, measured by one that is connected over TCP and TLS and connects anew;
+          in check mode the expectation. A reload takes 0.
+      type: int
       returned: O(state=present)
-      sample: 1.52
+      sample: 1520
+    restore_point:
+      description: Name of the restore point that was made before an interruption, for M(pgkeep.postgres.restore).
+      type: str
+      returned: O(state=present)
+      sample: deploy-20260105T020000.000000Z
+    gates:
+      description: The gates that the change passed, with C(gate), C(passed), C(measured) and C(expected).
+      type: list
+      elements: dict
+      returned: O(state=present)
+      sample:
+        - gate: write
+          passed: true
+          measured: committed within 2.1 ms and read back
+          expected: a row that is committed and read back
     restart_required:
       description: Whether a setting waits for a restart.
       type: bool
@@ -283,10 +244,10 @@ instance:
       returned: O(state=present)
       sample: []
     release:
-      description: Time of the release that is in force, RFC 3339 UTC; null before the first.
+      description: Name of the release that is in force, for M(pgkeep.postgres.rollback); null before the first.
       type: str
       returned: O(state=present)
-      sample: "2026-01-05T02:00:00Z"
+      sample: 20260105T020000.000000Z
     version:
       description: Version of the running server.
       type: str
@@ -307,6 +268,16 @@ instance:
       type: str
       returned: O(state=present)
       sample: "2026-01-05T02:00:00Z"
+error:
+  description: What did not work, with the keys C(what), C(why), C(next_step), C(busy) and, of a gate, C(gate).
+  returned: failure
+  type: dict
+  sample:
+    what: The gate write of app did not pass
+    why: "measured: cannot execute INSERT in a read-only transaction; expected: a row that is committed and read back;
+      the previous settings are back"
+    next_step: correct the cause and run again; postgres_server_gates without write deploys all the same
+    busy: false
 """
 
 from typing import Any
@@ -318,6 +289,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._module import arg
 from ansible_collections.pgkeep.postgres.plugins.module_utils._pooler_config import SPEC as POOLER
 from ansible_collections.pgkeep.postgres.plugins.module_utils._repositories import SPEC as REPOSITORIES
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Run
+from ansible_collections.pgkeep.postgres.plugins.module_utils._terms import GATES, terms_from
 from ansible_collections.pgkeep.postgres.plugins.module_utils._units import parse_bytes
 
 SIZES = {"memory": "memory_bytes", "shm_size": "shm_bytes", "keeper_memory": "keeper_memory_bytes"}
@@ -369,6 +341,9 @@ SPEC = argument_spec(
     keeper_cpus={"type": "float", "default": 1.0},
     pooler={"type": "dict", "options": POOLER},
     restart={"type": "str", "choices": ["allowed", "refuse"], "default": "allowed"},
+    gates={"type": "list", "elements": "str", "choices": list(GATES), "default": list(GATES)},
+    latency_budget_ms={"type": "int", "default": 1000},
+    releases_kept={"type": "int", "default": 10},
 )
 
 
@@ -381,9 +356,8 @@ def manage(run: Run, params: dict[str, Any], check_mode: bool) -> dict[str, Any]
     return ensure(
         run,
         declare({**params, **sizes}, *images),
-        restart_allowed=params["restart"] == "allowed",
-        start_timeout_seconds=params["start_timeout_seconds"],
-        check_mode=check_mode,
+        terms_from({**params, "restart_allowed": params["restart"] == "allowed"}),
+        check_mode,
     )
 
 

@@ -9,16 +9,23 @@ import json
 import os
 import re
 from pathlib import Path
+from statistics import median
+
+from ansible_collections.pgkeep.postgres.plugins.module_utils._gates import at_once
+from ansible_collections.pgkeep.postgres.plugins.module_utils._outage import Outage
+from ansible_collections.pgkeep.postgres.plugins.module_utils._probe import Target
 
 from .tools import (
     FLOOR,
     NAME,
     PGDATA,
     PORT,
+    ROUNDS,
     compare,
     drop_floor,
     drop_instance,
     fact,
+    module,
     play,
     row,
     seconds,
@@ -82,8 +89,35 @@ def _deploys(inventory: Path) -> None:
     fact("tasks executed without a change", counts[1]["ok"], f"at most 20, changed={counts[1]['changed']}")
 
 
+def _plain_restart() -> float:
+    """Seconds without an answer, for the same client that measures ours."""
+    client = Path(f"/etc/pgkeep/{NAME}/client")
+    password = (client / "monitor.password").read_text().strip()
+    target = Target("127.0.0.1", PORT, "pgkeep_monitor", password, str(client / "ca.crt"))
+    with Outage([lambda: at_once([target])]) as outage:
+        sh("docker", "restart", NAME)
+        until_writes(NAME)
+        return outage.stop() / 1000
+
+
+def _rollbacks(inventory: Path) -> None:
+    """To and fro between two releases with a container each."""
+    play(inventory, "deploy.yml", "-e", "postgres_server_memory=1100MB")
+    releases = sorted(path.stem for path in Path(f"/var/lib/pgkeep/{NAME}/releases").glob("*.json"))[-2:]
+    ours, plain = [], []
+    # It ends with the first one, which the others are measured with.
+    for release in (releases * ROUNDS)[:-1]:
+        output = module(inventory, "rollback", f"release={release}")
+        found = re.search(r"interruption_ms\W+(\d+)", output)
+        assert found, output
+        ours.append(int(found[1]) / 1000)
+        plain.append(_plain_restart())
+    row("rollback: time without a server / plain restart", median(ours), median(plain), "<= 1.5")
+
+
 def measure(inventory: Path) -> None:
     _deploys(inventory)
+    _rollbacks(inventory)
     compare(
         "kill -9 of PID 1 to accepting writes",
         "<= 1.2",

@@ -67,8 +67,8 @@ def seconds(action: Callable[[], object]) -> float:
     return time.monotonic() - began
 
 
-def play(inventory: Path, playbook: str) -> str:
-    return sh("ansible-playbook", "-i", str(inventory), str(ROOT / "playbooks" / playbook))
+def play(inventory: Path, playbook: str, *words: str) -> str:
+    return sh("ansible-playbook", "-i", str(inventory), str(ROOT / "playbooks" / playbook), *words)
 
 
 def module(inventory: Path, name: str, arguments: str = "") -> str:

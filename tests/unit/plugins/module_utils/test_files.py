@@ -52,26 +52,47 @@ def test_put_back_undoes_a_write_without_space_and_with_the_old_mode(tmp_path, m
     (tmp_path / "old.conf").write_text("before\n")
     os.chmod(old.path, 0o604)
     for file in (old, new):
-        files.keep(file)
+        files.keep(file.path)
         files.write(file)
 
     def full(*_arguments):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(files.os, "open", full)
-    for file in (old, new):
-        files.put_back(file)
+    for file, existed in ((old, True), (new, False)):
+        files.put_back(file.path, existed)
     assert (tmp_path / "old.conf").read_text() == "before\n"
     assert stat.S_IMODE(os.stat(old.path).st_mode) == 0o604
     assert os.listdir(tmp_path) == ["old.conf"]
 
 
+def test_what_was_never_written_is_put_back_too(tmp_path):
+    for name in ("kept", "untouched"):
+        (tmp_path / name).write_text("before\n")
+    files.keep(str(tmp_path / "kept"))
+    for name in ("kept", "untouched"):
+        files.put_back(str(tmp_path / name), True)
+    assert sorted(os.listdir(tmp_path)) == ["kept", "untouched"]
+    assert (tmp_path / "kept").read_text() == "before\n"
+
+
+def test_what_is_kept_stays_the_first_state(tmp_path):
+    """A run that goes on where another one was killed must not remember the half state."""
+    file = own(tmp_path / "a.conf", "half\n")
+    (tmp_path / "a.conf").write_text("before\n")
+    files.keep(file.path)
+    files.write(file)
+    files.keep(file.path)
+    files.put_back(file.path, True)
+    assert (tmp_path / "a.conf").read_text() == "before\n"
+
+
 def test_what_was_kept_is_forgotten_after_success(tmp_path):
     file = own(tmp_path / "a.conf", "after\n")
     (tmp_path / "a.conf").write_text("before\n")
-    files.keep(file)
+    files.keep(file.path)
     files.write(file)
-    files.forget(file)
+    files.forget(file.path)
     assert os.listdir(tmp_path) == ["a.conf"]
     assert (tmp_path / "a.conf").read_text() == "after\n"
 

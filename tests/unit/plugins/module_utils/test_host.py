@@ -15,6 +15,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils import _audit as a
 from ansible_collections.pgkeep.postgres.plugins.module_utils import (
     _drill,
     _host,
+    _host_restore,
     _restart,
     _restore_actions,
     _sandbox_host,
@@ -187,7 +188,7 @@ def test_restore_and_drill_reach_the_library_with_the_options_of_their_modules(h
         seen.append((request, check_mode, who))
         return {"changed": True, "drill": DRILLED.to_result()}
 
-    monkeypatch.setattr(_restore_actions, "act", restore)
+    monkeypatch.setattr(_host_restore, "act", restore)
     monkeypatch.setattr(_sandbox_host, "on_host", lambda run, name: name)
     monkeypatch.setattr(_drill, "drill", drill)
     assert _host.main(["app", "restore", "--confirm", "app", "--time", "2026-01-05 02:00:00+00"]) == 0
@@ -227,7 +228,7 @@ def test_restore_and_drill_reach_the_library_with_the_options_of_their_modules(h
 def test_every_target_and_action_of_the_module_restore(host, monkeypatch, words, fields):
     seen = []
     monkeypatch.setattr(
-        _restore_actions, "act", lambda run, request, *rest, **who: seen.append(request) or {"restore": RESTORED}
+        _host_restore, "act", lambda run, request, *rest, **who: seen.append(request) or {"restore": RESTORED}
     )
     assert _host.main(["app", "restore", *words]) == 0
     (request,) = seen
@@ -250,7 +251,7 @@ def test_every_action_of_the_module_is_one_of_the_command():
     ],
 )
 def test_a_restore_that_says_two_things_does_neither(host, monkeypatch, capsys, words, why):
-    monkeypatch.setattr(_restore_actions, "act", None)
+    monkeypatch.setattr(_host_restore, "act", None)
     assert _host.main(["app", "restore", "--confirm", "app", *words]) == 1
     assert said(capsys)[1][1].startswith(why)
 
@@ -258,7 +259,7 @@ def test_a_restore_that_says_two_things_does_neither(host, monkeypatch, capsys, 
 def test_a_masking_script_is_read_and_not_recorded(host, monkeypatch, tmp_path):
     seen = []
     monkeypatch.setattr(
-        _restore_actions, "act", lambda run, request, *rest, **who: seen.append(request) or {"restore": RESTORED}
+        _host_restore, "act", lambda run, request, *rest, **who: seen.append(request) or {"restore": RESTORED}
     )
     (tmp_path / "mask.sql").write_text("update users set mail = null")
     words = ["clone", "--into", "look", "--masking-sql-file", str(tmp_path / "mask.sql")]
@@ -272,7 +273,7 @@ def test_copies_and_what_is_lost_are_told(host, monkeypatch, capsys):
             "expires_at": "2026-01-05T08:00:00Z", "psql": "docker exec -it app-preview psql -U postgres"}  # fmt: skip
     lost = {"from": "2026-01-05T02:00:00Z", "to": "2026-01-05T04:00:00Z", "seconds": 7200}
     monkeypatch.setattr(
-        _restore_actions, "act", lambda *rest, **who: {"restore": {**RESTORED, "lost": lost, "copies": [copy]}}
+        _host_restore, "act", lambda *rest, **who: {"restore": {**RESTORED, "lost": lost, "copies": [copy]}}
     )
     assert _host.main(["app", "restore", "preview", "--restore-point", "r42"]) == 0
     out, _err = said(capsys)

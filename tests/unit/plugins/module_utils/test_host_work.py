@@ -21,6 +21,8 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._files import File
 from ansible_collections.pgkeep.postgres.plugins.module_utils._layout import Layout
 from ansible_collections.pgkeep.postgres.plugins.module_utils._plan import ContainerChange, Plan
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
+from ansible_collections.pgkeep.postgres.plugins.module_utils._terms import Terms
+from ansible_collections.pgkeep.postgres.plugins.module_utils._transaction import Applied
 
 from .instance_options import options
 
@@ -191,12 +193,12 @@ def deploy(layout, monkeypatch):
     """Deploys a plan; apply can be told to fail."""
     declared = declare(options(), "sha256:server", "sha256:keeper")
     monkeypatch.setattr(instance, "interruptible", contextlib.nullcontext)
-    monkeypatch.setattr(instance, "finish_interrupted", lambda run, layout: None)
     monkeypatch.setattr(instance, "_result", lambda run, declared, plan, *rest: {"changed": plan.changed})
-    monkeypatch.setattr(instance, "record", lambda layout, *rest: "release")
+    monkeypatch.setattr(instance, "record", lambda layout, *rest, **more: "20260105T020000.000000Z")
+    monkeypatch.setattr(instance, "forget_old", lambda layout, keep: [])
     monkeypatch.setattr(instance, "remove_leftovers", lambda run, layout: list(left))
     left = []
-    monkeypatch.setattr(instance, "read_current", lambda layout: {"time": "2026-01-05T02:00:00Z"})
+    monkeypatch.setattr(instance, "read_current", lambda layout: {"name": "1", "time": "2026-01-05T02:00:00Z"})
 
     def run(error=None, changed=True, refused=None, leftovers=()):
         left[:] = leftovers
@@ -206,14 +208,16 @@ def deploy(layout, monkeypatch):
                 raise refused
             return plan(declared, changed)
 
-        def apply(run, declared, plan, seconds):
+        def apply(run, declared, plan, terms, commit, who=None):
             if error:
                 raise error
-            return 1.5
+            applied = Applied(interruption_ms=1500, restore_point="deploy-1")
+            commit(applied)
+            return applied
 
         monkeypatch.setattr(instance, "make_plan", make_plan)
         monkeypatch.setattr(instance, "apply", apply)
-        return instance.ensure(Engine(), declared, restart_allowed=True, start_timeout_seconds=1, check_mode=False)
+        return instance.ensure(Engine(), declared, Terms(), False)
 
     return run
 
@@ -226,7 +230,11 @@ def test_a_deploy_is_recorded_with_its_plan_and_without_any_secret(layout, deplo
         "write file /etc/pgkeep/app/client/pgpass: content",
         "replace container app: memory_bytes: 1 -> 2",
     ]
-    assert found["details"] == {"interruption_seconds": 1.5}
+    assert found["details"] == {
+        "interruption_ms": 1500,
+        "restore_point": "deploy-1",
+        "release": "20260105T020000.000000Z",
+    }
     with open(os.path.join(layout.state_dir, audit.FILE), encoding="utf-8") as handle:
         text = handle.read()
     assert not [word for word in ("app-secret", "old-secret", "monitor-secret", "cipher-secret", "KEY") if word in text]

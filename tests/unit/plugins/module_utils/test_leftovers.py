@@ -55,3 +55,11 @@ def test_they_go_and_nothing_else(host):
 def test_before_the_first_deploy_there_are_none(host):
     os.unlink(host.layout.releases_dir + "/current")
     assert leftovers.remove(host, host.layout) == []
+
+
+def test_a_deploy_that_was_killed_is_told_until_the_next_one(host):
+    leftovers.remove(host.run, host.layout)
+    open(host.layout.releases_dir + "/journal", "w").close()
+    assert leftovers.look(host.run, host.layout) == ["a deploy in the middle"]
+    with hold(host.layout.lock_file, "deploy of app"):
+        assert leftovers.look(host.run, host.layout) == []

@@ -5,90 +5,30 @@
 
 from __future__ import annotations
 
-import json
+import os
 from dataclasses import replace
 
 import pytest
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _transaction as transaction
-from ansible_collections.pgkeep.postgres.plugins.module_utils._declared import declare
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
-from ansible_collections.pgkeep.postgres.plugins.module_utils._layout import Layout
-from ansible_collections.pgkeep.postgres.plugins.module_utils._plan import ContainerChange, Plan
-from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
+from ansible_collections.pgkeep.postgres.plugins.module_utils._files import File, FileChange
+from ansible_collections.pgkeep.postgres.plugins.module_utils._terms import Terms
 
-from .instance_options import options
-from .instance_options import pooler as a_pooler
-
-LAYOUT = Layout("app")
-DECLARED = declare(options(), "sha256:new", "sha256:new-keeper")
-POOLED = options(pooler=a_pooler(), settings={"max_connections": 100})
-POOLER = declare(POOLED, "sha256:new", "sha256:new-keeper", "sha256:new-pooler").pooler
-
-
-class Engine:
-    """Containers by name; fails, without doing it, at the command that begins with the words fail."""
-
-    def __init__(self, **images):
-        self.containers = {name.replace("_", "-"): {"image": image, "running": True} for name, image in images.items()}
-        self.fail = None
-        # What the pooler was told.
-        self.asked = []
-
-    def __call__(self, argv, data=None, env=None, timeout=None):
-        words = argv[1:]
-        if self.fail and words[: len(self.fail)] == self.fail:
-            self.fail = None
-            return Result(1, "", "Error response from daemon: no space left on device")
-        name = words[words.index("--name") + 1] if "--name" in words else words[-1]
-        if words[0] == "exec":
-            name = words[words.index("timeout") - 1]
-        if words[0] == "create":
-            self.containers[name] = {"image": next(word for word in words if "sha256:" in word), "running": False}
-            return Result(0)
-        if words[0] == "rename":
-            self.containers[name] = self.containers.pop(words[1])
-            return Result(0)
-        if name not in self.containers:
-            return Result(1, "", "Error: No such container: %s" % name)
-        if words[0] == "rm":
-            del self.containers[name]
-            return Result(0)
-        container = self.containers[name]
-        if words[0] == "exec":
-            self.asked.append(" ".join(words[words.index("pgkeep-pooler") + 1 :]))
-            return Result(0)
-        if words[0] in ("start", "stop"):
-            container["running"] = words[0] == "start"
-        state = {"Running": container["running"], "Restarting": False}
-        labels = {"pgkeep.instance": container.get("instance", "app")}
-        return Result(0, json.dumps([{"State": state, "Config": {"Labels": labels}}]))
-
-    def images(self):
-        return {name: found["image"] for name, found in self.containers.items() if found["running"]}
+from .deploy_host import DECLARED, LAYOUT, Engine, deploy, not_passed, on_disk, plan, prepare, setting
 
 
 @pytest.fixture(autouse=True)
-def server(monkeypatch):
-    """PostgreSQL serves whenever its container runs."""
-    monkeypatch.setattr(transaction, "accepts_writes", lambda layout: False)
-    monkeypatch.setattr(transaction, "wait_until_serving", lambda run, layout, seconds: 0.0)
-    monkeypatch.setattr(transaction.pooler, "wait_until_ready", lambda run, layout: None)
-
-
-def plan(server="replace", keeper="replace", pooler=None):
-    changes = {
-        "pooler": ContainerChange(POOLER, pooler, {}) if pooler else None,
-        "server": ContainerChange(DECLARED.server, server, {}) if server else None,
-        "keeper": ContainerChange(DECLARED.keeper, keeper, {}) if keeper else None,
-    }
-    return Plan((), (), (), (), None, **changes, changed_settings=(), restart_settings=(), reload=False)
+def host(monkeypatch, tmp_path):
+    prepare(monkeypatch, tmp_path)
 
 
 def test_both_containers_are_replaced_and_nothing_waits_any_more():
     engine = Engine(app="old", app_keeper="old")
-    transaction.apply(engine, DECLARED, plan(), 60)
+    applied = deploy(engine, plan())
     assert engine.images() == {"app": "sha256:new", "app-keeper": "sha256:new-keeper"}
     assert len(engine.containers) == 2
+    assert applied.restore_point.startswith("deploy-2")
+    assert os.listdir(LAYOUT.releases_dir) == []
 
 
 @pytest.mark.parametrize(
@@ -96,11 +36,12 @@ def test_both_containers_are_replaced_and_nothing_waits_any_more():
     [
         ["stop", "app"],
         ["rename", "app"],
-        ["create", "--name", "app"],
+        ["create", "--name", "app.next"],
+        ["rename", "app.next"],
         ["start", "app"],
         ["stop", "app-keeper"],
         ["rename", "app-keeper"],
-        ["create", "--name", "app-keeper"],
+        ["create", "--name", "app-keeper.next"],
         ["start", "app-keeper"],
     ],
     ids=" ".join,
@@ -108,10 +49,25 @@ def test_both_containers_are_replaced_and_nothing_waits_any_more():
 def test_whatever_fails_the_old_containers_run_again(fail):
     engine = Engine(app="old", app_keeper="old")
     engine.fail = fail
-    with pytest.raises(PgkeepError, match="no space left on device; the previous container"):
-        transaction.apply(engine, DECLARED, plan(), 60)
+    files = [setting("a.conf"), setting("new.conf", before=None)]
+    with pytest.raises(PgkeepError, match="no space left on device; the previous (container|settings)"):
+        deploy(engine, plan(files=files))
     assert engine.images() == {"app": "old", "app-keeper": "old"}
     assert len(engine.containers) == 2
+    assert on_disk() == {"a.conf": "before\n"}
+    assert os.listdir(LAYOUT.releases_dir) == []
+
+
+def test_a_gate_that_fails_takes_everything_back_and_tells_its_evidence(monkeypatch):
+    monkeypatch.setattr(transaction, "pass_gates", not_passed)
+    engine = Engine(app="old", app_keeper="old")
+    with pytest.raises(
+        PgkeepError, match="measured: read-only; expected: a row; the previous container serves"
+    ) as told:
+        deploy(engine, plan(files=[setting("a.conf")]), commit=None)
+    assert told.value.to_result()["gate"]["measured"] == "read-only"
+    assert engine.images() == {"app": "old", "app-keeper": "old"}
+    assert on_disk() == {"a.conf": "before\n"}
 
 
 def test_the_archivers_worker_ends_with_its_settings_also_when_they_are_taken_back(monkeypatch):
@@ -119,102 +75,56 @@ def test_the_archivers_worker_ends_with_its_settings_also_when_they_are_taken_ba
     monkeypatch.setattr(transaction.archive_worker, "end", lambda run, server: ended.append(server))
     monkeypatch.setattr(transaction, "query", lambda folder, statement: woken.append(statement))
     engine = Engine(app="old", app_keeper="old")
-    transaction.apply(engine, DECLARED, plan(server=None), 60)
+    deploy(engine, plan(server=None))
     assert (ended, woken) == ([], [])
-    wanted = replace(plan(server=None), end_worker="its settings change")
-    transaction.apply(engine, DECLARED, wanted, 60)
+    os.makedirs(os.path.dirname(LAYOUT.archive_config))
+    change = FileChange(File(LAYOUT.archive_config, "after\n"), None, "new")
+    wanted = replace(plan(server=None, files=[change]), end_worker="its settings change")
+    deploy(engine, wanted)
     assert (ended, len(woken)) == (["app"], 1)
-    engine.fail = ["create", "--name", "app-keeper"]
+    engine.fail = ["create", "--name", "app-keeper.next"]
     with pytest.raises(PgkeepError, match="no space left on device"):
-        transaction.apply(engine, DECLARED, wanted, 60)
+        deploy(engine, wanted)
     # Before the change and after it was taken back.
     assert ended == ["app"] * 3
 
 
-def test_a_first_deploy_that_fails_leaves_no_container():
+def test_what_cannot_be_recorded_is_no_release():
+    def commit(applied):
+        raise PgkeepError("The file could not be written", "No space left on device")
+
+    engine = Engine(app="old", app_keeper="old")
+    with pytest.raises(PgkeepError, match="No space left on device; the previous container serves again"):
+        deploy(engine, plan(), commit)
+    assert engine.images() == {"app": "old", "app-keeper": "old"}
+
+
+def test_an_archive_that_does_not_work_is_told_before_anybody_is_interrupted(monkeypatch):
+    def refused(run, layout, argv, who=None):
+        raise PgkeepError("The point could not be made", "no space")
+
+    monkeypatch.setattr(transaction, "ask", refused)
+    monkeypatch.setattr(transaction, "has_archive", lambda run, layout: True)
+    engine = Engine(app="old", app_keeper="old")
+    engine.fail = ["stop", "app"]
+    with pytest.raises(PgkeepError, match="was not interrupted. Why: .*no space.*gates without archive") as told:
+        deploy(engine, plan())
+    assert engine.fail is not None, "the server was stopped"
+    assert "serves again" not in str(told.value)
+    # Without that gate, and before the first backup, there is no point to come back to.
+    engine.fail = None
+    assert transaction.apply(engine, DECLARED, plan(), Terms(gates=("login",)), lambda done: None).restore_point is None
+    monkeypatch.setattr(transaction, "has_archive", lambda run, layout: False)
+    assert deploy(engine, plan()).restore_point is None
+
+
+def test_a_first_deploy_that_fails_leaves_no_container_and_passes_no_gate(monkeypatch):
+    monkeypatch.setattr(transaction, "accepts_writes", lambda layout: False)
+    monkeypatch.setattr(transaction, "pass_gates", None)
     engine = Engine()
     engine.fail = ["start", "app-keeper"]
     with pytest.raises(PgkeepError, match="app was removed, volumes were kept"):
-        transaction.apply(engine, DECLARED, plan("create", "create"), 60)
+        deploy(engine, plan("create", "create"))
     assert engine.containers == {}
-
-
-def test_a_container_that_another_instance_calls_so_is_never_taken_for_ours():
-    engine = Engine(app="old", app_replaced="theirs")
-    engine.containers["app-replaced"]["instance"] = "app-replaced"
-    transaction.finish_interrupted(engine, LAYOUT)
-    assert engine.images() == {"app": "old", "app-replaced": "theirs"}
-
-
-def test_a_run_that_died_after_putting_the_server_aside_is_finished():
-    engine = Engine(app_replaced="old", app_keeper="new", app_keeper_replaced="old")
-    transaction.finish_interrupted(engine, LAYOUT)
-    assert engine.images() == {"app": "old", "app-keeper": "new"}
-
-
-@pytest.mark.parametrize(
-    "action, image", [("create", "sha256:new-pooler"), ("replace", "sha256:new-pooler"), ("remove", None)]
-)
-def test_a_pooler_comes_changes_and_goes(action, image):
-    engine = Engine(app="new", app_keeper="new", **({} if action == "create" else {"app_pooler": "old"}))
-    transaction.apply(engine, DECLARED, plan(None, None, action), 60)
-    assert engine.images().get("app-pooler") == image
-    assert not any(name.endswith("-replaced") for name in engine.containers)
-
-
-@pytest.mark.parametrize("action", ["replace", "remove"])
-def test_the_former_pooler_runs_again_when_a_later_step_fails(action, monkeypatch):
-    engine = Engine(app="new", app_keeper="new", app_pooler="old")
-
-    def fail(*arguments):
-        raise PgkeepError("No space", "left")
-
-    monkeypatch.setattr(transaction, "_remove_files", fail)
-    with pytest.raises(PgkeepError, match="No space"):
-        transaction.apply(engine, DECLARED, plan(None, None, action), 60)
-    assert engine.images() == {"app": "new", "app-keeper": "new", "app-pooler": "old"}
-
-
-def test_a_pooler_that_does_not_come_up_takes_the_deploy_back(monkeypatch):
-    engine = Engine(app="old", app_keeper="old", app_pooler="old")
-
-    def fail(run, layout):
-        raise PgkeepError("The pooler of app is not ready", "it did not answer")
-
-    monkeypatch.setattr(transaction.pooler, "wait_until_ready", fail)
-    with pytest.raises(PgkeepError, match="pooler of app is not ready.*previous container serves again"):
-        transaction.apply(engine, DECLARED, plan(pooler="replace"), 60)
-    assert engine.images() == {"app": "old", "app-keeper": "old", "app-pooler": "old"}
-
-
-def test_clients_of_the_pooler_wait_while_the_server_is_replaced():
-    engine = Engine(app="old", app_keeper="old", app_pooler="old")
-    transaction.apply(engine, DECLARED, plan(), 60)
-    assert engine.asked == ["pause 10", "resume"]
-    # Nobody waits for a change that interrupts nobody.
-    engine.asked.clear()
-    transaction.apply(engine, DECLARED, plan(None, "replace"), 60)
-    assert engine.asked == []
-
-
-@pytest.mark.parametrize("fail", [["stop", "app"], ["start", "app"]], ids=" ".join)
-def test_they_do_not_wait_any_more_after_a_failure(fail):
-    engine = Engine(app="old", app_keeper="old", app_pooler="old")
-    engine.fail = fail
-    with pytest.raises(PgkeepError):
-        transaction.apply(engine, DECLARED, plan(), 60)
-    assert (engine.asked[0], engine.asked[-1]) == ("pause 10", "resume")
-    assert engine.images()["app"] == "old"
-
-
-def test_a_run_that_was_killed_in_between_leaves_nobody_waiting():
-    engine = Engine(app="new", app_keeper="new", app_pooler="new")
-    transaction.finish_interrupted(engine, LAYOUT)
-    assert engine.asked == ["resume"]
-
-
-def test_a_pooler_that_does_not_answer_stops_no_deploy():
-    engine = Engine(app="old", app_keeper="old", app_pooler="old")
-    engine.fail = ["exec"]
-    transaction.apply(engine, DECLARED, plan(), 60)
-    assert engine.images()["app"] == "sha256:new"
+    deploy(engine, plan("create", "create"))
+    assert engine.images() == {"app": "sha256:new", "app-keeper": "sha256:new-keeper"}

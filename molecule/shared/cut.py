@@ -2,14 +2,16 @@
 # Copyright (c) 2026, the pgkeep maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Start a module or a command of the keeper, wait for a sign of its middle, and cut the power.
+"""Start a module or a command of the keeper, wait for a sign of its middle, and kill.
 
-Usage: cut.py INSTANCE SIGN -- MODULE JSON
-       cut.py INSTANCE SIGN -- keeper WORD…
+Usage: cut.py WHAT INSTANCE SIGN -- MODULE JSON
+       cut.py WHAT INSTANCE SIGN -- keeper WORD…
 
-SIGN is path:<glob on the host> for something new there, gone:<glob> for something that was there, or container:<name>.
-The power cut is SIGKILL for the operation and the first process of every container of the instance; as after a real
-one, the engine starts those that shall run.
+WHAT is everything for a power cut: SIGKILL for the operation and the first process of every container of the instance;
+as after a real one, the engine starts those that shall run. operation is SIGKILL for it alone, server is docker kill of
+the server's container alone, and the words and the end of the operation are then ours.
+SIGN is path:<glob on the host> for something new there, gone:<glob> for something that was there, container:<name> for
+one that runs, or made:<name> for one that is there.
 Prints what was killed; ends with 1 when the operation was over before its sign was seen, for then nothing was tested.
 """
 
@@ -39,8 +41,8 @@ def docker(*argv: str) -> str:
 
 def seen(sign: str, before: set[str]) -> bool:
     kind, _colon, what = sign.partition(":")
-    if kind == "container":
-        return what in docker("ps", "--format", "{{.Names}}").split()
+    if kind in ("container", "made"):
+        return what in docker("ps", *(["--all"] if kind == "made" else []), "--format", "{{.Names}}").split()
     now = set(glob.glob(what))
     return bool(now - before if kind == "path" else before - now)
 
@@ -54,8 +56,7 @@ def start(instance: str, operation: list[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
 
 
-def cut(instance: str, process: subprocess.Popen[str]) -> list[str]:
-    containers = docker("ps", "--format", "{{.Names}}", "--filter", "label=pgkeep.instance=" + instance).split()
+def cut(instance: str, process: subprocess.Popen[str], containers: list[str]) -> list[str]:
     pids = [json.loads(docker("inspect", name))[0]["State"]["Pid"] for name in containers]
     os.killpg(process.pid, signal.SIGKILL)
     for pid in pids:
@@ -65,8 +66,16 @@ def cut(instance: str, process: subprocess.Popen[str]) -> list[str]:
     return containers
 
 
+def kill_server(instance: str, process: subprocess.Popen[str]) -> int:
+    """The server that runs is killed as soon as there is one; returns how the operation ended."""
+    while subprocess.run(["docker", "kill", instance], capture_output=True, check=False).returncode != 0:
+        time.sleep(0.005)
+    print(process.communicate()[0])
+    return process.returncode
+
+
 def main() -> int:
-    instance, sign, _dashes, *operation = sys.argv[1:]
+    what, instance, sign, _dashes, *operation = sys.argv[1:]
     before = set(glob.glob(sign.partition(":")[2]))
     began = time.monotonic()
     process = start(instance, operation)
@@ -79,7 +88,11 @@ def main() -> int:
             print("no sign within %d s" % LIMIT_SECONDS)
             return 1
         time.sleep(0.005)
-    print("%.3f s: killed %s and %s" % (time.monotonic() - began, operation[0], ", ".join(cut(instance, process))))
+    if what == "server":
+        return kill_server(instance, process)
+    running = ["ps", "--format", "{{.Names}}", "--filter", "label=pgkeep.instance=" + instance]
+    killed = cut(instance, process, docker(*running).split() if what == "everything" else [])
+    print("%.3f s: killed %s" % (time.monotonic() - began, ", ".join([operation[0], *killed])))
     return 0
 
 
