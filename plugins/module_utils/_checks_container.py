@@ -213,7 +213,7 @@ IMAGE = (
         "The data is of the server's major",
         BLOCKER,
         i04,
-        "upgrade the data",
+        "run playbooks/upgrade.yml, or declare the major version of the data",
         ("container", "sql", "majors"),
         BOTH,
     ),

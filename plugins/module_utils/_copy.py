@@ -178,6 +178,13 @@ def prepare_once_argv(keeper: ContainerSpec, server: ContainerSpec) -> list[str]
     return _once_argv(keeper, server, ["pgbackrest", *words])
 
 
+def stanza_once_argv(keeper: ContainerSpec, server: ContainerSpec, major: int) -> list[str]:
+    """docker arguments: tell the first repository that the next WAL comes from the data of this major, whose server is
+    stopped. Nothing happens where it knows. The path is given because the settings may be those of another major."""
+    words = ["--config=" + ARCHIVE_CONFIG, "--stanza=" + server.instance, "--pg1-path=" + pgdata(major), "--no-online"]
+    return _once_argv(keeper, server, ["pgbackrest", *words, "--log-level-console=info", "stanza-upgrade"])
+
+
 def _once_argv(keeper: ContainerSpec, server: ContainerSpec, command: Sequence[str]) -> list[str]:
     mounts = [mount for mount in keeper.mounts if mount.split(":")[1] not in (DATA_MOUNT, SCRATCH_MOUNT)]
     spec = replace(

@@ -55,6 +55,11 @@ class Declared:
     keeper: ContainerSpec
     # Where one is declared.
     pooler: Optional[ContainerSpec] = None
+    initdb_args: tuple[str, ...] = ()
+    # Whether the major version may change, and how; see _crossing.
+    upgrade: str = "refuse"
+    # Whether an image may come that sorts text otherwise; see _collation.
+    collation: str = "refuse"
 
     @property
     def volumes(self) -> dict[str, str]:
@@ -90,6 +95,9 @@ def declare(
         server=_server(layout, options, server_image),
         keeper=_keeper(layout, options, keeper_image),
         pooler=pooler_config.container(layout, options, pooler_image) if pooler_image else None,
+        initdb_args=tuple(options["initdb_args"]),
+        upgrade=options.get("upgrade", "refuse"),
+        collation=options.get("collation", "refuse"),
     )
 
 

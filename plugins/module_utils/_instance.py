@@ -13,13 +13,15 @@ from typing import Any, ContextManager, Optional, Sequence
 from . import _docker as docker
 from ._actor import ANSIBLE, actor
 from ._audit import Outcome, recorded
+from ._collation import load_pending, repair, save_pending
+from ._crossing import recover, settle
 from ._declared import Declared
 from ._errors import PgkeepError
 from ._files import make
 from ._images import remove_unused
 from ._interrupt import interruptible
 from ._journal import begun, close_committed, containers, drop, former, successor
-from ._layout import Layout
+from ._layout import LABEL_MAJOR, Layout
 from ._leftovers import remove as remove_leftovers
 from ._lock import hold
 from ._plan import Plan, make_plan
@@ -29,13 +31,16 @@ from ._run import Run
 from ._server import accepts_writes, facts
 from ._terms import Terms
 from ._timers import is_clock, remove_clocks
-from ._transaction import Applied, apply, pending_restart, take_back
+from ._transaction import Applied, apply
+from ._undo import finish_interrupted, pending_restart, take_back
+from ._upgrade_record import crossed
 
 
-def image_id(run: Run, reference: str, check_mode: bool) -> str:
+def image_id(run: Run, reference: str, check_mode: bool, major: Optional[int] = None) -> str:
     """The id behind a name, so that what runs is pinned whatever the name points to later.
 
-    In check mode the name itself stands for an image that the role before would have obtained.
+    In check mode the name itself stands for an image that the role before would have obtained. major is the version of
+    PostgreSQL that it shall have; images of ours say which one that is.
     """
     found = docker.image(run, reference)
     if found is None and check_mode:
@@ -45,6 +50,13 @@ def image_id(run: Run, reference: str, check_mode: bool) -> str:
             "The image %s is not on this machine" % reference,
             "the engine does not know it",
             "run the playbook deploy.yml, whose role postgres_image pulls or builds it",
+        )
+    has = ((found.get("Config") or {}).get("Labels") or {}).get(LABEL_MAJOR)
+    if major is not None and has is not None and has != str(major):
+        raise PgkeepError(
+            "The image %s cannot be used" % reference,
+            "it has PostgreSQL %s, declared is %d" % (has, major),
+            "set postgres_image_base to an image without another version of PostgreSQL",
         )
     return str(found["Id"])
 
@@ -65,7 +77,7 @@ def ensure(
     """
     layout = declared.layout
     if check_mode:
-        plan = make_plan(run, declared, terms.restart_allowed)
+        plan = make_plan(run, declared, terms.restart_allowed, check_mode)
         expected = Applied(interruption_ms=plan.interruption_seconds * 1000)
         return _result(run, declared, plan, expected, _unfinished(layout), _moves(layout, release))
     for folder in declared.folders:
@@ -76,10 +88,20 @@ def ensure(
     what = "%s of %s" % (trail.action, layout.name)
     with hold(layout.lock_file, what, who=who or actor(ANSIBLE)), interruptible():
         close_committed(run, layout)
-        removed = _remove_leftovers(run, layout, who) + _unfinished(layout)
+        removed = _take_back_crossing(run, layout)
+        removed += _remove_leftovers(run, layout, who) + _unfinished(layout)
         moves = _moves(layout, release)
         plan, applied = _carry_out(run, declared, terms, trail, release)
     return _result(run, declared, plan, applied, removed, moves)
+
+
+def _take_back_crossing(run: Run, layout: Layout) -> list[str]:
+    """A change of the major version that was killed does not go on from the middle, unless the new server has the data;
+    returns sentences."""
+    journal = begun(layout)
+    if journal is not None and journal.crosses and not crossed(layout):
+        return finish_interrupted(run, layout)
+    return recover(run, layout)
 
 
 def _moves(layout: Layout, release: Optional[str]) -> bool:
@@ -139,8 +161,23 @@ def _carry_out(
                 **more,
             )
 
-        applied = apply(run, declared, plan, terms, commit, trail.who)
+        pending = load_pending(layout)
+        save_pending(layout, plan.collations)
+        try:
+            applied = apply(run, declared, plan, terms, commit, trail.who)
+        except PgkeepError:
+            # The former image serves again, and its indexes are as they were.
+            save_pending(layout, pending)
+            raise
+        if plan.crossing is not None:
+            settle(run, declared, plan.crossing)
         remove_unused(run, layout, forget_old(layout, terms.releases_kept))
+        if plan.collations:
+            # Behind the release: indexes that are rebuilt already fit this image and no other. What is left of them is
+            # remembered, so this may be interrupted again.
+            with interruptible():
+                outcome.details["reindexed"] = repair(layout.socket_dir, plan.collations)
+            save_pending(layout, ())
     return plan, applied
 
 

@@ -17,6 +17,8 @@ GID = 999
 
 LABEL_INSTANCE = "pgkeep.instance"
 LABEL_ROLE = "pgkeep.role"
+# Of an image: which version of PostgreSQL it has.
+LABEL_MAJOR = "pgkeep.major"
 
 # The same paths in the server, the keeper, the drill and a restore.
 DATA_MOUNT = "/var/lib/postgresql"

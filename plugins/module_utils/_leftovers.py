@@ -15,6 +15,7 @@ from ._errors import PgkeepError
 from ._journal import pending
 from ._layout import Layout
 from ._lock import is_held
+from ._pg_upgrade import ROLE as UPGRADE
 from ._release import read_current
 from ._restore_plan import RESTORE, data_directories
 from ._run import Run
@@ -22,7 +23,7 @@ from ._swap import Directories
 from ._throwaway import Place, discard, remove_leftovers
 
 # Roles of what lives as long as one operation, in labels and in the names of folders.
-ROLES = ("drill", RESTORE)
+ROLES = ("drill", RESTORE, UPGRADE)
 
 
 def look(run: Run, layout: Layout) -> list[str]:
@@ -60,7 +61,7 @@ def remove(run: Run, layout: Layout) -> list[str]:
     The lock of the instance has to be held. Never the data, never data that were replaced, no copy that stands.
     """
     steps = [
-        "Removed %s, left by a %s that was killed" % (name, role)
+        "Removed %s, left by %s %s that was killed" % (name, "an" if role == UPGRADE else "a", role)
         for role in ROLES
         for name in remove_leftovers(run, layout.name, role)
     ]

@@ -43,10 +43,10 @@ class Control:
     shut_down: bool
 
 
-def read_control(data_dir: str) -> Optional[Control]:
+def read_control(data_dir: str, name: str = "global/pg_control") -> Optional[Control]:
     """None when there is no data directory there, or none that this code understands."""
     try:
-        with open(os.path.join(data_dir, "global", "pg_control"), "rb") as handle:
+        with open(os.path.join(data_dir, name), "rb") as handle:
             head = handle.read(_CONTROL.size)
     except OSError:
         return None

@@ -12,9 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Mapping, Optional
 
 from . import _archive_worker as archive_worker
+from . import _collation as collation
 from . import _docker as docker
 from . import _pooler as pooling
 from ._container import ContainerSpec, differences
+from ._crossing import UNDO, Crossing, find_crossing
 from ._declared import Declared
 from ._errors import PgkeepError
 from ._files import File, FileChange, Folder, changes, folder_changes, read
@@ -61,6 +63,8 @@ class Plan:
     changed_settings: tuple[str, ...]
     restart_settings: tuple[str, ...]
     reload: bool
+    crossing: Optional[Crossing] = None
+    collations: tuple[collation.Change, ...] = ()
     # Why the archiver's worker is ended: it keeps the settings it began with.
     end_worker: Optional[str] = None
     pooler: Optional[ContainerChange] = None
@@ -90,6 +94,8 @@ class Plan:
         steps += [_step("create", "volume " + name, "absent") for name in self.volumes]
         if self.network:
             steps.append(_step("create", "network " + self.network, "absent"))
+        if self.crossing is not None:
+            steps.append(_step("upgrade", "data", self.crossing.words, True))
         for change in self.containers:
             interrupts = change.action == "replace" and change.spec.role != "keeper"
             steps.append(_step(change.action, "container " + change.spec.name, _why(change), interrupts))
@@ -100,6 +106,9 @@ class Plan:
             steps.append(_step("reload", "server", "settings " + names if names else "files changed"))
         if self.pooler_reload:
             steps.append(_step("reload", "pooler", "files changed"))
+        for sorted_anew in self.collations:
+            indexes = ", ".join(sorted_anew.collation.indexes) or "nothing"
+            steps.append(_step("reindex", indexes, "collation " + sorted_anew.words))
         if self.end_worker:
             steps.append(_step("end", "worker of the archiver", self.end_worker))
         return steps
@@ -132,11 +141,12 @@ def _why(change: ContainerChange) -> str:
     return reasons[change.action]
 
 
-def make_plan(run: Run, declared: Declared, restart_allowed: bool = True) -> Plan:
+def make_plan(run: Run, declared: Declared, restart_allowed: bool = True, check_mode: bool = False) -> Plan:
     """Compare declared with the machine. Raises PgkeepError where the plan could not be carried out anyway."""
     layout = declared.layout
     existing = docker.inspect(run, layout.server)
     refuse_impossible(run, declared, existing)
+    crossing = find_crossing(declared, check_mode)
     existing_keeper = docker.inspect(run, layout.keeper)
     refuse_stranger(layout, existing_keeper)
     existing_pooler = docker.inspect(run, layout.pooler)
@@ -147,9 +157,13 @@ def make_plan(run: Run, declared: Declared, restart_allowed: bool = True) -> Pla
         for change, container in ((server, existing), (pooler, existing_pooler)):
             if docker.running(container):
                 _refuse_replacement(layout, change)
+    answers = docker.running(existing) and accepts_writes(layout)
+    # An undo brings data that the former image has sorted.
+    asks = answers and (crossing is None or crossing.way != UNDO)
+    collations = _collations(run, declared, server) if asks else ()
     files = tuple(changes(declared.files))
     names = changed_settings(declared)
-    serving = docker.running(existing) and server is None and accepts_writes(layout)
+    serving = answers and server is None
     return Plan(
         folders=tuple(folder_changes(declared.folders)),
         files=files,
@@ -163,6 +177,8 @@ def make_plan(run: Run, declared: Declared, restart_allowed: bool = True) -> Pla
         reload=serving and _reload_due(declared, files),
         pooler=pooler,
         pooler_reload=declared.pooler is not None and pooler is None and _pooler_reload_due(run, layout, files),
+        crossing=crossing,
+        collations=collations,
         end_worker=_end_worker(layout, existing, files) if serving else None,
     )
 
@@ -195,6 +211,22 @@ def _container_change(spec: ContainerSpec, existing: Optional[Mapping[str, Any]]
     if is_looping(existing):
         return ContainerChange(spec, "restart", {})
     return None if docker.running(existing) else ContainerChange(spec, "start", {})
+
+
+def _collations(run: Run, declared: Declared, server: Optional[ContainerChange]) -> tuple[collation.Change, ...]:
+    """What has to be reindexed: for another image what that says, else what an earlier change left to be done. Raises
+    PgkeepError for what is not accepted."""
+    socket_dir = declared.layout.socket_dir
+    if server is None or "image" not in server.fields:
+        pending = collation.load_pending(declared.layout)
+        return (*pending, *(collation.running(socket_dir) if declared.collation == collation.REINDEX else ()))
+    known = collation.recorded(socket_dir)
+    if docker.image(run, declared.server.image) is None:
+        # In check mode it may not be there yet.
+        return ()
+    found = collation.changes(known, collation.ask_image(run, declared.server, known))
+    collation.refuse(declared.layout.name, found, declared.collation)
+    return tuple(found)
 
 
 def _pooler_change(declared: Declared, existing: Optional[Mapping[str, Any]]) -> Optional[ContainerChange]:

@@ -16,7 +16,7 @@ from ._lock import hold
 from ._pooler import held
 from ._run import Run
 from ._server import accepts_writes, checkpoint, facts, wait_until_serving
-from ._transaction import finish_interrupted
+from ._undo import finish_interrupted
 
 
 def restart(run: Run, layout: Layout, who: str, timeout_seconds: float) -> dict[str, Any]:

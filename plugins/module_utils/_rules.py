@@ -55,6 +55,9 @@ _OWN_OPTIONS = re.compile(
 
 _SECRET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*\Z")
 
+# From which major version on the role names a provider; an upgrade brings along what its data have.
+_OF_MAJOR = re.compile(r"^--(?:locale-provider=builtin|builtin-locale=.*)\n", re.MULTILINE)
+
 _PASSPHRASE = re.compile(r"^repo(\d+)-cipher-pass=(.*)$", re.MULTILINE)
 _PATH = re.compile(r"^repo(\d+)-path=(.*)$", re.MULTILINE)
 
@@ -209,7 +212,11 @@ def _refuse_other_cluster(run: Run, declared: Declared) -> None:
     """What initdb decided cannot be declared away later: it would look applied and not be."""
     path = declared.layout.server_config_dir + "/initdb.args"
     before, wanted = read(path), _wanted(declared, path)
-    if before is None or before == wanted or docker.volume(run, declared.layout.data_volume) is None:
+    if (
+        before is None
+        or _OF_MAJOR.sub("", before) == _OF_MAJOR.sub("", wanted)
+        or docker.volume(run, declared.layout.data_volume) is None
+    ):
         return
     raise PgkeepError(
         "The locale of %s cannot be changed" % declared.layout.name,

@@ -54,6 +54,11 @@ class Directories:
     def previous(self) -> str:
         return self._host(self.inside_previous)
 
+    @property
+    def undone(self) -> str:
+        """The name that data get which served and were replaced by older ones."""
+        return "%s.undone-%s" % (self.data, self.stamp)
+
     def lay_aside(self, wal: Sequence[str]) -> Optional[str]:
         """Put files of the old pg_wal into a folder of their own and return its path in a container, None for no files.
 
@@ -165,10 +170,9 @@ class Directories:
 
         note is a command that tells the instance's history about it.
         """
-        aside = "%s.undone-%s" % (self.data, self.stamp)
         steps = (
             shlex.join(["docker", "stop", server]),
-            shlex.join(["mv", self.data, aside]),
+            shlex.join(["mv", self.data, self.undone]),
             shlex.join(["mv", kept, self.data]),
             note,
             shlex.join(["docker", "start", server]),

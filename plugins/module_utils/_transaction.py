@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Callable, Optional
@@ -17,15 +16,16 @@ from . import _pooler as pooler
 from ._container import ContainerSpec, create_argv
 from ._declared import Declared
 from ._errors import PgkeepError
-from ._files import keep, make, put_back, write
+from ._files import keep, make, write
 from ._gates import at_once, has_archive, pass_gates, targets
 from ._interrupt import Interrupted, finish_what_began
-from ._journal import Journal, begun, close_committed, containers, drop, former, successor
+from ._journal import Journal, begun, containers, former, successor
 from ._judge_settings import judge_settings
 from ._keeper import ask
 from ._layout import Layout
 from ._network import ensure_network
 from ._outage import Outage
+from ._passage import Passage
 from ._plan import ContainerChange, Plan
 from ._probe import published
 from ._release import in_force, utc_stamp
@@ -34,12 +34,7 @@ from ._server import accepts_writes, checkpoint, wait_until_serving
 from ._sql import connect, query
 from ._terms import Terms
 from ._timers import end_timers, is_unit, start_timers
-
-# The server that is brought back has served before; its recovery after a kill is the longest wait.
-_BACK_SECONDS = 300
-
-_LOADED = "select pg_conf_load_time()"
-_RELOAD_SECONDS = 5
+from ._undo import pause, reload, resume, take_back
 
 
 @dataclass
@@ -66,12 +61,14 @@ def apply(
     one goes on with, where there is one), starts what ran before and is raised with how things stand now.
     """
     layout = declared.layout
+    passage = Passage(run, declared, plan.crossing) if plan.crossing else None
     journal = begun(layout) or Journal(in_force(layout), accepts_writes(layout))
+    journal.crosses = journal.crosses or passage is not None
     # Whom a killed run left waiting.
-    _resume(run, layout, journal)
+    resume(run, layout, journal)
     with _watched(run, declared, plan, journal) as outage:
         try:
-            applied = _applied(run, declared, plan, terms, journal, who)
+            applied = _applied(run, declared, plan, terms, journal, passage, who)
             if journal.served and (plan.changed or journal.killed):
                 applied.gates = pass_gates(run, declared, terms)
             applied.interruption_ms = outage.stop()
@@ -79,7 +76,7 @@ def apply(
             finish_what_began()
             commit(applied)
         except (PgkeepError, OSError) as error:
-            failure = take_back(run, layout, journal, error)
+            failure = take_back(run, layout, journal, error, passage)
             if outage.stop():
                 failure.why += "; clients were without the server for %d ms" % outage.milliseconds
             raise failure from error
@@ -98,13 +95,26 @@ def _watched(run: Run, declared: Declared, plan: Plan, journal: Journal) -> Outa
     return Outage([lambda: at_once(targets(declared, places)), lambda: connect(layout.socket_dir)])
 
 
-def _applied(run: Run, declared: Declared, plan: Plan, terms: Terms, journal: Journal, who: Optional[str]) -> Applied:
+def _applied(
+    run: Run,
+    declared: Declared,
+    plan: Plan,
+    terms: Terms,
+    journal: Journal,
+    passage: Optional[Passage],
+    who: Optional[str],
+) -> Applied:
     layout = declared.layout
     for folder in plan.folders:
         make(folder)
     files = {change.file.path: change.before is not None for change in plan.files}
     actions = {change.spec.name: change.action for change in plan.containers}
     journal.note(run, layout, {**files, **dict.fromkeys(plan.removals, True)}, actions)
+    if passage is not None and not passage.started:
+        if journal.served:
+            # It takes the keeper, which is stopped next.
+            _make_restore_point(run, layout, terms, journal, who)
+        passage.leave()
     for change in plan.files:
         keep(change.file.path)
         write(change.file)
@@ -112,11 +122,11 @@ def _applied(run: Run, declared: Declared, plan: Plan, terms: Terms, journal: Jo
     _volumes_and_network(run, declared, plan)
     if journal.served and plan.interrupts_server:
         _make_restore_point(run, layout, terms, journal, who)
-    _server(run, layout, plan, journal)
+    _server(run, layout, plan, journal, passage)
     # Also where nothing had to change: a deploy that succeeds leaves a server that serves.
     wait_until_serving(run, layout, terms.start_timeout_seconds)
     # Before the gates and not after them: a pause ends by itself sooner than they may take.
-    _resume(run, layout, journal)
+    resume(run, layout, journal)
     if plan.end_worker:
         archive_worker.end(run, layout.server)
         query(layout.socket_dir, archive_worker.WAKE)
@@ -171,18 +181,21 @@ def _volumes_and_network(run: Run, declared: Declared, plan: Plan) -> None:
         ensure_network(run, declared.layout, plan.network)
 
 
-def _server(run: Run, layout: Layout, plan: Plan, journal: Journal) -> None:
+def _server(run: Run, layout: Layout, plan: Plan, journal: Journal, passage: Optional[Passage]) -> None:
     """Replace, start, restart or reload the server as planned."""
     if plan.server is None:
         if plan.reload:
-            _reload(layout)
+            reload(layout)
         if not plan.restart_settings:
             return
     checkpoint(layout)
-    if plan.server is not None:
-        _put(run, layout, plan.server, partial(_pause, run, layout, journal))
+    if plan.server is not None and passage is not None:
+        # It takes longer than a query may wait, so clients of the pooler are better told at once.
+        _put(run, layout, plan.server, passage.cross, passage.embark)
+    elif plan.server is not None:
+        _put(run, layout, plan.server, partial(pause, run, layout, journal))
     else:
-        _pause(run, layout, journal)
+        pause(run, layout, journal)
         docker.docker(run, ["restart", layout.server], what="The server of %s could not be restarted" % layout.name)
 
 
@@ -198,29 +211,15 @@ def _pooler(run: Run, declared: Declared, plan: Plan, journal: Journal) -> None:
         pooler.wait_until_ready(run, layout)
 
 
-def _pause(run: Run, layout: Layout, journal: Journal) -> None:
-    """Clients of the pooler, where there is one, wait from now on."""
-    journal.paused = True
-    pooler.pause(run, layout)
-
-
-def _resume(run: Run, layout: Layout, journal: Journal) -> None:
-    if journal.paused:
-        pooler.resume(run, layout)
-        journal.paused = False
-
-
-def _reload(layout: Layout) -> None:
-    """Reload and wait until it is in force: it reaches the server as a signal, and new sessions see its result."""
-    before = query(layout.socket_dir, _LOADED)
-    query(layout.socket_dir, "select pg_reload_conf()")
-    end = time.monotonic() + _RELOAD_SECONDS
-    while query(layout.socket_dir, _LOADED) == before and time.monotonic() < end:
-        time.sleep(0.02)
-
-
-def _put(run: Run, layout: Layout, change: ContainerChange, before: Callable[[], None] = lambda: None) -> None:
-    """before is called when a new container is made and nobody was interrupted yet."""
+def _put(
+    run: Run,
+    layout: Layout,
+    change: ContainerChange,
+    before: Callable[[], None] = lambda: None,
+    starting: Callable[[], None] = lambda: None,
+) -> None:
+    """before is called when a successor is made and what it replaces was not touched yet, starting when all but the
+    start is done."""
     name = change.spec.name
     there = containers(run, layout) if change.action in ("replace", "remove") else set()
     if change.action == "replace":
@@ -239,6 +238,7 @@ def _put(run: Run, layout: Layout, change: ContainerChange, before: Callable[[],
     if change.action == "restart":
         docker.docker(run, ["restart", name], what="The container %s could not be restarted" % name)
     else:
+        starting()
         docker.start(run, name)
 
 
@@ -253,133 +253,3 @@ def _put_aside(run: Run, name: str, there: set[str]) -> None:
 
 def create(run: Run, spec: ContainerSpec, name: str) -> None:
     docker.docker(run, create_argv(spec, name=name), what="The container %s could not be created" % spec.name)
-
-
-@dataclass
-class _Undo:
-    """words: how things stand now. complete: whether every step of it succeeded. exchanged: names of the containers
-    whose successor was in their place."""
-
-    words: list[str] = field(default_factory=list)
-    complete: bool = True
-    exchanged: list[str] = field(default_factory=list)
-
-    def attempt(self, action: Callable[[], object]) -> None:
-        """A step that fails must not keep the next one from being tried."""
-        try:
-            action()
-        except (PgkeepError, OSError) as error:
-            self.complete = False
-            self.words.append("but going back failed: %s" % error)
-
-
-def take_back(run: Run, layout: Layout, journal: Journal, error: Exception) -> PgkeepError:
-    """Put everything back that the journal names; returns error together with how things stand now."""
-    cause = error if isinstance(error, PgkeepError) else PgkeepError("The plan could not be carried out", str(error))
-    undo = _undo(run, layout, journal)
-    cause.why = "; ".join([cause.why, *(undo.words or ["nothing else was changed"])])
-    cause.next_step = cause.next_step or "correct the cause and run again"
-    return cause
-
-
-def finish_interrupted(run: Run, layout: Layout) -> None:
-    """For an operation that cannot go on with a deploy that was killed: what was committed stays, the rest is taken
-    back, and no client is left waiting. Raises PgkeepError when that is not possible."""
-    pooler.resume(run, layout)
-    close_committed(run, layout)
-    journal = begun(layout)
-    undo = _undo(run, layout, journal) if journal is not None else _Undo()
-    if not undo.complete:
-        raise PgkeepError(
-            "The deploy of %s that was killed could not be taken back" % layout.name,
-            "; ".join(undo.words),
-            "correct the cause and repeat",
-        )
-
-
-def _undo(run: Run, layout: Layout, journal: Journal) -> _Undo:
-    undo = _Undo()
-    # Containers first and files second: what ran before starts on its own files.
-    for name, action in reversed(journal.containers.items()):
-        undo.attempt(partial(_withdraw, run, layout, journal, name, action, undo))
-    units = {path: existed for path, existed in journal.files.items() if is_unit(path)}
-    if journal.units:
-        new = [path for path, existed in units.items() if not existed and os.path.exists(path)]
-        undo.attempt(partial(end_timers, run, layout, new))
-    for path, existed in journal.files.items():
-        undo.attempt(partial(put_back, path, existed))
-    if journal.served and layout.archive_config in journal.files:
-        # One may have begun with the settings that are taken back.
-        undo.attempt(partial(archive_worker.end, run, layout.server))
-    if journal.units:
-        # systemd reads the former ones, and no longer those that were new.
-        undo.attempt(partial(start_timers, run, layout, [path for path, existed in units.items() if existed]))
-    for name, action in journal.containers.items():
-        if action in ("replace", "remove"):
-            undo.attempt(partial(docker.start, run, name))
-    if journal.served:
-        undo.attempt(partial(_serve_again, run, layout, journal, undo))
-    if any(path.startswith(layout.pooler_config_dir + "/") for path in journal.files):
-        undo.attempt(partial(_former_pooler_settings, run, layout, journal, undo))
-    undo.attempt(partial(_resume, run, layout, journal))
-    if undo.complete:
-        drop(layout)
-    return undo
-
-
-def _withdraw(run: Run, layout: Layout, journal: Journal, name: str, action: str, undo: _Undo) -> None:
-    """action is what was first done to the container; a run that went on with it may have done something else."""
-    there = containers(run, layout)
-    if successor(name) in there:
-        docker.remove(run, successor(name))
-    if action == "create":
-        # It goes, so that the next run starts clean; volumes stay, whatever is in them.
-        for each in sorted({name, former(name)} & there):
-            docker.remove(run, each)
-        undo.words.append("the new container %s was removed, volumes were kept" % name)
-    elif former(name) in there:
-        if name == layout.server and name in there and accepts_writes(layout):
-            # It came up and failed later: what clients wrote needs no recovery.
-            _pause(run, layout, journal)
-            docker.stop(run, name)
-        docker.remove(run, name)
-        docker.rename(run, former(name), name)
-        undo.exchanged.append(name)
-    elif action == "start":
-        docker.stop(run, name)
-
-
-def _serve_again(run: Run, layout: Layout, journal: Journal, undo: _Undo) -> None:
-    stopped = journal.containers.get(layout.server) == "replace" and not accepts_writes(layout)
-    if stopped or layout.server in undo.exchanged:
-        words = "the previous container serves again"
-    elif any(path.startswith(layout.server_config_dir + "/") for path in journal.files):
-        words = "the previous settings are back"
-        _former_settings(run, layout, journal)
-    else:
-        return
-    wait_until_serving(run, layout, _BACK_SECONDS)
-    undo.words.append(words)
-
-
-def _former_settings(run: Run, layout: Layout, journal: Journal) -> None:
-    """Bring the old files into force: by a reload, or by a restart where the server went down with the new ones or
-    already runs on them."""
-    if accepts_writes(layout):
-        _reload(layout)
-    if not accepts_writes(layout) or pending_restart(layout):
-        _pause(run, layout, journal)
-        docker.docker(run, ["restart", layout.server])
-
-
-def _former_pooler_settings(run: Run, layout: Layout, journal: Journal, undo: _Undo) -> None:
-    """A pooler that was touched begins with the files that it finds."""
-    if layout.pooler not in journal.containers and pooler.there(run, layout):
-        pooler.reload(run, layout)
-        undo.words.append("the pooler has its previous settings")
-
-
-def pending_restart(layout: Layout) -> list[str]:
-    """Settings whose value in the files is not the one in force."""
-    found = query(layout.socket_dir, "select name from pg_settings where pending_restart order by name")
-    return [name for (name,) in found]

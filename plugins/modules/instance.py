@@ -98,6 +98,29 @@ options:
     type: list
     elements: str
     default: []
+  collation:
+    description:
+      - What to do where another image sorts text otherwise than the data were sorted, because of its C library or
+        ICU. The image itself is asked. With V(refuse) nothing is changed and the indexes are named. With V(reindex)
+        they are rebuilt right after the change, beside the old ones and while applications work, and the new versions
+        are recorded. An image that lacks a locale of the data is always refused.
+      - The default locale C.UTF-8 sorts by code point, whatever the library.
+    type: str
+    choices: [refuse, reindex]
+    default: refuse
+    version_added: "0.2.0"
+  upgrade:
+    description:
+      - What to do where O(major) is not that of the data. A newer one needs a rehearsal that passed, see
+        M(pgkeep.postgres.upgrade).
+      - With V(link) the new data directory shares its files with the old one, with V(clone) their blocks on a file
+        system that can (XFS, Btrfs), and V(copy) needs the space of the data. Where the new server was started and
+        fails, the old one serves again, with V(link) after a restore of its data from the repository.
+      - V(undo) goes back to the major before the last upgrade, with the data as they were before it.
+    type: str
+    choices: [refuse, link, clone, copy, undo]
+    default: refuse
+    version_added: "0.2.0"
 author: The pgkeep maintainers (@pgkeep)
 """
 
@@ -341,6 +364,8 @@ SPEC = argument_spec(
     keeper_cpus={"type": "float", "default": 1.0},
     pooler={"type": "dict", "options": POOLER},
     restart={"type": "str", "choices": ["allowed", "refuse"], "default": "allowed"},
+    collation={"type": "str", "choices": ["refuse", "reindex"], "default": "refuse"},
+    upgrade={"type": "str", "choices": ["refuse", "link", "clone", "copy", "undo"], "default": "refuse"},
     gates={"type": "list", "elements": "str", "choices": list(GATES), "default": list(GATES)},
     latency_budget_ms={"type": "int", "default": 1000},
     releases_kept={"type": "int", "default": 10},
@@ -351,14 +376,12 @@ def manage(run: Run, params: dict[str, Any], check_mode: bool) -> dict[str, Any]
     if params["state"] == "absent":
         return remove(run, Layout(params["name"]), check_mode)
     sizes = {byte_name: parse_bytes(params[name], name) for name, byte_name in SIZES.items()}
-    names = [params["image"], params["keeper_image"], *([params["pooler"]["image"]] if params["pooler"] else [])]
-    images = [image_id(run, name, check_mode) for name in names]
-    return ensure(
-        run,
-        declare({**params, **sizes}, *images),
-        terms_from({**params, "restart_allowed": params["restart"] == "allowed"}),
-        check_mode,
-    )
+    images = [image_id(run, params[name], check_mode, params["major"]) for name in ("image", "keeper_image")]
+    if params["pooler"]:
+        # Not of a major version.
+        images.append(image_id(run, params["pooler"]["image"], check_mode))
+    terms = terms_from({**params, "restart_allowed": params["restart"] == "allowed"})
+    return ensure(run, declare({**params, **sizes}, *images), terms, check_mode)
 
 
 def main() -> None:

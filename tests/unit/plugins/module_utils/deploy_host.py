@@ -13,6 +13,7 @@ from pathlib import Path
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _files, _gates
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _journal as journals
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _transaction as transaction
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _undo as undoing
 from ansible_collections.pgkeep.postgres.plugins.module_utils._declared import declare
 from ansible_collections.pgkeep.postgres.plugins.module_utils._files import File, FileChange
 from ansible_collections.pgkeep.postgres.plugins.module_utils._layout import Layout
@@ -111,14 +112,16 @@ def prepare(monkeypatch, tmp_path):
     monkeypatch.setattr(journals, "write", write)
     for module in (journals, transaction):
         monkeypatch.setattr(module, "in_force", lambda layout: "".join(in_force))
+    for module in (undoing, transaction):
+        monkeypatch.setattr(module, "accepts_writes", lambda layout: True)
+        monkeypatch.setattr(module, "reload", lambda layout: None)
+        monkeypatch.setattr(module, "wait_until_serving", lambda run, layout, seconds: 0.0)
     monkeypatch.setattr(transaction, "write", write)
-    monkeypatch.setattr(transaction, "accepts_writes", lambda layout: True)
     monkeypatch.setattr(transaction, "checkpoint", lambda layout: None)
     monkeypatch.setattr(transaction, "finish_what_began", lambda: None)
     monkeypatch.setattr(transaction, "judge_settings", lambda *arguments: None)
-    monkeypatch.setattr(transaction, "_reload", lambda layout: None)
-    monkeypatch.setattr(transaction, "pending_restart", lambda layout: [])
-    monkeypatch.setattr(transaction, "wait_until_serving", lambda run, layout, seconds: 0.0)
+    monkeypatch.setattr(undoing, "pending_restart", lambda layout: [])
+    monkeypatch.setattr(undoing, "crossed", lambda layout: False)
     monkeypatch.setattr(transaction, "pass_gates", lambda run, declared, terms: [])
     monkeypatch.setattr(transaction, "_watched", lambda *arguments: Outage([]))
 

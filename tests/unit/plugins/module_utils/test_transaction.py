@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _transaction as transaction
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _undo as undoing
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 from ansible_collections.pgkeep.postgres.plugins.module_utils._files import File, FileChange
 from ansible_collections.pgkeep.postgres.plugins.module_utils._terms import Terms
@@ -119,7 +120,8 @@ def test_an_archive_that_does_not_work_is_told_before_anybody_is_interrupted(mon
 
 
 def test_a_first_deploy_that_fails_leaves_no_container_and_passes_no_gate(monkeypatch):
-    monkeypatch.setattr(transaction, "accepts_writes", lambda layout: False)
+    for module in (undoing, transaction):
+        monkeypatch.setattr(module, "accepts_writes", lambda layout: False)
     monkeypatch.setattr(transaction, "pass_gates", None)
     engine = Engine()
     engine.fail = ["start", "app-keeper"]

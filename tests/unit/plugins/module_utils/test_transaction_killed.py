@@ -11,6 +11,7 @@ import pytest
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _files
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _journal as journals
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _transaction as transaction
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _undo as undoing
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
 
@@ -65,16 +66,14 @@ def test_another_operation_finds_what_was_in_force(number, case):
     engine = case.killed_at(number)
     if engine is None:
         return
-    transaction.finish_interrupted(engine, LAYOUT)
+    undoing.finish_interrupted(engine, LAYOUT)
     (case.is_as_wanted if in_force else case.is_as_before)(engine)
 
 
 def test_another_operation_cannot_go_on_with_what_cannot_be_taken_back():
     PLAIN.killed_at(10)
     with pytest.raises(PgkeepError, match="could not be taken back. Why: but going back failed"):
-        transaction.finish_interrupted(
-            lambda argv, **more: Result(1, "", "Cannot connect to the Docker daemon"), LAYOUT
-        )
+        undoing.finish_interrupted(lambda argv, **more: Result(1, "", "Cannot connect to the Docker daemon"), LAYOUT)
 
 
 @pytest.mark.parametrize("first, second", [("sha256:new-pooler", None), (None, "sha256:new-pooler")])

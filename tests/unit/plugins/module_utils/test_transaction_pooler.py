@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _transaction as transaction
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _undo as undoing
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 
 from .deploy_host import LAYOUT, POOLER, Engine, deploy, not_passed, plan, prepare, setting
@@ -109,7 +110,7 @@ def test_they_wait_again_while_a_server_that_did_not_pass_a_gate_is_taken_back(m
 
 def test_a_run_that_was_killed_in_between_leaves_nobody_waiting():
     engine = Engine(app="new", app_keeper="new", app_pooler="new")
-    transaction.finish_interrupted(engine, LAYOUT)
+    undoing.finish_interrupted(engine, LAYOUT)
     assert engine.asked == ["resume"]
 
 

@@ -1,0 +1,353 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What happens to the data between the stop of a server of one major version and the start of one of another, and how
+it is taken back. Private to the collection.
+
+With link the two data directories share their files. So there are two ways back: until the new server is started for
+the first time the old directory is as it was, but for the name of its control file; afterwards the old data are
+restored from the repository, to the last transaction before the stop. With clone and copy the old directory stays as
+it is for good.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from . import _docker as docker
+from . import _history as history
+from . import _upgrade_record as records
+from ._container import ContainerSpec, spec_from_dict
+from ._copy import archive_once_argv, prove, require_complete, restored_spec, stanza_once_argv
+from ._crossing import CONTROL, LINKED_CONTROL, UNDO, Crossing, give_back_control
+from ._declared import Declared
+from ._errors import PgkeepError
+from ._interrupt import finish_what_began
+from ._keeper import ask, require_readable
+from ._layout import DATA_MOUNT, Layout, pgdata
+from ._pg_upgrade import ROLE, Upgrader
+from ._pgfiles import read_control, unarchived
+from ._release import read_current, utc_stamp
+from ._restore_plan import RESTORE
+from ._run import Run
+from ._server import accepts_writes, checkpoint
+from ._sql import query
+from ._swap import Directories
+from ._target import LATEST, Target
+from ._target_choice import Choice
+from ._throwaway import (
+    Place,
+    discard,
+    host_path,
+    prepare,
+    remove_leftovers,
+    require_space,
+    source_of,
+    start,
+    wait_until_open,
+)
+from ._times import rfc3339
+from ._units import MB
+
+_LINK = "link"
+# A catalogue, and the first segments of WAL.
+_NEW_BYTES = 256 * MB
+_RESTORE_SECONDS = 86400.0
+_FIRST_TIMELINE = 1
+
+_OLD_SERVER = """
+select current_setting('shared_preload_libraries'), (select sum(pg_database_size(oid)) from pg_database)::bigint,
+       ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int,
+       (select system_identifier::text from pg_control_system()), (select count(*) - 2 from pg_tablespace)
+"""
+
+
+@dataclass
+class Passage:
+    """One crossing under way; the booleans say how far it came. stopped_at is of the monotonic clock."""
+
+    run: Run
+    declared: Declared
+    crossing: Crossing
+    stamp: str = field(default_factory=utc_stamp)
+    stopped_at: Optional[float] = None
+    preload: str = ""
+    swapped: bool = False
+    registered: bool = False
+    started: bool = False
+
+    def __post_init__(self) -> None:
+        release = read_current(self.layout)
+        if release is None:
+            raise _unknown(self.layout, "there is no release")
+        self.former: dict[str, Any] = release
+        self.root = host_path(self.run, source_of(self.declared.server, DATA_MOUNT))
+        known = records.load(self.layout)
+        self.known = known
+        self._record = known
+        # Killed after the start of the new server: its data are there already.
+        self.started = self.upgrades and known is not None and known.phase == records.STARTED
+
+    @property
+    def layout(self) -> Layout:
+        return self.declared.layout
+
+    @property
+    def upgrades(self) -> bool:
+        return self.crossing.way != UNDO
+
+    @property
+    def record(self) -> records.Record:
+        """Of this upgrade, or of the one that is undone."""
+        if self._record is None:
+            raise _unknown(self.layout, "there is no record of it")
+        return self._record
+
+    @property
+    def server(self) -> ContainerSpec:
+        """The one that is left."""
+        return spec_from_dict(self.former["server"])
+
+    @property
+    def upgrader(self) -> Upgrader:
+        data = source_of(self.declared.server, DATA_MOUNT)
+        return Upgrader(self.run, self.layout, self.declared.server, data, self.crossing.before, self.preload)
+
+    @property
+    def new(self) -> Directories:
+        return Directories(self.root, self.crossing.after, self.stamp, ROLE)
+
+    @property
+    def old(self) -> Directories:
+        return Directories(self.root, self.crossing.before, self.stamp)
+
+    def leave(self) -> None:
+        """Make ready all that can be while the server serves, then stop it and the keeper.
+
+        Their files are written afterwards: pgBackRest would not archive the rest of the old server's WAL with those of
+        the new one.
+        """
+        if self.upgrades and not self.started:
+            self._prepare()
+        self._stop(self.layout.keeper)
+        checkpoint(self.layout)
+        self.stopped_at = time.monotonic()
+        self._stop(self.layout.server)
+
+    def _stop(self, name: str) -> None:
+        if docker.running(docker.inspect(self.run, name)):
+            docker.stop(self.run, name)
+
+    def _prepare(self) -> None:
+        if not accepts_writes(self.layout):
+            raise PgkeepError(
+                "The upgrade of %s cannot begin" % self.layout.name,
+                "its server does not serve, so nobody knows that its data are whole",
+                "bring it back first: docker logs %s says what it lacks" % self.layout.server,
+            )
+        self.preload, size, timeline, system_id, tablespaces = query(self.layout.socket_dir, _OLD_SERVER)[0]
+        refuse_tablespaces(self.layout, tablespaces)
+        label = newest_clean(self.run, self.layout)
+        needed = _NEW_BYTES + (int(size) if self.crossing.way == "copy" else 0)
+        require_space(self.root, needed, "upgrade of %s" % self.layout.name)
+        if self.new.has_data():
+            raise PgkeepError(
+                "The upgrade of %s cannot begin" % self.layout.name,
+                "there is a data directory of PostgreSQL %d already: %s" % (self.crossing.after, self.new.data),
+                "move it aside",
+            )
+        remove_leftovers(self.run, self.layout.name, ROLE)
+        self.new.remove_copies()
+        self.upgrader.fetch_old(self.server.image)
+        self.upgrader.initialise(pgdata(self.crossing.before), self.new.inside_beside, self.declared.initdb_args)
+        at = rfc3339(time.time())
+        ways = (self.crossing.before, self.crossing.after, self.crossing.way)
+        self._record = records.Record(*ways, records.CROSSING, at, label, timeline, system_id)
+
+    def cross(self) -> None:
+        """Bring the data to the other side."""
+        if self.started:
+            return
+        if not self.upgrades:
+            self._go_back()
+            self._register()
+            return
+        records.save(self.layout, self.record)
+        self._archive_rest()
+        self.upgrader.upgrade(pgdata(self.crossing.before), self.new.inside_beside, self.crossing.way)
+        # From here to the start a signal would only cost the time of taking it back.
+        finish_what_began()
+        self.new.swap()
+        self.swapped = True
+        self._register()
+
+    def embark(self) -> None:
+        """The new server is started next; from then on it may write."""
+        if self.upgrades and not self.started:
+            self._note()
+            records.advance(self.layout, records.STARTED)
+            self.started = True
+
+    def _archive_rest(self) -> None:
+        """Nothing may be on this disk only: the way back may be the repository."""
+        control = read_control(self.old.data)
+        if control is None or not control.shut_down:
+            raise PgkeepError(
+                "The data of %s cannot be upgraded" % self.layout.name,
+                "the server was not stopped cleanly",
+                "give it more time with postgres_server_stop_timeout_seconds, then repeat",
+            )
+        found = unarchived(self.old.data, control)
+        if not found.complete:
+            return
+        keeper = spec_from_dict(self.former["keeper"])
+        argv = archive_once_argv(keeper, self.server, found.complete, self.crossing.before)
+        archived = docker.attempt(self.run, argv)
+        if archived.rc != 0:
+            raise PgkeepError(
+                "The upgrade of %s is not begun" % self.layout.name,
+                "WAL of the old server does not reach the repository: %s" % ", ".join(found.complete),
+                "look at the archiver with playbooks/health.yml, then repeat",
+            )
+
+    def _register(self) -> None:
+        """Tell the first repository whose WAL comes. Once the server runs, its archiver fails and holds the lock."""
+        register(self.run, self.declared.keeper, self.declared.server, self.crossing.after)
+        self.registered = True
+
+    def _go_back(self) -> None:
+        """Undo of an upgrade that had succeeded."""
+        if self.record.way == _LINK:
+            restore_former(self.run, self.layout, self.declared.server, self.root, self.record)
+        else:
+            history.append(self.layout, self.record.system_id, _FIRST_TIMELINE, self.record.timeline)
+
+    def _note(self) -> None:
+        """The history follows before the server does: recovery goes along what it says."""
+        control = read_control(self.new.data)
+        if control is None:
+            raise _unknown(self.layout, "%s has no control file" % self.new.data)
+        left, entered = self.record.timeline, control.timeline
+        history.write_line(history.path(self.layout), "upgraded", str(control.system_id), left, entered)
+
+    def take_back(self) -> str:
+        """The other side failed; the files of the former release are back and its server is stopped. Makes the data as
+        they were and returns how."""
+        remove_leftovers(self.run, self.layout.name, ROLE)
+        if not self.upgrades:
+            how = self._stay()
+        elif self.started:
+            how = self._return_after_start()
+        else:
+            how = self._return_before_start()
+        if self.registered or self.started:
+            register(self.run, spec_from_dict(self.former["keeper"]), self.server, self.crossing.before)
+        if self.upgrades:
+            self.new.remove_copies()
+            if self.known is not None and self.known.phase == records.DONE:
+                records.save(self.layout, self.known)
+            else:
+                records.forget(self.layout)
+        return how
+
+    def _return_before_start(self) -> str:
+        if self.swapped:
+            self.new.swap_back(None)
+        give_back_control(self.old.data)
+        return "its data are as they were"
+
+    def _return_after_start(self) -> str:
+        if self.new.has_data():
+            # Applications may have written there.
+            os.rename(self.new.data, self.new.undone)
+        if self.record.way == _LINK:
+            restore_former(self.run, self.layout, self.server, self.root, self.record)
+            how = "its data were restored from backup %s, to the last transaction; take a full backup now"
+            return how % self.record.label
+        history.append(self.layout, self.record.system_id, _FIRST_TIMELINE, self.record.timeline)
+        return "its data are as they were"
+
+    def _stay(self) -> str:
+        """An undo failed: the data that were left were not touched."""
+        control = read_control(self.old.data)
+        if control is not None and self.registered:
+            history.append(self.layout, str(control.system_id), self.record.timeline, control.timeline)
+        return "its data are as they were"
+
+
+def _unknown(layout: Layout, why: str) -> PgkeepError:
+    return PgkeepError("The upgrade of %s cannot be followed" % layout.name, why, "look into %s" % layout.home)
+
+
+def newest_clean(run: Run, layout: Layout) -> str:
+    """Label of the newest clean backup in the first repository: the way back, and what is rehearsed on."""
+    info = ask(run, layout, ["info", "--repo", "1"])["backup_info"]
+    require_readable(info)
+    if not info["newest_clean"]:
+        raise PgkeepError(
+            "The upgrade of %s cannot begin" % layout.name,
+            "no backup is clean, so there would be no way back (%s)" % info["status_text"],
+            "run the playbook backup.yml, then repeat",
+        )
+    return str(info["newest_clean"])
+
+
+def refuse_tablespaces(layout: Layout, count: int) -> None:
+    if count:
+        raise PgkeepError(
+            "The upgrade of %s cannot begin" % layout.name,
+            "it has %d tablespaces of its own, which lie outside of the data volume's folder for its version" % count,
+            "move their tables to pg_default and drop them",
+        )
+
+
+def register(run: Run, keeper: ContainerSpec, server: ContainerSpec, major: int) -> None:
+    """stanza-upgrade in the first repository for the data of a stopped server of that major."""
+    done = docker.attempt(run, stanza_once_argv(keeper, server, major))
+    if done.rc != 0:
+        errors = [line.split("ERROR: ")[1] for line in done.stdout.splitlines() if "ERROR: " in line]
+        raise PgkeepError(
+            "The repository of %s does not take PostgreSQL %d" % (server.instance, major),
+            (errors or [done.stderr.strip() or "no message"])[-1],
+            "repair the repository, then repeat",
+        )
+
+
+def restore_former(run: Run, layout: Layout, server: ContainerSpec, root: str, record: records.Record) -> None:
+    """Bring the data from before a linked upgrade back from the repository; server is of that major.
+
+    The linked directory is kept under another name. Raises PgkeepError, and leaves it in its place, when the repository
+    does not have everything that was there when the old server was stopped.
+    """
+    directories = Directories(root, record.before, utc_stamp())
+    remove_leftovers(run, layout.name, RESTORE)
+    directories.remove_copies()
+    control = read_control(directories.data, LINKED_CONTROL) or read_control(directories.data, CONTROL)
+    if control is None:
+        raise _unknown(layout, "%s has no control file" % directories.data)
+    place = Place("%s/%s" % (layout.home, RESTORE))
+    prepare(place)
+    spec = restored_spec(
+        server,
+        place,
+        directories,
+        Choice(Target(LATEST), {"label": record.label}, record.timeline),
+        fetching={},
+        rescue=directories.lay_aside(unarchived(directories.data, control).names),
+        beside_server=False,
+    )
+    try:
+        start(run, spec)
+        wait_until_open(run, spec.name, place.socket_dir, _RESTORE_SECONDS)
+        facts = prove(place.socket_dir)
+        require_complete(facts, control)
+        docker.stop(run, spec.name)
+    finally:
+        docker.remove(run, spec.name)
+        discard(place)
+    history.append(layout, facts.system_id, record.timeline, facts.timeline)
+    directories.swap()
+    directories.remove_copies()

@@ -1,0 +1,87 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _upgrade as upgrade
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _upgrade_record as records
+from ansible_collections.pgkeep.postgres.plugins.module_utils._audit import Outcome
+from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
+from ansible_collections.pgkeep.postgres.plugins.module_utils._rehearsal import Request
+from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
+
+from .restore_host import Host
+
+AT = "2026-11-24T09:00:39Z"
+REQUEST = Request("sha256:new", 17, {}, {}, [], 60)
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    """An instance that was upgraded from 16 to 17, with both directories on its volume."""
+
+    def write(file):
+        with open(file.path, "w") as handle:
+            handle.write(file.content)
+
+    monkeypatch.setattr(records, "write", write)
+    monkeypatch.setattr(upgrade, "recorded", lambda *words: contextlib.nullcontext(Outcome()))
+    found = Host(tmp_path, monkeypatch)
+    records.save(found.layout, records.Record(16, 17, "link", records.DONE, AT, "20261124-085921F", 1, "7711"))
+    (tmp_path / "volume/16/data").mkdir(parents=True)
+    return found
+
+
+def backups(monkeypatch, started_at, clean=True, proven_at=AT):
+    listed = [{"started_at": started_at, "clean": clean, "proven_at": proven_at}]
+    monkeypatch.setattr(upgrade, "ask", lambda run, layout, words: {"backup_info": {"backups": listed}})
+
+
+@pytest.mark.parametrize(
+    "backup",
+    [
+        {"started_at": "2026-11-24T09:00:00Z"},
+        {"started_at": "2026-11-24T10:00:00Z", "clean": False},
+        {"started_at": "2026-11-24T10:00:00Z", "proven_at": None},
+    ],
+    ids=["older than the upgrade", "not clean", "not proven"],
+)
+def test_old_data_are_kept_until_a_backup_of_the_new_major_is_proven(host, monkeypatch, backup):
+    backups(monkeypatch, **backup)
+    with pytest.raises(PgkeepError, match="of PostgreSQL 16 of app are kept.*no backup of PostgreSQL 17 is proven yet"):
+        upgrade.upgrade(host, "app", "clean", None, False)
+    assert (host.path / "volume/16/data").is_dir()
+
+
+def test_old_data_go_and_nothing_else(host, monkeypatch):
+    backups(monkeypatch, "2026-11-24T10:00:00Z")
+    planned = upgrade.upgrade(host, "app", "clean", None, True)
+    assert (host.path / "volume/16/data").is_dir()
+    done = upgrade.upgrade(host, "app", "clean", None, False)
+    assert done["changed"]
+    assert done["upgrade"]["steps"] == planned["upgrade"]["steps"] == ["Removed %s" % (host.path / "volume/16")]
+    assert sorted(path.name for path in (host.path / "volume").iterdir()) == ["17"]
+    again = upgrade.upgrade(host, "app", "clean", None, False)
+    assert not again["changed"]
+
+
+def test_what_is_of_the_declared_major_needs_no_rehearsal(host):
+    assert not upgrade.upgrade(host, "app", "rehearse", REQUEST, False)["changed"]
+    assert host.commands == []
+
+
+def test_a_repository_elsewhere_that_is_away_is_told(host, monkeypatch):
+    with open(host.layout.pgbackrest_config_dir + "/pgbackrest.conf", "w") as handle:
+        handle.write("repo1-path=/a\nrepo2-path=/b\nrepo2-type=sftp\n")
+    monkeypatch.setattr(upgrade, "_extensions", lambda layout: [])
+    monkeypatch.setattr(upgrade, "_statistics", lambda run, layout, major: [])
+    failing = Result(62, "2026-11-24 09:30:00.000 P00  ERROR: [049]: unable to connect\n")
+    monkeypatch.setattr(upgrade.docker, "execute", lambda *words, **more: failing)
+    with pytest.raises(PgkeepError, match=r"Repository 2 of app does not take.*\[049\]: unable to connect"):
+        upgrade.upgrade(host, "app", "finish", None, False)
+    for said, steps in (("already up to date", []), ("", ["Told repository 2 from which server WAL comes now"])):
+        monkeypatch.setattr(upgrade.docker, "execute", lambda *words, told=said, **more: Result(0, told))
+        assert upgrade.upgrade(host, "app", "finish", None, False)["upgrade"]["steps"] == steps
