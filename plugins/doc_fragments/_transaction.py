@@ -11,14 +11,15 @@ class ModuleDocFragment:
 options:
   gates:
     description:
-      - What a change has to pass. V(login) logs in over TCP and TLS as C(pgkeep_monitor), V(write) commits a row of the
-        collection's own as that role and reads it back, V(archive) waits until a row is in the repository, V(health)
-        looks at all containers and the server's health check, V(latency) compares with O(latency_budget_ms).
+      - What a change has to pass. V(login) logs in over TCP and TLS as C(pgkeep_monitor), V(applications) as each
+        application that could log in from this host before, V(write) commits a row of the collection's own as that role
+        and reads it back, V(archive) waits until a row is in the repository, V(health) looks at all containers and the
+        server's health check, V(latency) compares with O(latency_budget_ms).
       - A gate that has nobody to ask is not tried, such as V(login) before its role is there.
     type: list
     elements: str
-    choices: [login, write, archive, health, latency]
-    default: [login, write, archive, health, latency]
+    choices: [login, applications, write, archive, health, latency]
+    default: [login, applications, write, archive, health, latency]
   latency_budget_ms:
     description: What a login, a C(SELECT 1) and a commit may take after a change, each.
     type: int

@@ -31,6 +31,7 @@ from ._layout import (
     Layout,
     pgdata,
 )
+from ._pgpass import pgpass
 from ._rules import refuse_options
 from ._runbook import FILE as RUNBOOK
 from ._runbook import render as runbook
@@ -166,7 +167,7 @@ def _files(layout: Layout, options: Mapping[str, Any]) -> tuple[File, ...]:
         *timer_files(layout, options["keeper"].get("schedule") or {}),
         File(client + "/ca.crt", tls["ca_certificate"], 0o644, gid=0),
         File(client + "/pg_service.conf", render.pg_service_conf(name, address, ports, client, clients), 0o644, gid=0),
-        secret_file(client + "/pgpass", render.pgpass(address, ports.values(), [*clients, monitor]), uid=0, gid=0),
+        secret_file(client + "/pgpass", pgpass(address, ports.values(), [*clients, monitor]), uid=0, gid=0),
         secret_file(client + "/monitor.password", options["monitor_password"] + "\n", uid=0, gid=0),
     )
 

@@ -12,9 +12,10 @@ import contextlib
 import time
 import uuid
 from dataclasses import asdict, dataclass
-from typing import Any, Callable, Iterator, Mapping, Optional
+from typing import Any, Callable, Iterator, Mapping, Optional, Sequence
 
 from . import _docker as docker
+from ._applications import logins, refused
 from ._container import reachable
 from ._declared import MONITOR, Declared
 from ._errors import PgkeepError
@@ -22,7 +23,7 @@ from ._files import kept, read
 from ._interrupt import Interrupted
 from ._keeper import ask
 from ._layout import Layout
-from ._probe import Target, connect, listens, response
+from ._probe import Target, first_login, listens, response
 from ._retry import retry
 from ._run import Run
 from ._sql import connection, driver, query, rows
@@ -75,20 +76,28 @@ class GateError(PgkeepError):
         return {**super().to_result(), "gate": asdict(self.gate)}
 
 
-def pass_gates(run: Run, declared: Declared, terms: Terms) -> list[dict[str, Any]]:
-    """Every gate of the terms, in order; returns their evidence. Raises GateError at the first that does not pass."""
+def pass_gates(
+    run: Run, declared: Declared, terms: Terms, able: Sequence[tuple[str, str]] = ()
+) -> list[dict[str, Any]]:
+    """Every gate of the terms, in order; returns their evidence. Raises GateError at the first that does not pass.
+
+    able: (database, user) of the applications that could log in before the deploy.
+    """
     passed = []
     with contextlib.closing(_Client(declared)) as client:
-        for gate in _gates(run, declared, terms, client):
+        for gate in _gates(run, declared, terms, client, able):
             if gate.passed is False:
                 raise GateError(gate, declared.layout.name)
             passed.append(asdict(gate))
     return passed
 
 
-def _gates(run: Run, declared: Declared, terms: Terms, client: _Client) -> Iterator[Gate]:
+def _gates(
+    run: Run, declared: Declared, terms: Terms, client: _Client, able: Sequence[tuple[str, str]]
+) -> Iterator[Gate]:
     tries: Mapping[str, Callable[[], Gate]] = {
         "login": client.login,
+        "applications": lambda: _applications(declared, able),
         "write": client.write,
         "archive": lambda: _archive(run, declared.layout),
         "health": lambda: _health(run, declared),
@@ -97,28 +106,39 @@ def _gates(run: Run, declared: Declared, terms: Terms, client: _Client) -> Itera
     return (tries[name]() for name in tries if name in terms.gates)
 
 
-def targets(declared: Declared, addresses: tuple[tuple[str, int], ...] = ()) -> list[Target]:
-    """Where and as whom an application's login is tried: at the declared address and at further ones, with the declared
-    password and with those that stood before this deploy, since the role gets its password after it."""
+def _applications(declared: Declared, able: Sequence[tuple[str, str]]) -> Gate:
+    expected = "a login of each application that could log in before the deploy"
+    if not able:
+        return Gate("applications", None, "not tried: none could log in from this host before", expected)
     layout = declared.layout
-    path = layout.client_dir + "/monitor.password"
+    texts = _before_and_declared(declared, layout.client_dir + "/pgpass")
+    targets = [target for text in texts for target in logins(text, _address(declared), layout.client_dir + "/ca.crt")]
+    told = refused(able, targets)
+    return Gate("applications", not told, "; ".join(told) or "%d logged in" % len(able), expected)
+
+
+def _before_and_declared(declared: Declared, path: str) -> list[str]:
+    """What stood in the file before this deploy, stands there now, is declared: a role gets its password after it."""
     wanted = next(file.content for file in declared.files if file.path == path)
-    passwords = [text.strip() for text in (read(kept(path)), read(path), wanted) if text]
+    return [text for text in (read(kept(path)), read(path), wanted) if text]
+
+
+def _address(declared: Declared) -> tuple[str, int]:
     address, port, _inside = declared.server.ports[0].rsplit(":", 2)
-    places = [*addresses, (reachable(address), int(port))]
+    return reachable(address), int(port)
+
+
+def targets(declared: Declared, addresses: tuple[tuple[str, int], ...] = ()) -> list[Target]:
+    """Where and as whom the health check's login is tried: at the declared address and at further ones, with the
+    declared password and with those before."""
+    layout = declared.layout
+    passwords = [text.strip() for text in _before_and_declared(declared, layout.client_dir + "/monitor.password")]
+    places = [*addresses, _address(declared)]
     return [
         Target(host, number, MONITOR, password, layout.client_dir + "/ca.crt")
         for host, number in dict.fromkeys(places)
         for password in dict.fromkeys(passwords)
     ]
-
-
-def first_login(found: list[Target]) -> Any:
-    """A connection to the first target that takes it; the last one's error passes through."""
-    for target in found[:-1]:
-        with contextlib.suppress(driver().Error):
-            return connect(target)
-    return connect(found[-1])
 
 
 def at_once(found: list[Target]) -> Any:

@@ -16,7 +16,7 @@ import statistics
 import struct
 import time
 from dataclasses import dataclass
-from typing import Any, Mapping, Optional
+from typing import Any, Mapping, Optional, Sequence
 
 from ._container import reachable
 from ._layout import PORT
@@ -86,6 +86,14 @@ def connect(target: Target, pooler: bool = False) -> Any:
     )
     opened.autocommit = True
     return opened
+
+
+def first_login(targets: Sequence[Target]) -> Any:
+    """A connection to the first target that takes it; the last one's error passes through."""
+    for target in targets[:-1]:
+        with contextlib.suppress(driver().Error):
+            return connect(target)
+    return connect(targets[-1])
 
 
 def login(target: Target) -> dict[str, Any]:

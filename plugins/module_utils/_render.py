@@ -195,16 +195,3 @@ def pg_service_conf(
         for client in clients
     )
     return _HEADER % instance + "\n".join(sections)
-
-
-def pgpass(host: str, ports: Iterable[int], clients: Sequence[Mapping[str, str]]) -> str:
-    return "".join(
-        ":".join(_escaped(field) for field in (host, str(port), client["database"], client["user"], client["password"]))
-        + "\n"
-        for port in ports
-        for client in clients
-    )
-
-
-def _escaped(field: str) -> str:
-    return field.replace("\\", "\\\\").replace(":", "\\:")

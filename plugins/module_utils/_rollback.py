@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import Any, Mapping, Optional, Sequence
 
@@ -18,13 +17,13 @@ from ._images import images_of
 from ._instance import ensure
 from ._journal import begun
 from ._layout import Layout
+from ._pgpass import parse, render
 from ._pooler_config import USERS as POOLER_USERS
 from ._release import files_of, kept, pooler_of, read_current
 from ._run import Run
 from ._terms import terms_from
 
 # A line of a password file up to the password, whose colons are escaped as all others are.
-_PGPASS = re.compile(r"^((?:(?:[^:\\\n]|\\.)*:){2}((?:(?:[^:\\\n]|\\.)*:){2}))(.*)$", re.MULTILINE)
 
 
 def rollback(
@@ -79,9 +78,15 @@ def _with_passwords(layout: Layout, file: File, current: Mapping[str, Any]) -> F
         return replace(file, content=now["content"])
     if file.path == layout.client_dir + "/pgpass":
         # Place and port are those of the release, passwords go by database and user.
-        passwords = {match[2]: match[3] for match in _PGPASS.finditer(now["content"])}
-        content = _PGPASS.sub(lambda match: match[1] + passwords.get(match[2], match[3]), file.content)
-        return replace(file, content=content)
+        passwords = {(entry.database, entry.user): entry.password for entry in parse(now["content"])}
+        entries = parse(file.content)
+        return replace(
+            file,
+            content=render(
+                replace(entry, password=passwords.get((entry.database, entry.user), entry.password))
+                for entry in entries
+            ),
+        )
     return file
 
 

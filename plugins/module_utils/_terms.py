@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Mapping
 
-GATES = ("login", "write", "archive", "health", "latency")
+GATES = ("login", "applications", "write", "archive", "health", "latency")
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from typing import Any, Callable, Optional
 from . import _archive_worker as archive_worker
 from . import _docker as docker
 from . import _pooler as pooler
+from ._applications import able, logins
 from ._container import ContainerSpec, create_argv
 from ._declared import Declared
 from ._errors import PgkeepError
-from ._files import keep, make, write
+from ._files import keep, make, read, write
 from ._gates import at_once, has_archive, pass_gates, targets
 from ._interrupt import Interrupted, finish_what_began
 from ._journal import Journal, begun, containers, former, successor
@@ -66,11 +67,13 @@ def apply(
     journal.crosses = journal.crosses or passage is not None
     # Whom a killed run left waiting.
     resume(run, layout, journal)
+    if "applications" in terms.gates and not journal.killed and _touches(plan, journal):
+        journal.able = _able(run, layout)
     with _watched(run, declared, plan, journal) as outage:
         try:
             applied = _applied(run, declared, plan, terms, journal, passage, who)
             if journal.served and (plan.changed or journal.killed):
-                applied.gates = pass_gates(run, declared, terms)
+                applied.gates = pass_gates(run, declared, terms, journal.able)
             applied.interruption_ms = outage.stop()
             # Between a record and its journal nothing may take back what is committed.
             finish_what_began()
@@ -84,13 +87,27 @@ def apply(
     return applied
 
 
+def _touches(plan: Plan, journal: Journal) -> bool:
+    """Whether a server that serves is replaced, restarted or given other settings."""
+    return journal.served and bool(plan.server or plan.reload or plan.restart_settings or journal.killed)
+
+
+def _address(run: Run, layout: Layout) -> Optional[tuple[str, int]]:
+    container = docker.inspect(run, layout.server)
+    return published(container) if container else None
+
+
+def _able(run: Run, layout: Layout) -> list[tuple[str, str]]:
+    address = _address(run, layout)
+    return able(logins(read(layout.client_dir + "/pgpass"), address, layout.client_dir + "/ca.crt")) if address else []
+
+
 def _watched(run: Run, declared: Declared, plan: Plan, journal: Journal) -> Outage:
     """Clients as the instance knows them: the health check's role over TLS, or before that one is there a superuser."""
     layout = declared.layout
-    if not journal.served or not (plan.server or plan.reload or plan.restart_settings or journal.killed):
+    if not _touches(plan, journal):
         return Outage([])
-    container = docker.inspect(run, layout.server)
-    address = published(container) if container else None
+    address = _address(run, layout)
     places = (address,) if address else ()
     return Outage([lambda: at_once(targets(declared, places)), lambda: connect(layout.socket_dir)])
 

@@ -34,7 +34,7 @@ WITHOUT = ContainerChange(POOLER, "remove", {})
 in_force = []
 
 
-def not_passed(run, declared, terms):
+def not_passed(run, declared, terms, able):
     raise _gates.GateError(_gates.Gate("write", False, "read-only", "a row"), "app")
 
 
@@ -122,7 +122,7 @@ def prepare(monkeypatch, tmp_path):
     monkeypatch.setattr(transaction, "judge_settings", lambda *arguments: None)
     monkeypatch.setattr(undoing, "pending_restart", lambda layout: [])
     monkeypatch.setattr(undoing, "crossed", lambda layout: False)
-    monkeypatch.setattr(transaction, "pass_gates", lambda run, declared, terms: [])
+    monkeypatch.setattr(transaction, "pass_gates", lambda run, declared, terms, able: [])
     monkeypatch.setattr(transaction, "_watched", lambda *arguments: Outage([]))
 
 

@@ -10,6 +10,7 @@ import time
 import pytest
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _gates as gates
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _outage as outages
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _probe as probe
 from ansible_collections.pgkeep.postgres.plugins.module_utils._declared import declare
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 from ansible_collections.pgkeep.postgres.plugins.module_utils._layout import Layout
@@ -43,7 +44,7 @@ def test_a_login_that_fails_is_told_in_the_words_of_the_server(declared, monkeyp
         raise driver().OperationalError("FATAL:  no pg_hba.conf entry\nfor host")
 
     monkeypatch.setattr(gates, "query", lambda folder, statement, values: [(1,)])
-    monkeypatch.setattr(gates, "connect", connect)
+    monkeypatch.setattr(probe, "connect", connect)
     with pytest.raises(
         gates.GateError, match="gate login of app did not pass. Why: measured: FATAL: no pg_hba"
     ) as told:

@@ -66,11 +66,6 @@ def test_pgbackrest_is_encrypted_kept_by_time_and_options_win():
     assert text.index("[global]") < text.index("[app]")
 
 
-def test_pgpass_escapes_what_separates_its_fields():
-    entry = {"service": "s", "database": "a:b", "user": "u\\v", "password": "p:\\q"}
-    assert render.pgpass("127.0.0.1", [5432], [entry]) == "127.0.0.1:5432:a\\:b:u\\\\v:p\\:\\\\q\n"
-
-
 def test_a_service_verifies_the_certificate_and_holds_no_password():
     entry = {"service": "app", "database": "app", "user": "app", "password": "hidden-word"}
     text = render.pg_service_conf("app", "127.0.0.1", {"": 5432}, "/etc/pgkeep/app/client", [entry])

@@ -73,7 +73,7 @@ def test_clients_of_the_pooler_wait_while_the_server_is_replaced(monkeypatch):
     engine = Engine(app="old", app_keeper="old", app_pooler="old")
     asked = []
     # Gates may take longer than anybody waits.
-    monkeypatch.setattr(transaction, "pass_gates", lambda run, declared, terms: asked.extend(engine.asked) or [])
+    monkeypatch.setattr(transaction, "pass_gates", lambda run, declared, terms, able: asked.extend(engine.asked) or [])
     deploy(engine, plan())
     assert engine.asked == asked == ["pause 10", "resume"]
     # Nobody waits for a change that interrupts nobody.
