@@ -31,7 +31,7 @@ _PENDING = "reindex.json"
 REFUSE = "refuse"
 REINDEX = "reindex"
 
-_LIBC, _ICU = "c", "i"
+_BUILTIN, _ICU = "b", "i"
 
 _DATABASE = """
 select datlocprovider::text, datcollate, datctype, {locale}, datcollversion from pg_database
@@ -185,6 +185,8 @@ def _create(number: int, key: tuple[str, str, str, str]) -> str:
     provider, collate, ctype, locale = key
     if provider == _ICU:
         how = "provider = icu, locale = %s" % _literal(locale or collate)
+    elif provider == _BUILTIN:
+        how = "provider = builtin, locale = %s" % _literal(locale)
     else:
         how = "provider = libc, lc_collate = %s, lc_ctype = %s" % (_literal(collate), _literal(ctype))
     return "create collation pgkeep_%d (%s);\n" % (number, how)

@@ -138,6 +138,11 @@ class Layout:
         return self.home + "/run"
 
     @property
+    def hosts_file(self) -> str:
+        """The server's name and address, which it writes at each of its starts."""
+        return self.socket_dir + "/hosts"
+
+    @property
     def state_dir(self) -> str:
         """Mounted at STATE_MOUNT: history of the data directory, evidence of backups and drills."""
         return self.home + "/state"

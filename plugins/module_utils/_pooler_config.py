@@ -116,7 +116,7 @@ def container(layout: Layout, options: Mapping[str, Any], image: str) -> Contain
         image=image,
         command=("run",),
         environment={},
-        mounts=("%s:%s:ro" % (layout.pooler_config_dir, POOLER_CONFIG_MOUNT),),
+        mounts=("%s:%s:ro" % (layout.pooler_config_dir, POOLER_CONFIG_MOUNT), layout.hosts_file + ":/etc/hosts:ro"),
         memory_bytes=pooler["memory_bytes"],
         cpus=pooler["cpus"],
         pids_limit=50,

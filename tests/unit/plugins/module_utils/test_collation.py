@@ -57,6 +57,12 @@ def test_the_image_is_asked_once_for_each_locale_and_without_anything_of_ours():
     assert engine.commands[-1] == ["docker", "rm", "--force", "app-collation"]
 
 
+def test_the_provider_of_postgresql_itself_is_asked_by_its_own_name():
+    engine = Engine("")
+    ask(engine, [replace(GERMAN, provider="b", locale="C.UTF-8")])
+    assert engine.asked == "create collation pgkeep_0 (provider = builtin, locale = 'C.UTF-8');\n"
+
+
 def test_a_locale_cannot_become_sql():
     engine = Engine("")
     ask(engine, [replace(FRENCH, locale="x'); drop table a; --")])
