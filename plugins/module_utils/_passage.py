@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import Any, Callable
 
 from . import _docker as docker
 from . import _history as history
@@ -67,13 +67,12 @@ select current_setting('shared_preload_libraries'), (select sum(pg_database_size
 
 @dataclass
 class Passage:
-    """One crossing under way; the booleans say how far it came. stopped_at is of the monotonic clock."""
+    """One crossing under way; the booleans say how far it came."""
 
     run: Run
     declared: Declared
     crossing: Crossing
     stamp: str = field(default_factory=utc_stamp)
-    stopped_at: Optional[float] = None
     preload: str = ""
     swapped: bool = False
     registered: bool = False
@@ -124,8 +123,9 @@ class Passage:
     def old(self) -> Directories:
         return Directories(self.root, self.crossing.before, self.stamp)
 
-    def leave(self) -> None:
-        """Make ready all that can be while the server serves, then stop it and the keeper.
+    def leave(self, stopping: Callable[[], None]) -> None:
+        """Make ready all that can be while the server serves, then stop it and the keeper; stopping is called when only
+        the stop of the server is left.
 
         Their files are written afterwards: pgBackRest would not archive the rest of the old server's WAL with those of
         the new one.
@@ -134,7 +134,7 @@ class Passage:
             self._prepare()
         self._stop(self.layout.keeper)
         checkpoint(self.layout)
-        self.stopped_at = time.monotonic()
+        stopping()
         self._stop(self.layout.server)
 
     def _stop(self, name: str) -> None:
@@ -142,12 +142,7 @@ class Passage:
             docker.stop(self.run, name)
 
     def _prepare(self) -> None:
-        if not accepts_writes(self.layout):
-            raise PgkeepError(
-                "The upgrade of %s cannot begin" % self.layout.name,
-                "its server does not serve, so nobody knows that its data are whole",
-                "bring it back first: docker logs %s says what it lacks" % self.layout.server,
-            )
+        require_serving(self.layout)
         self.preload, size, timeline, system_id, tablespaces = query(self.layout.socket_dir, _OLD_SERVER)[0]
         refuse_tablespaces(self.layout, tablespaces)
         label = newest_clean(self.run, self.layout)
@@ -280,6 +275,15 @@ class Passage:
 
 def _unknown(layout: Layout, why: str) -> PgkeepError:
     return PgkeepError("The upgrade of %s cannot be followed" % layout.name, why, "look into %s" % layout.home)
+
+
+def require_serving(layout: Layout) -> None:
+    if not accepts_writes(layout):
+        raise PgkeepError(
+            "The upgrade of %s cannot begin" % layout.name,
+            "its server does not serve, so nobody knows that its data are whole",
+            "bring it back first: docker logs %s says what it lacks" % layout.server,
+        )
 
 
 def newest_clean(run: Run, layout: Layout) -> str:

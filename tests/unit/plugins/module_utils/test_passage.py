@@ -29,7 +29,6 @@ class Harness:
         self.restored = []
         declared = declare(options(major=18, upgrade=way), "sha256:new", "sha256:new-keeper")
         self.passage = passage.Passage(host, declared, Crossing(17, 18, way), stamp="1")
-        self.passage.stopped_at = 1.0
         self.passage._record = records.Record(17, 18, way, records.CROSSING, AT, "20261124-085921F", 3, "7711")
         (self.new / "data.upgrade-1/global").mkdir(parents=True)
 
