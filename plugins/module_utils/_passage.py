@@ -20,6 +20,7 @@ from typing import Any, Callable
 from . import _docker as docker
 from . import _history as history
 from . import _upgrade_record as records
+from ._amcheck import some
 from ._container import ContainerSpec, spec_from_dict
 from ._copy import archive_once_argv, prove, require_complete, restored_spec, stanza_once_argv
 from ._crossing import CONTROL, LINKED_CONTROL, UNDO, Crossing, give_back_control
@@ -61,7 +62,14 @@ _FIRST_TIMELINE = 1
 _OLD_SERVER = """
 select current_setting('shared_preload_libraries'), (select sum(pg_database_size(oid)) from pg_database)::bigint,
        ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int,
-       (select system_identifier::text from pg_control_system()), (select count(*) - 2 from pg_tablespace)
+       (select system_identifier::text from pg_control_system())
+"""
+# No rehearsal shows them: a restored copy has no slots.
+_LEFT_BEHIND = """
+select 'tablespace ' || spcname from pg_tablespace where spcname !~ '^pg_'
+union all select 'prepared transaction ' || gid from pg_prepared_xacts
+union all select 'logical replication slot ' || slot_name from pg_replication_slots where slot_type = 'logical'
+order by 1
 """
 
 
@@ -143,8 +151,8 @@ class Passage:
 
     def _prepare(self) -> None:
         require_serving(self.layout)
-        self.preload, size, timeline, system_id, tablespaces = query(self.layout.socket_dir, _OLD_SERVER)[0]
-        refuse_tablespaces(self.layout, tablespaces)
+        refuse_left_behind(self.layout)
+        self.preload, size, timeline, system_id = query(self.layout.socket_dir, _OLD_SERVER)[0]
         label = newest_clean(self.run, self.layout)
         needed = _NEW_BYTES + (int(size) if self.crossing.way == "copy" else 0)
         require_space(self.root, needed, "upgrade of %s" % self.layout.name)
@@ -299,12 +307,15 @@ def newest_clean(run: Run, layout: Layout) -> str:
     return str(info["newest_clean"])
 
 
-def refuse_tablespaces(layout: Layout, count: int) -> None:
-    if count:
+def refuse_left_behind(layout: Layout) -> None:
+    """Raise for what would not be there afterwards."""
+    found = [name for (name,) in query(layout.socket_dir, _LEFT_BEHIND)]
+    if found:
         raise PgkeepError(
             "The upgrade of %s cannot begin" % layout.name,
-            "it has %d tablespaces of its own, which lie outside of the data volume's folder for its version" % count,
-            "move their tables to pg_default and drop them",
+            "it does not bring along %s" % some(found),
+            "move tables to pg_default and drop their tablespace, end prepared transactions, let subscribers read to"
+            " the end and drop their slots; then repeat",
         )
 
 

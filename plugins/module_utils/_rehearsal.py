@@ -30,7 +30,7 @@ from ._interrupt import Interrupted
 from ._keeper import ask
 from ._keeper_config import topic
 from ._layout import CONFIG_MOUNT, GID, SOCKET_MOUNT, STATE_MOUNT, UID, Layout, pgdata
-from ._passage import newest_clean, refuse_tablespaces, require_serving
+from ._passage import newest_clean, refuse_left_behind, require_serving
 from ._pg_upgrade import ROLE, Upgrader
 from ._render import base_settings, settings_conf
 from ._run import Run
@@ -43,8 +43,7 @@ from ._units import postgres_size
 _BACKUP_SECONDS = 24 * 3600
 
 _SERVER = """
-select current_setting('shared_preload_libraries'), (select sum(pg_database_size(oid)) from pg_database)::bigint,
-       (select count(*) - 2 from pg_tablespace)
+select current_setting('shared_preload_libraries'), (select sum(pg_database_size(oid)) from pg_database)::bigint
 """
 
 
@@ -116,6 +115,7 @@ class Rehearsal:
     def perform(self) -> None:
         """All steps in their order. Raises RehearsalError at the first that fails; nothing of it is left."""
         require_serving(self.layout)
+        refuse_left_behind(self.layout)
         new = replace(self.server, image=self.request.image, memory_bytes=self.memory_bytes)
         # Refused before hours are spent on a copy.
         known = recorded(self.layout.socket_dir)
@@ -124,8 +124,7 @@ class Rehearsal:
         # Also what the server's data come back from, if it comes to that: the younger, the less WAL has to follow.
         ask(self.run, self.layout, ["backup", "--repo", "1", "--type", "incr", "--max-age", str(_BACKUP_SECONDS)])
         self.label = newest_clean(self.run, self.layout)
-        preload, size, tablespaces = query(self.layout.socket_dir, _SERVER)[0]
-        refuse_tablespaces(self.layout, tablespaces)
+        preload, size = query(self.layout.socket_dir, _SERVER)[0]
         timeline = production_timeline(self.layout.socket_dir)
         # With it everything up to now is in the repository, so the copy is the newest state.
         canary = ask(self.run, self.layout, ["canary"])["canary"]
