@@ -74,14 +74,15 @@ class HostBudget:
         return self.wal_total <= self.free_bytes * _DISK_SHARE
 
     def table(self) -> str:
-        """For a person who was refused: one line for each instance, the sum, and what the machine has."""
+        """For a person who was refused: each instance, the sum, what the machine has, and what it means."""
         lines = [("instance", "memory", "cpus", "new WAL")]
-        lines += [(row.name, human(row.memory_bytes), "%g" % row.cpus, _size(row.wal_bytes)) for row in self.rows]
+        lines += [(row.name, _size(row.memory_bytes), "%g" % row.cpus, _size(row.wal_bytes)) for row in self.rows]
         lines += [("sum", human(self.memory_total), "%g" % self.cpus_total, _size(self.wal_total))]
         memory = human(self.memory_bytes) + _factor(self.memory_overcommit)
         lines += [("machine", memory, "%d%s" % (self.processors, _factor(self.cpu_overcommit)), human(self.free_bytes))]
         widths = [max(len(line[column]) for line in lines) for column in range(4)]
-        return "\n".join("  ".join(word.ljust(width) for word, width in zip(line, widths)).rstrip() for line in lines)
+        rows = ["  ".join(word.ljust(width) for word, width in zip(line, widths)).rstrip() for line in lines]
+        return "\n".join([*rows, "memory is that of server, keeper and pooler, cpus those of servers"])
 
 
 def _size(size_bytes: int) -> str:

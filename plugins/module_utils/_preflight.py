@@ -133,7 +133,7 @@ def answer(result: Mapping[str, Any], enforce: bool, budget: str = "") -> dict[s
     if enforce and result["verdict"] == NOT_READY:
         error = not_ready(result["instance"], result["checks"])
         if any(check["id"] in _BUDGET and check["result"] == FAIL for check in result["checks"]):
-            error.why += "\n%s\n" % budget
+            error.why += "\n%s" % budget
         answer.update(failed=True, msg=str(error), error=error.to_result())
     return answer
 

@@ -85,7 +85,8 @@ def test_instances_of_one_inventory_that_do_not_fit_together_are_refused_with_th
     facts = machine(neighbours=[neighbour("shop", "4GB"), neighbour("wiki-db", "2GB")])
     result = answer(judge(facts, "before", {}), True, host_budget(facts).table())
     assert result["failed"]
-    lines = result["error"]["why"].strip().splitlines()
+    *lines, explained = result["error"]["why"].splitlines()
+    assert explained.startswith("memory is that of server, keeper and pooler")
     assert lines[0].startswith("H04 (The memory holds all limits) limits of 3 instances and others 9.5 GB, memory 8 GB")
     assert [line.split("  ")[0] for line in lines[1:]] == ["instance", "app", "shop", "wiki-db", "sum", "machine"]
     assert [" ".join(line.split()) for line in lines[2:4]] == ["app 2.5 GB 1 4 GB", "shop 4.5 GB 1 4 GB"]
