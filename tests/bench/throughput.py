@@ -15,10 +15,10 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._tune import tune
 
 from .tools import END, FLOOR, ROUNDS, SLICE, drop_floor, fact, init_floor, row, sh, start_floor
 
-# About 1.5 GB: more than the defaults can cache, less than the container may use.
-_SCALE = 100
+# About 750 MB: more than the defaults can cache, less than the container may use.
+_SCALE = 50
 _CLIENTS = 16
-_SECONDS = 25
+_SECONDS = 20
 _WARM_UP_SECONDS = 3
 
 # What pgtune prints for a web application, 4 GB, 2 processors, SSD and PostgreSQL 17.
