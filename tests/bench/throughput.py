@@ -34,6 +34,8 @@ _PGTUNE = {
     "effective_io_concurrency": "200",
     "work_mem": "5041kB",
     "huge_pages": "try",
+    "jit": "off",
+    "wal_compression": "lz4",
     "min_wal_size": "1GB",
     "max_wal_size": "4GB",
 }
