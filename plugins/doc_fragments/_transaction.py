@@ -32,9 +32,22 @@ options:
     description:
       - Whether the server may be interrupted. With V(refuse) a setting that needs a restart is written and reported as
         waiting for it. What needs a new container, such as another limit or image, is refused while the server runs.
+      - With V(window) it may be interrupted while O(restart_window) is open. While that is shut, such a setting waits
+        as with V(refuse), and a new container waits together with the settings that were made for it; everything else
+        is applied. A deploy within the window applies what waited. Another major version is refused until then, and so
+        is the removal of a pooler.
     type: str
-    choices: [allowed, refuse]
+    choices: [allowed, refuse, window]
     default: allowed
+  restart_window:
+    description:
+      - When the server may be interrupted with O(restart=window), as C([days] HH:MM-HH:MM [time zone]). Days are
+        lists and ranges of C(Mon) to C(Sun), every day without them; a window that crosses midnight opens on them.
+      - The time zone is a name such as C(Europe/Berlin), UTC without one. The wall clock there decides; an hour that it
+        skips in spring is in no window.
+    type: str
+    default: ""
+    version_added: "0.2.0"
   start_timeout_seconds:
     description: How long a start, crash recovery and automatic restore included, may take.
     type: int

@@ -23,6 +23,7 @@ from ._checks import (
     warned,
 )
 from ._container import NANO
+from ._host_budget import host_budget, same_port
 from ._units import human
 
 # Systems on which everything of ours was run; others may work.
@@ -66,26 +67,30 @@ def h02(facts: Facts) -> Outcome:
 
 def h04(facts: Facts) -> Outcome:
     """The limits of all containers must fit the machine together, ours in the declared size where one is declared."""
-    engine, declared = facts["engine"], facts["declared"]
-    mine = declared["memory_bytes"]
-    others = [container for container in engine["containers"] if mine is None or container["name"] != declared["name"]]
-    limits = [container["memory_bytes"] for container in others if container["running"]]
-    total = sum(limits) + (mine or 0)
-    count = len(limits) + (1 if mine else 0)
-    words = "limits of %d containers %s, memory %s" % (count, human(total), human(engine["memory_bytes"]))
-    unlimited = [container["name"] for container in others if container["running"] and not container["memory_bytes"]]
-    if unlimited:
-        words += "; without a limit: %s" % ", ".join(sorted(unlimited))
-    return verdict_of(total <= engine["memory_bytes"], words)
+    budget = host_budget(facts)
+    words = "limits of %d instances and others %s, memory %s" % (
+        len(budget.rows),
+        human(budget.memory_total),
+        human(budget.memory_bytes),
+    )
+    if budget.memory_overcommit != 1:
+        words += ", accepted %g times" % budget.memory_overcommit
+    if budget.unlimited:
+        words += "; without a limit: %s" % ", ".join(budget.unlimited)
+    return verdict_of(budget.memory_fits, words)
 
 
 def h05(facts: Facts) -> Outcome:
-    wanted, there = facts["declared"]["cpus"], facts["engine"]["processors"]
-    if wanted is None and "container" in facts:
+    """One instance may have what there is, all together more, since few want it at once."""
+    wanted, budget = facts["declared"]["wants"]["cpus"], host_budget(facts)
+    if not wanted and "container" in facts:
         wanted = facts["container"]["inspect"]["HostConfig"]["NanoCpus"] / NANO
-    if wanted is None:
+    if not wanted:
         return skipped("no processors are declared")
-    return verdict_of(wanted <= there, "%g wanted, %d there" % (wanted, there))
+    words = "%g wanted, %d there" % (wanted, budget.processors)
+    if not budget.cpus_fit:
+        words += "; all servers want %g, accepted %g times" % (budget.cpus_total, budget.cpu_overcommit)
+    return verdict_of(wanted <= budget.processors and budget.cpus_fit, words)
 
 
 def h06(facts: Facts) -> Outcome:
@@ -108,17 +113,39 @@ def h10(facts: Facts) -> Outcome:
 
 
 def h13(facts: Facts) -> Outcome:
-    port, declared = facts["port"], facts["declared"]
-    if port is None and "container" in facts and facts["container"]["addresses"]:
+    declared = facts["declared"]
+    wants, name = declared["wants"], declared["name"]
+    asked = (
+        ("postgres_server_port", facts["port"], name),
+        ("postgres_pooler_port", facts.get("pooler_port"), name + "-pooler"),
+    )
+    found = [(wants["ports"].get(word), port, own) for word, port, own in asked if port is not None]
+    if not found and "container" in facts and facts["container"]["addresses"]:
         return passed("published by the instance itself")
-    if port is None:
+    if not found:
         return skipped("no port is declared")
-    where = "%s:%d" % (declared["bind_address"], declared["port"])
-    if port["error"] is None:
-        return passed("%s is free" % where)
-    if port["holder"] == "container %s" % declared["name"]:
-        return passed("%s is published by the instance itself" % where)
-    return failed("%s: %s%s" % (where, port["error"], ", held by %s" % port["holder"] if port["holder"] else ""))
+    taken, fine = same_port(facts), []
+    for number, port, own in found:
+        where = "%s:%s" % (wants["bind_address"], number)
+        if port["error"] is None:
+            fine.append("%s is free" % where)
+        elif port["holder"] == "container %s" % own:
+            fine.append("%s is published by the instance itself" % where)
+        else:
+            holder = ", held by %s" % port["holder"] if port["holder"] else ""
+            taken.append("%s: %s%s" % (where, port["error"], holder))
+    return failed("; ".join(taken)) if taken else passed("; ".join(fine))
+
+
+def h14(facts: Facts) -> Outcome:
+    """New instances alone: what the others may still write, nobody knows who has just room for it."""
+    budget = host_budget(facts)
+    if not budget.wal_total:
+        return passed("no new instance")
+    if not budget.free_bytes:
+        return skipped("the folder of the engine cannot be seen from here")
+    words = "new instances may write %s of WAL, %s are free" % (human(budget.wal_total), human(budget.free_bytes))
+    return verdict_of(budget.disk_fits, words)
 
 
 def d01(facts: Facts) -> Outcome:
@@ -208,7 +235,15 @@ HOST = (
     Check("H01", "The system is supported", BLOCKER, h01, "use Debian 12 or 13 on x86_64 or aarch64", ("host",), BOTH),
     Check("H02", "Python and its libraries are there", BLOCKER, h02, "run the role docker_host", ("host",), BOTH),
     Check("H04", "The memory holds all limits", BLOCKER, h04, "lower memory limits or add memory", ("engine",), BOTH),
-    Check("H05", "The processors are there", CRITICAL, h05, "lower postgres_server_cpus", ("engine",), BOTH),
+    Check(
+        "H05",
+        "The processors are there",
+        CRITICAL,
+        h05,
+        "lower postgres_server_cpus, or accept more with postgres_preflight_cpu_overcommit",
+        ("engine",),
+        BOTH,
+    ),
     Check("H06", "The clock is synchronised", CRITICAL, h06, "install and start chrony", ("host",)),
     Check("H10", "Huge pages fit the setting", CRITICAL, h10, "set huge_pages to off or reserve more", ("host", "sql")),
     Check(
@@ -219,6 +254,15 @@ HOST = (
         "choose another port or end who holds it",
         ("engine", "port"),
         BOTH,
+    ),
+    Check(
+        "H14",
+        "The disk holds the WAL of new instances",
+        BLOCKER,
+        h14,
+        "lower max_wal_size or extend the disk",
+        ("engine",),
+        (BEFORE,),
     ),
 )
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Iterator, Mapping, Optional
 
 from . import _pooler_config as pooler_config
@@ -45,6 +45,16 @@ _HEALTH = HealthCheck("pg_isready -q -h 127.0.0.1 -p %d -d postgres -U %s -t 3" 
 
 
 @dataclass(frozen=True)
+class Later:
+    """What waits for the maintenance window, which opens at opens_at (RFC 3339 UTC). containers: by name the fields
+    that force a new one, with (actual, wanted). settings: names of those that come with it. See _later."""
+
+    opens_at: str
+    containers: Mapping[str, Mapping[str, tuple[Any, Any]]] = field(default_factory=dict)
+    settings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Declared:
     """The whole wanted state of one instance."""
 
@@ -61,6 +71,8 @@ class Declared:
     upgrade: str = "refuse"
     # Whether an image may come that sorts text otherwise; see _collation.
     collation: str = "refuse"
+    # Set while the maintenance window is shut; the rest is then what can be deployed now.
+    later: Optional[Later] = None
 
     @property
     def volumes(self) -> dict[str, str]:

@@ -27,8 +27,8 @@ from ._run import Run
 
 
 def collect(run: Run, layout: Layout, declared: Mapping[str, Any], phase: str) -> dict[str, Any]:
-    """declared (name, memory_bytes, cpus, port, bind_address, major, settings, keys; None for what is not), phase,
-    host, engine, port, majors, disks, keys; after a deploy container, sql, files, repository, backup, certificate too.
+    """declared (see _preflight.declared; None for what is not), phase, host, engine, port, pooler_port, majors, disks,
+    keys; after a deploy container, sql, files, repository, backup, certificate too.
 
     A source that cannot be read is not in the result; why and next_step are in errors by the same name.
     """
@@ -45,7 +45,8 @@ def collect(run: Run, layout: Layout, declared: Mapping[str, Any], phase: str) -
 
     read("host", lambda: machine.host(run))
     read("engine", lambda: machine.engine(run))
-    read("port", lambda: _port(run, facts))
+    read("port", lambda: _port(run, facts, "postgres_server_port"))
+    read("pooler_port", lambda: _port(run, facts, "postgres_pooler_port"))
     read("majors", lambda: container.volume_majors(run, layout))
     read("disks", lambda: container.disks(run, layout))
     read("keys", lambda: container.keys(run, layout))
@@ -62,12 +63,12 @@ def collect(run: Run, layout: Layout, declared: Mapping[str, Any], phase: str) -
     return facts
 
 
-def _port(run: Run, facts: Mapping[str, Any]) -> Any:
-    declared = facts["declared"]
-    if not declared["port"]:
+def _port(run: Run, facts: Mapping[str, Any], word: str) -> Any:
+    wants = facts["declared"]["wants"]
+    if word not in wants["ports"]:
         return None
     containers = facts["engine"]["containers"] if "engine" in facts else []
-    return machine.port(run, declared["bind_address"], declared["port"], containers)
+    return machine.port(run, wants["bind_address"], wants["ports"][word], containers)
 
 
 def _certificate(layout: Layout, facts: Mapping[str, Any]) -> dict[str, Any]:

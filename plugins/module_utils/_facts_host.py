@@ -16,7 +16,9 @@ import sys
 from typing import Any, Mapping, Optional
 
 from . import _docker as docker
+from ._container import NANO
 from ._errors import PgkeepError
+from ._layout import LABEL_INSTANCE, LABEL_ROLE
 from ._probe import disk
 from ._run import Run
 from ._sql import driver
@@ -130,7 +132,7 @@ def _holder(run: Run, number: int, containers: list[Mapping[str, Any]]) -> Optio
 
 
 def engine(run: Run) -> dict[str, Any]:
-    """The engine: versions, storage, warnings, root_disk, and every container with its limit and published ports."""
+    """The engine: versions, storage, warnings, root_disk, and every container with its limits and published ports."""
     version = json.loads(docker.docker(run, ["version", "--format", "{{json .}}"]))["Server"]
     info = docker.engine(run)
     names = docker.docker(run, ["ps", "--all", "--quiet", "--no-trunc"]).split()
@@ -166,10 +168,15 @@ def _root_disk(path: str) -> Optional[dict[str, Any]]:
 
 
 def _container(container: Mapping[str, Any]) -> dict[str, Any]:
+    labels = container["Config"].get("Labels") or {}
     return {
         "name": container["Name"].lstrip("/"),
+        # None for a container that is not of this collection.
+        "instance": labels.get(LABEL_INSTANCE),
+        "role": labels.get(LABEL_ROLE),
         "running": docker.running(container),
         "memory_bytes": container["HostConfig"]["Memory"],
+        "cpus": container["HostConfig"]["NanoCpus"] / NANO,
         "published": [
             int(binding["HostPort"])
             for bindings in (container["HostConfig"].get("PortBindings") or {}).values()

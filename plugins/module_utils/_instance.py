@@ -253,6 +253,8 @@ def _result(
         "gates": applied.gates,
         "restart_required": bool(pending),
         "pending_settings": pending,
+        "waiting": plan.waiting(),
+        "window_opens_at": plan.later.opens_at if plan.later and plan.waiting() else None,
         "release": release["name"] if release else None,
         **(facts(layout) if serving else {"version": None, "system_id": None, "role": None, "started_at": None}),
     }

@@ -17,7 +17,7 @@ from . import _docker as docker
 from . import _pooler as pooling
 from ._container import ContainerSpec, differences
 from ._crossing import UNDO, Crossing, find_crossing
-from ._declared import Declared
+from ._declared import Declared, Later
 from ._errors import PgkeepError
 from ._files import File, FileChange, Folder, changes, folder_changes, read
 from ._layout import SPOOL_MOUNT, Layout
@@ -69,6 +69,9 @@ class Plan:
     end_worker: Optional[str] = None
     pooler: Optional[ContainerChange] = None
     pooler_reload: bool = False
+    # Settings that are written and wait for a restart, and what waits for the maintenance window.
+    waiting_settings: tuple[str, ...] = ()
+    later: Optional[Later] = None
 
     @property
     def containers(self) -> tuple[ContainerChange, ...]:
@@ -113,6 +116,15 @@ class Plan:
             steps.append(_step("end", "worker of the archiver", self.end_worker))
         return steps
 
+    def waiting(self) -> list[dict[str, Any]]:
+        """What is declared and not done now, in the form of steps()."""
+        later = self.later or Later("")
+        steps = [
+            _step("replace", "container " + name, _fields(fields), True) for name, fields in later.containers.items()
+        ]
+        settings = sorted({*self.waiting_settings, *later.settings})
+        return steps + ([_step("restart", "server", "settings " + ", ".join(settings), True)] if settings else [])
+
     def words(self) -> list[str]:
         """The plan as sentences without any content of a file, for the audit trail."""
         return ["%(action)s %(target)s: %(reason)s" % step for step in self.steps()]
@@ -136,9 +148,13 @@ def _step(action: str, target: str, reason: str, interrupts: bool = False) -> di
 
 def _why(change: ContainerChange) -> str:
     if change.action == "replace":
-        return "; ".join("%s: %s -> %s" % (name, *values) for name, values in change.fields.items())
+        return _fields(change.fields)
     reasons = {"create": "absent", "start": "stopped", "restart": "it does not come up", "remove": "no longer declared"}
     return reasons[change.action]
+
+
+def _fields(fields: Mapping[str, tuple[Any, Any]]) -> str:
+    return "; ".join("%s: %s -> %s" % (name, *values) for name, values in fields.items())
 
 
 def make_plan(run: Run, declared: Declared, restart_allowed: bool = True, check_mode: bool = False) -> Plan:
@@ -155,8 +171,9 @@ def make_plan(run: Run, declared: Declared, restart_allowed: bool = True, check_
     pooler = _pooler_change(declared, existing_pooler)
     if not restart_allowed:
         for change, container in ((server, existing), (pooler, existing_pooler)):
-            if docker.running(container):
-                _refuse_replacement(layout, change)
+            # Nobody is interrupted where nothing comes up.
+            if container is not None and docker.running(container) and not is_looping(container):
+                _refuse_replacement(declared, change)
     answers = docker.running(existing) and accepts_writes(layout)
     # An undo brings data that the former image has sorted.
     asks = answers and (crossing is None or crossing.way != UNDO)
@@ -164,6 +181,7 @@ def make_plan(run: Run, declared: Declared, restart_allowed: bool = True, check_
     files = tuple(changes(declared.files))
     names = changed_settings(declared)
     serving = answers and server is None
+    restarts = _needing_restart(layout, names) if serving else ()
     return Plan(
         folders=tuple(folder_changes(declared.folders)),
         files=files,
@@ -173,13 +191,15 @@ def make_plan(run: Run, declared: Declared, restart_allowed: bool = True, check_
         server=server,
         keeper=keeper,
         changed_settings=names if existing else (),
-        restart_settings=_needing_restart(layout, names) if serving and restart_allowed else (),
+        restart_settings=restarts if restart_allowed else (),
         reload=serving and _reload_due(declared, files),
         pooler=pooler,
         pooler_reload=declared.pooler is not None and pooler is None and _pooler_reload_due(run, layout, files),
         crossing=crossing,
         collations=collations,
         end_worker=_end_worker(layout, existing, files) if serving else None,
+        waiting_settings=() if restart_allowed else restarts,
+        later=declared.later,
     )
 
 
@@ -249,13 +269,19 @@ def _pooler_reload_due(run: Run, layout: Layout, changed: tuple[FileChange, ...]
     return pooling.stale(run, layout)
 
 
-def _refuse_replacement(layout: Layout, change: Optional[ContainerChange]) -> None:
-    """A setting can wait for the next restart, a limit or an image cannot: half of a release is none."""
+def _refuse_replacement(declared: Declared, change: Optional[ContainerChange]) -> None:
+    """A setting can wait for the next restart, a limit or an image cannot: half of a release is none. What can wait for
+    the maintenance window is not declared yet, see _later."""
     if change is not None and change.action in ("replace", "remove"):
+        later = declared.later
+        until = "wait for the maintenance window, which opens at %s" % later.opens_at if later else "are refused"
         raise PgkeepError(
-            "The %s of %s would be interrupted" % (change.spec.role, layout.name),
-            "its container must be %sd (%s) and restarts are refused" % (change.action, _why(change)),
-            "deploy with postgres_server_restart=allowed when an interruption is convenient,"
+            "The %s of %s would be interrupted" % (change.spec.role, declared.layout.name),
+            "its container must be %sd (%s) and restarts %s" % (change.action, _why(change), until),
+            "deploy then, or with postgres_server_restart=allowed when an interruption is convenient,"
+            " or put the old values back"
+            if later
+            else "deploy with postgres_server_restart=allowed when an interruption is convenient,"
             " or put the old values back",
         )
 

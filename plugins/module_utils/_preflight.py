@@ -16,9 +16,9 @@ from ._checks_host import CAPACITY, DOCKER, HOST
 from ._checks_pooler import POOLER
 from ._checks_security import SECURITY
 from ._clients import check_objects, check_scripts
-from ._container import plain_address
 from ._errors import PgkeepError
 from ._facts import collect
+from ._host_budget import host_budget, wants
 from ._layout import Layout
 from ._majors import known_major
 from ._report import write
@@ -27,6 +27,7 @@ from ._rules import refuse_port
 from ._run import Run
 from ._times import rfc3339
 from ._tune import tune
+from ._window import parse as parse_window
 
 AREAS = (
     ("host", HOST),
@@ -39,6 +40,8 @@ AREAS = (
     ("monitoring", MONITORING),
     ("capacity", CAPACITY),
 )
+# Whoever fails one of these wants to see the whole sum.
+_BUDGET = ("H04", "H05", "H14")
 CHECKS = tuple((area, check) for area, checks in AREAS for check in checks)
 
 
@@ -52,7 +55,7 @@ def preflight(run: Run, params: Mapping[str, Any], check_mode: bool) -> dict[str
     result = judge(facts, phase, waivers)
     if params["report_dir"] and not check_mode:
         write(params["report_dir"], result)
-    return answer(result, params["enforce"])
+    return answer(result, params["enforce"], host_budget(facts).table() if "engine" in facts else "")
 
 
 def _restart_test(run: Run, layout: Layout) -> dict[str, Any]:
@@ -66,13 +69,18 @@ def _restart_test(run: Run, layout: Layout) -> dict[str, Any]:
 
 
 def declared(params: Mapping[str, Any]) -> dict[str, Any]:
-    """What is to be deployed, as numbers. Raises PgkeepError for anything that no machine could make good.
+    """What is to be deployed, as numbers: name, major, keys, settings, memory_bytes, wants and neighbours (see
+    _host_budget.wants), memory_overcommit and cpu_overcommit.
+
+    Raises PgkeepError for anything that no machine could make good.
 
     Here and not only where it is used: a filter that fails inside an argument is told by Ansible in four lines of its
     own words, and some of it would come out only after the instance was changed.
     """
     if params["port"] is not None:
         refuse_port(params["port"], params["name"])
+    if params["restart_window"]:
+        parse_window(params["restart_window"])
     check_objects(params["users"], params["databases"])
     check_scripts(params["init_sql"])
     major = known_major(params["major"]) if params["major"] else None
@@ -80,9 +88,10 @@ def declared(params: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": params["name"],
         "memory_bytes": tuned.get("memory_bytes"),
-        "cpus": params["cpus"],
-        "port": params["port"],
-        "bind_address": plain_address(params["bind_address"]),
+        "wants": wants(params),
+        "neighbours": [wants(instance) for instance in params["neighbours"]],
+        "memory_overcommit": params["memory_overcommit"],
+        "cpu_overcommit": params["cpu_overcommit"],
         "major": major,
         "keys": params["keys"],
         # The inventory's own settings win, as they do in the server.
@@ -118,10 +127,13 @@ def judge(facts: Mapping[str, Any], phase: str, waivers: Mapping[str, Any]) -> d
     }
 
 
-def answer(result: Mapping[str, Any], enforce: bool) -> dict[str, Any]:
+def answer(result: Mapping[str, Any], enforce: bool, budget: str = "") -> dict[str, Any]:
+    """budget: the table of the machine, for whoever does not fit."""
     answer: dict[str, Any] = {"changed": False, "preflight": result}
     if enforce and result["verdict"] == NOT_READY:
         error = not_ready(result["instance"], result["checks"])
+        if any(check["id"] in _BUDGET and check["result"] == FAIL for check in result["checks"]):
+            error.why += "\n%s" % budget
         answer.update(failed=True, msg=str(error), error=error.to_result())
     return answer
 

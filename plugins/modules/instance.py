@@ -145,16 +145,7 @@ EXAMPLES = r"""
 
 - name: The same with a pooler, whose clients wait while the server restarts
   pgkeep.postgres.instance:
-    name: app
-    image: pgkeep/postgres:17
-    keeper_image: pgkeep/keeper:17
-    major: 17
-    memory: 1GB
-    tuned: "{{ ('1GB' | pgkeep.postgres.tune).settings }}"
-    monitor_password: "{{ app_monitor_password }}"
-    tls: "{{ app_tls }}"
-    backup:
-      cipher_pass: "{{ app_cipher_pass }}"
+    <<: *app
     pooler:
       image: pgkeep/pooler:17
       password: "{{ app_pooler_password }}"
@@ -266,6 +257,17 @@ instance:
       elements: str
       returned: O(state=present)
       sample: []
+    waiting:
+      description: What is declared and waits for a restart or for O(restart_window), in the form of RV(instance.plan).
+      type: list
+      elements: dict
+      returned: O(state=present)
+      sample: []
+    window_opens_at:
+      description: When O(restart_window) opens, RFC 3339 UTC; null when nothing waits for it.
+      type: str
+      returned: O(state=present)
+      sample: "2026-01-11T02:00:00Z"
     release:
       description: Name of the release that is in force, for M(pgkeep.postgres.rollback); null before the first.
       type: str
@@ -305,8 +307,8 @@ error:
 
 from typing import Any
 
-from ansible_collections.pgkeep.postgres.plugins.module_utils._declared import declare
 from ansible_collections.pgkeep.postgres.plugins.module_utils._instance import ensure, image_id, remove
+from ansible_collections.pgkeep.postgres.plugins.module_utils._later import declare_for_now
 from ansible_collections.pgkeep.postgres.plugins.module_utils._layout import Layout
 from ansible_collections.pgkeep.postgres.plugins.module_utils._module import argument_spec, run_module
 from ansible_collections.pgkeep.postgres.plugins.module_utils._pooler_config import SPEC as POOLER
@@ -363,7 +365,8 @@ SPEC = argument_spec(
     keeper_memory={"type": "str", "default": "512MB"},
     keeper_cpus={"type": "float", "default": 1.0},
     pooler={"type": "dict", "options": POOLER},
-    restart={"type": "str", "choices": ["allowed", "refuse"], "default": "allowed"},
+    restart={"type": "str", "choices": ["allowed", "refuse", "window"], "default": "allowed"},
+    restart_window={"type": "str", "default": ""},
     collation={"type": "str", "choices": ["refuse", "reindex"], "default": "refuse"},
     upgrade={"type": "str", "choices": ["refuse", "link", "clone", "copy", "undo"], "default": "refuse"},
     gates={"type": "list", "elements": "str", "choices": list(GATES), "default": list(GATES)},
@@ -380,8 +383,8 @@ def manage(run: Run, params: dict[str, Any], check_mode: bool) -> dict[str, Any]
     if params["pooler"]:
         # Not of a major version.
         images.append(image_id(run, params["pooler"]["image"], check_mode))
-    terms = terms_from({**params, "restart_allowed": params["restart"] == "allowed"})
-    return ensure(run, declare({**params, **sizes}, *images), terms, check_mode)
+    declared, restart_allowed = declare_for_now(run, {**params, **sizes}, images)
+    return ensure(run, declared, terms_from({**params, "restart_allowed": restart_allowed}), check_mode)
 
 
 def main() -> None:

@@ -51,6 +51,76 @@ options:
     description: Address that the port will be published on.
     type: str
     default: 127.0.0.1
+  keeper_memory:
+    description: Memory limit that is declared for the keeper.
+    type: str
+    version_added: "0.2.0"
+  pooler_memory:
+    description: Memory limit that is declared for the pooler.
+    type: str
+    version_added: "0.2.0"
+  pooler_port:
+    description: Port of the host that is declared for the pooler.
+    type: int
+    version_added: "0.2.0"
+  neighbours:
+    description:
+      - The other instances of the inventory on this machine, whether they run or not. Their limits count for H04, H05
+        and H14, and none of them may want the same port (H13). What runs there and is not named counts as it is.
+    type: list
+    elements: dict
+    default: []
+    version_added: "0.2.0"
+    suboptions:
+      name:
+        description: Name of the instance.
+        type: str
+        required: true
+      memory:
+        description: As for this instance, like all others here.
+        type: str
+      keeper_memory:
+        description: Of the keeper.
+        type: str
+      pooler_memory:
+        description: Of the pooler.
+        type: str
+      cpus:
+        description: Of the server.
+        type: float
+      profile:
+        description: What the database is used for.
+        type: str
+        choices: [web, oltp, dw, mixed, desktop]
+        default: web
+      settings:
+        description: Settings of the inventory.
+        type: dict
+      bind_address:
+        description: Address that the ports are published on.
+        type: str
+        default: 127.0.0.1
+      port:
+        description: Port of the server.
+        type: int
+      pooler_port:
+        description: Port of the pooler.
+        type: int
+  cpu_overcommit:
+    description: How many times the processors of the machine may be promised to servers. No single one may have more.
+    type: float
+    default: 4.0
+    version_added: "0.2.0"
+  memory_overcommit:
+    description: The same for memory. More than 1 ends with a server that is killed when all use what they may.
+    type: float
+    default: 1.0
+    version_added: "0.2.0"
+  restart_window:
+    description: The maintenance window that is declared; only its form is looked at.
+    type: str
+    default: ""
+    version_added: "0.2.0"
   major:
     description: Major version of PostgreSQL that is declared.
     type: int
@@ -255,8 +325,23 @@ error:
       sample: false
 """
 
+from ansible_collections.pgkeep.postgres.plugins.module_utils._host_budget import CPU_OVERCOMMIT, MEMORY_OVERCOMMIT
 from ansible_collections.pgkeep.postgres.plugins.module_utils._module import argument_spec, run_module
 from ansible_collections.pgkeep.postgres.plugins.module_utils._preflight import preflight
+from ansible_collections.pgkeep.postgres.plugins.module_utils._tune import PROFILES
+
+NEIGHBOUR = {
+    "name": {"type": "str", "required": True},
+    "memory": {"type": "str"},
+    "keeper_memory": {"type": "str"},
+    "pooler_memory": {"type": "str"},
+    "cpus": {"type": "float"},
+    "profile": {"type": "str", "choices": list(PROFILES), "default": "web"},
+    "settings": {"type": "dict"},
+    "bind_address": {"type": "str", "default": "127.0.0.1"},
+    "port": {"type": "int"},
+    "pooler_port": {"type": "int"},
+}
 
 SPEC = argument_spec(
     phase={"type": "str", "choices": ["before", "after"], "default": "after"},
@@ -264,6 +349,13 @@ SPEC = argument_spec(
     cpus={"type": "float"},
     port={"type": "int"},
     bind_address={"type": "str", "default": "127.0.0.1"},
+    keeper_memory={"type": "str"},
+    pooler_memory={"type": "str"},
+    pooler_port={"type": "int"},
+    neighbours={"type": "list", "elements": "dict", "default": [], "options": NEIGHBOUR},
+    cpu_overcommit={"type": "float", "default": CPU_OVERCOMMIT},
+    memory_overcommit={"type": "float", "default": MEMORY_OVERCOMMIT},
+    restart_window={"type": "str", "default": ""},
     major={"type": "int"},
     profile={"type": "str", "choices": ["web", "oltp", "dw", "mixed", "desktop"], "default": "web"},
     disk={"type": "str", "choices": ["ssd", "hdd", "san", "nvme"], "default": "ssd"},

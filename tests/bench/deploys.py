@@ -18,19 +18,20 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._probe import Targ
 from .tools import (
     FLOOR,
     NAME,
-    PGDATA,
     PORT,
     ROUNDS,
     compare,
     drop_floor,
     drop_instance,
     fact,
+    init_floor,
     module,
     play,
     row,
     seconds,
     server_image,
     sh,
+    start_floor,
     until_writes,
 )
 
@@ -44,27 +45,10 @@ def _recap(output: str) -> dict[str, int]:
 
 def _floor(image_id: str) -> None:
     """What anybody would type: a volume, initdb, start, ready."""
-    hardening = ["--user", "999:999", "--tmpfs", "/tmp", "--tmpfs", "/var/run/postgresql:uid=999,gid=999"]
-    data = ["--volume", f"{FLOOR}:/var/lib/postgresql"]
-    sh(
-        "docker",
-        "run",
-        "--rm",
-        *hardening,
-        *data,
-        image_id,
-        "initdb",
-        "-D",
-        PGDATA,
-        "-U",
-        "postgres",
-        "--data-checksums",
-    )
+    init_floor(image_id)
     # The same size and a published port: what an application needs of it.
     publish = ["--publish", f"127.0.0.1:{PORT + 1}:5432", "--restart", "unless-stopped"]
-    start = ["postgres", "-D", PGDATA, "-c", "shared_buffers=256MB", "-c", "listen_addresses=*"]
-    sh("docker", "run", "--detach", "--name", FLOOR, *publish, *hardening, *data, image_id, *start)
-    until_writes(FLOOR)
+    start_floor(image_id, {"shared_buffers": "256MB", "listen_addresses": "*"}, publish)
 
 
 def _kill_and_wait(container: str) -> None:

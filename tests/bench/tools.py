@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,10 +93,10 @@ def headline() -> None:
     print(f"{'':<64} {'pgkeep':>10}  {'plain':>10}  {'ratio':>6}  aim")
 
 
-def row(what: str, ours: float, plain: float | None = None, aim: str = "") -> None:
+def row(what: str, ours: float, plain: float | None = None, aim: str = "", unit: str = " s") -> None:
     ratio = f"{ours / plain:6.2f}" if plain else "      "
-    base = f"{plain:8.2f} s" if plain else " " * 10
-    print(f"{what:<64} {ours:8.2f} s  {base}  {ratio}  {aim}", flush=True)
+    base = f"{plain:8.2f}{unit}" if plain else " " * 10
+    print(f"{what:<64} {ours:8.2f}{unit}  {base}  {ratio}  {aim}", flush=True)
 
 
 def fact(what: str, value: object, aim: str = "") -> None:
@@ -133,6 +133,24 @@ def until_writes(container: str, timeout: float = 120) -> None:
     while subprocess.run(argv, capture_output=True, check=False, timeout=timeout).returncode:
         if time.monotonic() > end:
             sys.exit(f"{container} does not accept writes")
+
+
+_HARDENING = ("--user", "999:999", "--tmpfs", "/tmp", "--tmpfs", "/var/run/postgresql:uid=999,gid=999")
+_DATA = ("--volume", f"{FLOOR}:/var/lib/postgresql")
+
+
+def init_floor(image_id: str) -> None:
+    """An empty database in the volume of the bare server."""
+    initdb = ["initdb", "-D", PGDATA, "-U", "postgres", "--data-checksums"]
+    sh("docker", "run", "--rm", *_HARDENING, *_DATA, image_id, *initdb)
+
+
+def start_floor(image_id: str, settings: Mapping[str, str], more: Sequence[str] = ()) -> None:
+    """The bare server; more are arguments of docker run."""
+    options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+    argv = ["docker", "run", "--detach", "--name", FLOOR, *more, *_HARDENING, *_DATA, image_id]
+    sh(*argv, "postgres", "-D", PGDATA, *options)
+    until_writes(FLOOR)
 
 
 def require_space(largest_gb: float) -> None:

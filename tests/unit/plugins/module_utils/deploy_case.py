@@ -67,7 +67,7 @@ class Case:
             restart_settings=(),
             reload=False,
             pooler=change(POOLER) if self.after else unwanted,
-            pooler_reload=self.after == self.before is not None and "reload" not in engine.asked,
+            pooler_reload=self.before is not None and self.after == self.before and "reload" not in engine.asked,
         )
 
     def is_as_before(self, engine):

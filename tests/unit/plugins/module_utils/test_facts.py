@@ -62,7 +62,7 @@ MD5_SHOP = "md5f0c1de5eb2934ac9f886a646a0a46ba4"
 PARAMS: dict[str, Any] = {
     "name": "not-there", "memory": None, "cpus": None, "port": None, "bind_address": "127.0.0.1", "major": None,
     "profile": "web", "disk": "ssd", "connections": 0, "settings": None, "users": [], "databases": [], "init_sql": [],
-    "keys": None,
+    "keys": None, "neighbours": [], "memory_overcommit": 1.0, "cpu_overcommit": 4.0, "restart_window": "",
 }  # fmt: skip
 
 

@@ -24,7 +24,7 @@ BEFORE = load("preflight/before.json")
 PARAMS: dict[str, Any] = {
     "name": "app-db", "memory": None, "cpus": None, "port": None, "bind_address": "127.0.0.1", "major": None,
     "profile": "web", "disk": "ssd", "connections": 0, "settings": None, "users": [], "databases": [], "init_sql": [],
-    "keys": None,
+    "keys": None, "neighbours": [], "memory_overcommit": 1.0, "cpu_overcommit": 4.0, "restart_window": "",
 }  # fmt: skip
 
 
@@ -127,7 +127,7 @@ def test_what_is_declared() -> None:
     assert values["settings"] == {**tuned["settings"], "max_connections": 50}
     assert declared(PARAMS)["memory_bytes"] is None
     assert declared(PARAMS)["settings"] == {}
-    assert declared(PARAMS | {"bind_address": "[0:0::1]"})["bind_address"] == "::1"
+    assert declared(PARAMS | {"bind_address": "[0:0::1]"})["wants"]["bind_address"] == "::1"
 
 
 @pytest.mark.parametrize(
@@ -140,6 +140,8 @@ def test_what_is_declared() -> None:
         ("port", 99999, "port 99999.*1 to 65535.*correct postgres_server_port"),
         ("port", 0, "port 0.*1 to 65535"),
         ("bind_address", "300.1.1.1", "300.1.1.1.*postgres_server_bind_address"),
+        ("restart_window", "Sunday", "maintenance window 'Sunday' cannot be used"),
+        ("neighbours", [{"name": "wiki-db", "memory": "64MB"}], "wiki-db cannot be counted.*64 MB is too small"),
         ("users", [{"name": "a%b"}], "a%b.*percent signs.*correct postgres_server_users"),
         ("databases", [{"name": "shop", "owner": "nobody"}], "owner nobody.*postgres_server_users"),
         ("init_sql", [{"database": "a", "file": "x/i.sql"}, {"database": "a", "file": "y/i.sql"}], "cannot be told"),
