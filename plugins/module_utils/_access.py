@@ -49,7 +49,7 @@ def _in(layout: Layout, database: str, wishes: Iterable[Wish], check_mode: bool)
     wanted, error = list(wishes), driver().Error
     try:
         if check_mode and _is_foretold(layout, database):
-            found = wanted
+            found = [wish for wish in wanted if not wish.undoes]
         else:
             with connection(layout.socket_dir, database) as opened:
                 found = missing(opened, wanted)
@@ -70,4 +70,4 @@ def _in(layout: Layout, database: str, wishes: Iterable[Wish], check_mode: bool)
 def _is_foretold(layout: Layout, database: str) -> bool:
     """Whether the deploy that is only checked would make the database."""
     with connection(layout.socket_dir) as opened:
-        return not rows(opened, "select from pg_database where datname = %s", (database,))
+        return not rows(opened, "select 1 from pg_database where datname = %s", (database,))

@@ -31,10 +31,12 @@ _DEFAULTS: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
 
 @dataclass(frozen=True)
 class Wish:
-    """holds: whether it is true already, an SQL expression; statement: what makes it true."""
+    """holds: whether it is true already, an SQL expression; statement: what makes it true; undoes: whether it takes
+    something away that no new database has."""
 
     holds: str
     statement: str
+    undoes: bool = False
 
 
 def server_wishes(logins: Sequence[Mapping[str, Any]]) -> Iterator[Wish]:
@@ -185,6 +187,7 @@ def _no_member(role: str, member: str) -> Wish:
     return Wish(
         "not (%s and %s)" % (_is_member(role, member), ours),
         "revoke %s from %s" % (identifier(role), identifier(member)),
+        undoes=True,
     )
 
 
@@ -207,6 +210,7 @@ def _acts_for_itself(login: str, role: str, database: str) -> Wish:
     return Wish(
         "not %s" % _setting(login, role, database),
         "alter role %s in database %s reset role" % (identifier(login), identifier(database)),
+        undoes=True,
     )
 
 
@@ -220,6 +224,7 @@ def _handed_over(user: str, owner: str) -> Wish:
         " where datdba = %s and datname <> current_database()); begin reassign owned by %s to %s;"
         " foreach each in array others loop execute format('alter database %%I owner to %%I', each, %s); end loop;"
         " end $pgkeep$" % (_oid(user), identifier(user), identifier(owner), literal(user)),
+        undoes=True,
     )
 
 
