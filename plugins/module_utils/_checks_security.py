@@ -43,9 +43,8 @@ def _everybody(rule: Mapping[str, Any]) -> bool:
 
 def s12(facts: Facts) -> Outcome:
     """A line for one user is none for everybody, but every machine that reaches the port may guess his password."""
-    found = [
-        _rule(rule) for rule in facts["sql"]["hba"] if rule["address"] == "all" and rule["method"] not in (None, "reject")
-    ]
+    everywhere = (rule for rule in facts["sql"]["hba"] if rule["address"] == "all" and rule["method"] != "reject")
+    found = [_rule(rule) for rule in everywhere]
     return failed("from everywhere: %s" % "; ".join(found)) if found else passed("no line lets every address in")
 
 
