@@ -16,6 +16,8 @@ description:
     checks), C(start) (the new server with its settings), C(rows) (every table has as many rows as before),
     C(collation) (indexes that the new image sorts otherwise are rebuilt), C(amcheck), and one C(check <name>) for each
     entry of C(postgres_backup_drill_checks). The server is not touched, whatever fails, and nothing is left.
+  - Refused before that are another order of text, see O(collation), and what no upgrade brings along - tablespaces,
+    prepared transactions and logical replication slots.
   - The programs of the old version are taken out of the image that the server runs on, with its C library. The image
     of the new version needs nothing of them.
   - With O(action=finish) repositories besides the first are told whose WAL comes, extensions are updated to the version
@@ -60,6 +62,12 @@ options:
     type: list
     elements: str
     default: []
+  collation:
+    description: Whether the new image may sort text otherwise than the data were sorted, as in
+      M(pgkeep.postgres.instance). With V(refuse) it is refused before anything is rehearsed.
+    type: str
+    choices: [refuse, reindex]
+    default: refuse
   timeout_seconds:
     description: How long each of the two servers of a rehearsal may take to accept writes, and C(amcheck) to end.
     type: int
@@ -184,6 +192,7 @@ SPEC = argument_spec(
     tuned={"type": "dict", "default": {}},
     settings={"type": "dict", "default": {}},
     initdb_args={"type": "list", "elements": "str", "default": []},
+    collation={"type": "str", "choices": ["refuse", "reindex"], "default": "refuse"},
     timeout_seconds={"type": "int", "default": 21600},
 )
 
