@@ -29,14 +29,15 @@ attributes:
 options:
   databases:
     description:
-      - Databases, which must exist, as O(pgkeep.postgres.postgres_server#role:postgres_server_databases). Looked at are
-        C(name), C(owner) and C(schemas).
+      - Databases, which must exist, as O(pgkeep.postgres.postgres_server#role:main:postgres_server_databases).
+        Looked at are C(name), C(owner) and C(schemas).
     type: list
     elements: dict
     required: true
   users:
     description:
-      - Roles that may use them, which must exist, as O(pgkeep.postgres.postgres_server#role:postgres_server_users).
+      - Roles that may use them, which must exist, as
+        O(pgkeep.postgres.postgres_server#role:main:postgres_server_users).
         Looked at are C(name), C(databases) and C(access).
     type: list
     elements: dict
