@@ -9,6 +9,9 @@ select 'S01 everybody from everywhere: ' || line_number from pg_hba_file_rules
 where type <> 'local' and auth_method <> 'reject'
   and (address in ('all', '0.0.0.0', '::') and 'all' = any (database) and 'all' = any (user_name))
 union all
+select 'S12 from everywhere: ' || line_number from pg_hba_file_rules
+where auth_method <> 'reject' and (address = 'all' or netmask in ('0.0.0.0', '::'))
+union all
 select 'S02 password_encryption' where current_setting('password_encryption') <> 'scram-sha-256'
 union all
 select 'S02 no SCRAM: ' || rolname from pg_authid where rolpassword not like 'SCRAM-SHA-256$%'
@@ -25,6 +28,20 @@ where nspname !~ '^pg_' and has_schema_privilege('pgkeep_monitor', oid, 'create'
 union all
 select 'S10 pgkeep_monitor is in ' || roleid::regrole from pg_auth_members
 where member = 'pgkeep_monitor'::regrole and roleid <> 'pg_monitor'::regrole
+union all
+select 'S10 pgkeep_monitor may do something with ' || pg_describe_object(classid, objid, objsubid) from pg_shdepend
+where refclassid = 'pg_authid'::regclass and refobjid = 'pgkeep_monitor'::regrole
+  and dbid in (0, (select oid from pg_database where datname = current_database()))
+  and pg_describe_object(classid, objid, objsubid) not in ('schema pgkeep', 'table pgkeep.gate')
+union all
+select 'S10 pgkeep_monitor may ' || privilege_type || ' in pgkeep' from pg_namespace, aclexplode(nspacl)
+where nspname = 'pgkeep' and grantee = 'pgkeep_monitor'::regrole and privilege_type <> 'USAGE'
+union all
+select 'S10 pgkeep_monitor may ' || privilege_type || ' in ' || relname from pg_class, aclexplode(relacl)
+where relname = 'gate' and grantee = 'pgkeep_monitor'::regrole and privilege_type not in ('SELECT', 'INSERT', 'UPDATE')
+union all
+select 'S06 everybody may connect' from pg_database, aclexplode(coalesce(datacl, acldefault('d', datdba)))
+where datname = current_database() and datname not in ('postgres', 'template1') and grantee = 0 and privilege_type = 'CONNECT'
 union all
 select 'S11 security definer without search_path: ' || oid::regprocedure from pg_proc
 where prosecdef and not coalesce(array_to_string(proconfig, ' ') ~ 'search_path', false)

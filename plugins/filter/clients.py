@@ -14,7 +14,9 @@ description:
   - Joins users, databases and passwords to the list that O(pgkeep.postgres.instance#module:clients) takes.
 options:
   _input:
-    description: Users, each with C(name) and optionally C(databases); without, the databases the user owns.
+    description:
+      - Users, each with C(name) and optionally C(databases) and C(access).
+      - Without C(databases) it is those that the user owns.
     type: list
     elements: dict
     required: true
@@ -24,9 +26,13 @@ options:
     elements: dict
     required: true
   passwords:
-    description: Password of each user by name.
+    description: Password of each login by name.
     type: dict
     required: true
+  logins:
+    description: The logins of these users, where some have two, as P(pgkeep.postgres.logins#filter) returns them.
+    type: list
+    elements: dict
 """
 
 EXAMPLES = r"""
@@ -47,16 +53,18 @@ _value:
       password: secret
 """
 
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.pgkeep.postgres.plugins.module_utils._clients import clients as join
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 
 
-def clients(users: list[Any], databases: list[Any], passwords: dict[str, str]) -> list[dict[str, str]]:
+def clients(
+    users: list[Any], databases: list[Any], passwords: dict[str, str], logins: Optional[list[Any]] = None
+) -> list[dict[str, str]]:
     try:
-        return join(users, databases, passwords)
+        return join(users, databases, passwords, logins)
     except PgkeepError as error:
         raise AnsibleFilterError(str(error)) from error
 

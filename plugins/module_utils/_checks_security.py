@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 from typing import Any, Mapping
 
-from ._checks import BLOCKER, CRITICAL, Check, Facts, Outcome, failed, passed, verdict_of
+from ._checks import BLOCKER, CRITICAL, WARNING, Check, Facts, Outcome, failed, passed, verdict_of
 from ._checks_host import is_private, numbers
 
 MIN_CERTIFICATE_DAYS = 21
@@ -39,6 +39,13 @@ def _everybody(rule: Mapping[str, Any]) -> bool:
     return bool(
         rule["address"] == "all" and rule["method"] != "reject" and rule["databases"] == rule["users"] == ["all"]
     )
+
+
+def s12(facts: Facts) -> Outcome:
+    """A line for one user is none for everybody, but every machine that reaches the port may guess his password."""
+    everywhere = (rule for rule in facts["sql"]["hba"] if rule["address"] == "all" and rule["method"] != "reject")
+    found = [_rule(rule) for rule in everywhere]
+    return failed("from everywhere: %s" % "; ".join(found)) if found else passed("no line lets every address in")
 
 
 def s02(facts: Facts) -> Outcome:
@@ -138,6 +145,7 @@ def s09(facts: Facts) -> Outcome:
 
 _SQL = ("sql",)
 _DEPLOY = "run the playbook deploy.yml"
+_NETWORKS = "name networks in postgres_server_allowed_networks and postgres_server_hba"
 
 SECURITY = (
     Check("S01", "Nobody comes in without SCRAM", BLOCKER, s01, "remove these lines from postgres_server_hba", _SQL),
@@ -149,5 +157,6 @@ SECURITY = (
         "S07", "The port is not public", BLOCKER, s07, "bind to 127.0.0.1 or a private address", ("container", "host")
     ),
     Check("S08", "Secrets are for their owner alone", CRITICAL, s08, _DEPLOY, ("files",)),
+    Check("S12", "Nobody comes from everywhere", WARNING, s12, _NETWORKS, _SQL),
     Check("S09", "Data and settings are not for others", CRITICAL, s09, "chmod 0700", ("files", "container")),
 )

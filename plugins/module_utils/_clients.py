@@ -12,29 +12,43 @@ from ._errors import PgkeepError
 
 # Theirs is the superuser, the health check, the pooler, and what the server keeps for itself.
 _OWN_USERS = ("postgres", "pgkeep_monitor", "pgkeep_pooler", "public", "none")
+# What a user may do in a database; each is a group role named after the database.
+LEVELS = ("owner", "readwrite", "readonly")
 _OWN_DATABASES = ("postgres", "template0", "template1")
 
 
 def clients(
-    users: Iterable[Mapping[str, Any]], databases: Iterable[Mapping[str, Any]], passwords: Mapping[str, str]
+    users: Iterable[Mapping[str, Any]],
+    databases: Iterable[Mapping[str, Any]],
+    passwords: Mapping[str, str],
+    logins: Optional[Sequence[Mapping[str, Any]]] = None,
 ) -> list[dict[str, str]]:
     """One entry (service, database, user, password) for each database a user may log in to.
 
-    users: name and optionally databases; without, those the user owns. databases: name and optionally owner.
-    service is the database for its owner and database-user for the others. What check_objects() refuses is refused.
+    users: name and optionally databases and access; without databases, those the user owns. databases: name and
+    optionally owner. logins: the users as _logins.logins() tells them apart, where some have two. service is the
+    database for the first who owns it and database-user for the others. What check_objects() refuses is refused.
     """
     users, databases = list(users), list(databases)
     check_objects(users, databases)
     owners = _owners(databases)
+    first = {database: owner or _first_owner(users, database) for database, owner in owners.items()}
+
+    def service(login: Mapping[str, Any], database: str) -> str:
+        if login.get("spare"):
+            return "%s-%s" % (database, login["name"])
+        user = login.get("user", login["name"])
+        return database if first[database] == user else "%s-%s" % (database, user)
+
     return [
         {
-            "service": database if owners[database] == user["name"] else "%s-%s" % (database, user["name"]),
+            "service": service(login, database),
             "database": database,
-            "user": user["name"],
-            "password": passwords[user["name"]],
+            "user": login["name"],
+            "password": passwords[login["name"]],
         }
-        for user in users
-        for database in _databases_of(user, owners)
+        for login in (users if logins is None else logins)
+        for database in _databases_of(login, owners)
     ]
 
 
@@ -45,6 +59,7 @@ def check_objects(users: Sequence[Mapping[str, Any]], databases: Sequence[Mappin
     names = [user["name"] for user in users]
     _check_names("user", names, _OWN_USERS)
     _check_names("database", [database["name"] for database in databases], _OWN_DATABASES)
+    _check_groups(users, owners)
     for database, owner in owners.items():
         if owner and owner not in names:
             raise PgkeepError(
@@ -53,6 +68,7 @@ def check_objects(users: Sequence[Mapping[str, Any]], databases: Sequence[Mappin
                 "add it there, or correct the owner",
             )
     for user in users:
+        _check_access(user)
         for database in _databases_of(user, owners):
             if database not in owners:
                 raise PgkeepError(
@@ -85,8 +101,51 @@ def _owners(databases: Sequence[Mapping[str, Any]]) -> dict[str, Optional[str]]:
     return {database["name"]: database.get("owner") for database in databases}
 
 
-def _databases_of(user: Mapping[str, Any], owners: Mapping[str, Optional[str]]) -> Sequence[str]:
-    return user.get("databases") or [known for known, owner in owners.items() if owner == user["name"]]
+def group(database: str, level: str) -> str:
+    """The role whose members have that access."""
+    return "%s_%s" % (database, level)
+
+
+def has_groups(users: Iterable[Mapping[str, Any]], database: str) -> bool:
+    return any(database in (user.get("access") or {}) for user in users)
+
+
+def _first_owner(users: Sequence[Mapping[str, Any]], database: str) -> Optional[str]:
+    return next((user["name"] for user in users if (user.get("access") or {}).get(database) == "owner"), None)
+
+
+def _databases_of(user: Mapping[str, Any], owners: Mapping[str, Optional[str]]) -> list[str]:
+    """In the order of the inventory, each once."""
+    name = user.get("user", user["name"])
+    given = user.get("databases") or [known for known, owner in owners.items() if owner == name]
+    return list(dict.fromkeys([*given, *(user.get("access") or {})]))
+
+
+def _check_access(user: Mapping[str, Any]) -> None:
+    for database, level in (user.get("access") or {}).items():
+        if level not in LEVELS:
+            raise PgkeepError(
+                "The user %s cannot be given access to %s" % (user["name"], database),
+                "there is no access %s" % level,
+                "use one of %s" % ", ".join(LEVELS),
+            )
+
+
+def _check_groups(users: Sequence[Mapping[str, Any]], databases: Iterable[str]) -> None:
+    names = {user["name"] for user in users}
+    for database in databases:
+        for role in (group(database, level) for level in LEVELS):
+            why = None
+            if role in names:
+                why = "that is also the name of a user"
+            elif len(role.encode()) > 63:
+                why = "that has more than 63 bytes"
+            if why and has_groups(users, database):
+                raise PgkeepError(
+                    "The database %s cannot have groups of users" % ascii(database),
+                    "one of them would be called %s, and %s" % (ascii(role), why),
+                    "rename one, or use no access to this database in postgres_server_users",
+                )
 
 
 def _check_names(what: str, names: list[str], own: tuple[str, ...]) -> None:

@@ -158,6 +158,7 @@ BAD: list[tuple[str, str, Any, str]] = [
     ("S05", "sql.roles", roles(SCRAM_ROLE | {"createrole": True, "bypassrls": True}), "shop (createrole, bypassrls)"),
     ("S07", "container.addresses", ["203.0.113.4", "8.8.8.8"], "public: 8.8.8.8"),
     ("S08", "files.secret", {"/etc/pgkeep/app-db/client/pgpass": 0o440}, "pgpass has mode 0440"),
+    ("S12", "sql.hba", rules(PUBLIC_RULE | {"users": ["shop"]}), "from everywhere: line 9: hostssl all shop all scram"),
     ("S09", "files.settings", {"/etc/pgkeep/app-db/server/pg_hba.conf": 0o644}, "pg_hba.conf has mode 0644"),
     ("S09", "container.data.mode", 0o755, "mode 0755"),
     ("B01", "backup.newest_clean", None, "there is no clean backup: ok"),
@@ -218,6 +219,7 @@ def test_no_secret_is_evidence() -> None:
         ("K01", "disks.data.used_percent", 70),
         ("K01", "disks.repository.inodes_percent", 80),
         ("D07", "engine.root_disk.used_percent", 99),
+        ("S12", "sql.hba", rules(PUBLIC_RULE | {"databases": ["shop"]})),
     ],
 )
 def test_what_is_only_a_warning(id: str, path: str, value: Any) -> None:

@@ -62,3 +62,34 @@ def test_two_scripts_of_one_name_in_one_database_are_refused():
 
 def test_a_script_may_run_in_several_databases_and_be_declared_twice():
     check_scripts([{"database": name, "file": "sql/init.sql"} for name in ("shop", "stats", "shop")])
+
+
+def test_access_lets_a_user_in_and_its_first_owner_has_the_service_of_the_database():
+    users = [
+        {"name": "reader", "databases": ["other"], "access": {"stats": "readonly"}},
+        {"name": "shop", "access": {"stats": "owner"}},
+    ]
+    found = clients(users, [{"name": "stats"}, {"name": "other"}], PASSWORDS)
+    assert [(entry["service"], entry["user"]) for entry in found] == [
+        ("other-reader", "reader"),
+        ("stats-reader", "reader"),
+        ("stats", "shop"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("users", "databases", "words"),
+    [
+        ([{"name": "a", "access": {"shop": "all"}}], [{"name": "shop"}], "no access all.*owner, readwrite, readonly"),
+        ([{"name": "a", "access": {"nowhere": "owner"}}], [{"name": "shop"}], "database nowhere"),
+        (
+            [{"name": "shop_owner"}, {"name": "a", "access": {"shop": "owner"}}],
+            [{"name": "shop"}],
+            "shop_owner.*name of a user",
+        ),
+        ([{"name": "a", "access": {"x" * 60: "readonly"}}], [{"name": "x" * 60}], "more than 63 bytes"),
+    ],
+)
+def test_access_that_cannot_be_is_refused(users, databases, words):
+    with pytest.raises(PgkeepError, match=words):
+        clients(users, databases, {"a": "1", "shop_owner": "1"})

@@ -50,6 +50,9 @@ def test_hba_lets_the_superuser_in_over_the_socket_only():
     assert 'hostssl "app" "app" 192.0.2.0/24 scram-sha-256' in lines
     assert lines[-1] == "hostssl x y z scram-sha-256"
     assert not [line for line in lines if "trust" in line or "md5" in line]
+    # From everywhere comes only whom the inventory lets in.
+    assert "0.0.0.0/0" not in text
+    assert "::/0" not in text
 
 
 def test_pgbackrest_is_encrypted_kept_by_time_and_options_win():

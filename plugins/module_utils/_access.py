@@ -1,0 +1,73 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who may do what in a database: asked of the catalogues in one query, changed in one transaction. Private.
+
+What is declared becomes wishes in _access_wishes, which is pure; here they are compared with a server and granted.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Iterable, Mapping, Sequence
+
+from ._access_wishes import Wish, database_wishes, server_wishes
+from ._errors import PgkeepError
+from ._layout import Layout
+from ._sql import connection, driver, rows
+
+_HOME = "postgres"
+# Whoever waits for a lock makes everybody wait who comes after him; an application's long transaction is no reason.
+_PATIENCE = "set local lock_timeout = '5s'"
+
+
+def bring_about(
+    layout: Layout,
+    databases: Sequence[Mapping[str, Any]],
+    users: Sequence[Mapping[str, Any]],
+    logins: Sequence[Mapping[str, Any]],
+    check_mode: bool,
+) -> dict[str, Any]:
+    """Grant and revoke until everything is as declared; returns access (statements and their databases), changed, diff.
+
+    databases, users and logins are those of _clients.clients(). Raises PgkeepError when PostgreSQL refuses; what was
+    done in that database is then undone.
+    """
+    done = _in(layout, _HOME, server_wishes(logins), check_mode)
+    for database in databases:
+        done += _in(layout, database["name"], database_wishes(database, users, logins), check_mode)
+    told = "".join("%(database)s: %(statement)s\n" % each for each in done)
+    return {"changed": bool(done), "access": {"statements": done}, "diff": {"before": "", "after": told}}
+
+
+def missing(opened: Any, wishes: Sequence[Wish]) -> list[Wish]:
+    """Those that do not hold, in one query."""
+    answers = rows(opened, "select array[%s]" % ", ".join("(%s)" % wish.holds for wish in wishes))[0][0]
+    return [wish for wish, holds in zip(wishes, answers) if not holds]
+
+
+def _in(layout: Layout, database: str, wishes: Iterable[Wish], check_mode: bool) -> list[dict[str, str]]:
+    wanted, error = list(wishes), driver().Error
+    try:
+        if check_mode and _is_foretold(layout, database):
+            found = [wish for wish in wanted if not wish.undoes]
+        else:
+            with connection(layout.socket_dir, database) as opened:
+                found = missing(opened, wanted)
+                if found and not check_mode:
+                    opened.autocommit = False
+                    for statement in (_PATIENCE, *(wish.statement for wish in found)):
+                        rows(opened, statement)
+                    opened.commit()
+    except error as failure:
+        raise PgkeepError(
+            "Privileges in the database %s are not as declared" % database,
+            " ".join(str(failure).split()),
+            "correct what it names, then run again; in this database nothing was changed",
+        ) from failure
+    return [{"database": database, "statement": wish.statement} for wish in found]
+
+
+def _is_foretold(layout: Layout, database: str) -> bool:
+    """Whether the deploy that is only checked would make the database."""
+    with connection(layout.socket_dir) as opened:
+        return not rows(opened, "select 1 from pg_database where datname = %s", (database,))

@@ -1,0 +1,89 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wished; that the wishes mean what they say is shown on a server by the target access."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.pgkeep.postgres.plugins.module_utils._access_wishes import (
+    database_wishes,
+    identifier,
+    literal,
+    server_wishes,
+)
+
+MEMBER = 'grant "shop_%s" to "%s"'
+
+
+def statements(database, users, logins=()):
+    return [wish.statement for wish in database_wishes(database, users, logins)]
+
+
+def test_a_database_without_access_is_closed_and_nothing_else():
+    assert statements({"name": "shop"}, [{"name": "guest", "databases": ["shop"]}]) == [
+        'revoke CONNECT on database "shop" from public',
+        "revoke CREATE on schema public from public",
+        'revoke "shop_owner" from "guest"',
+        'revoke "shop_readwrite" from "guest"',
+        'revoke "shop_readonly" from "guest"',
+        'alter role "guest" in database "shop" reset role',
+        'grant CONNECT on database "shop" to "guest"',
+    ]
+
+
+@pytest.mark.parametrize("level", ["owner", "readwrite", "readonly"])
+def test_a_user_is_in_one_group(level):
+    found = statements({"name": "shop"}, [{"name": "app", "access": {"shop": level}}])
+    assert [MEMBER % (each, "app") in found for each in ("owner", "readwrite", "readonly")] == [
+        each == level for each in ("owner", "readwrite", "readonly")
+    ]
+    assert 'revoke "shop_%s" from "app"' % level not in found
+    assert sum(each.startswith("revoke") and each.endswith('from "app"') for each in found) == 2
+
+
+def test_groups_come_before_whatever_names_them():
+    found = statements({"name": "shop", "schemas": ["billing"]}, [{"name": "app", "access": {"shop": "owner"}}])
+    assert found.index('create role "shop_owner" nologin') < found.index('alter database "shop" owner to "shop_owner"')
+    assert found.index('create schema if not exists "billing"') < found.index(
+        'alter schema "billing" owner to "shop_owner"'
+    )
+
+
+def test_a_declared_owner_stays_the_owner_and_acts_as_nobody_else():
+    users = [{"name": "shop"}, {"name": "report", "access": {"shop": "readonly"}}]
+    found = statements({"name": "shop", "owner": "shop"}, users)
+    assert 'alter database "shop" owner to "shop"' in found
+    assert not any('"shop_owner" nologin' in each or " set role" in each or "reassign" in each for each in found)
+    assert any(each.startswith('alter default privileges for role "shop" grant SELECT on tables') for each in found)
+
+
+def test_every_login_of_an_owner_makes_things_for_the_owner():
+    users = [{"name": "app", "access": {"shop": "owner"}}]
+    logins = [{"name": "app_b", "user": "app"}, {"name": "app", "user": "app"}, {"name": "report"}]
+    found = statements({"name": "shop"}, users, logins)
+    assert [each for each in found if "set role" in each] == [
+        'alter role "app" in database "shop" set role = \'shop_owner\'',
+        'alter role "app_b" in database "shop" set role = \'shop_owner\'',
+    ]
+
+
+def test_the_other_login_acts_as_the_user_and_both_have_their_end():
+    logins = [
+        {"name": "app_b", "user": "app", "expires": "infinity"},
+        {"name": "app", "user": "app", "expires": "2026-01-05T03:00:00Z"},
+        {"name": "report"},
+    ]
+    assert [wish.statement for wish in server_wishes(logins)] == [
+        'grant "pg_monitor" to "pgkeep_monitor"',
+        'grant "app" to "app_b"',
+        "alter role \"app_b\" set role = 'app'",
+        "alter role \"app_b\" valid until 'infinity'",
+        "alter role \"app\" valid until '2026-01-05T03:00:00Z'",
+    ]
+
+
+def test_names_are_quoted():
+    assert identifier("we'ird") == '"we\'ird"'
+    assert literal("it's") == "'it''s'"
+    assert literal("a\\b'c") == " E'a\\\\b''c'"
