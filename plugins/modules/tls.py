@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: tls
 short_description: Exchange the certificate of an instance without an interruption
-version_added: "0.1.0"
+version_added: "0.2.0"
 description:
   - Gives the server and its pooler, where there is one, another certificate and reloads them. Nothing else changes,
     whatever the inventory says meanwhile. Open connections stay, and new ones see the new certificate.
