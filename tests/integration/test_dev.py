@@ -27,8 +27,9 @@ def run(*argv: str) -> str:
 def left() -> list[str]:
     """Containers, volumes and folders of the instance."""
     label = "label=pgkeep.instance=" + NAME
-    found = run("docker", "ps", "-aq", "--filter", label) + run("docker", "volume", "ls", "-q", "--filter", label)
-    return found.split() + [str(folder) for folder in FOLDERS if folder.exists()]
+    containers = run("docker", "ps", "-aq", "--filter", label).split()
+    volumes = run("docker", "volume", "ls", "-q", "--filter", label).split()
+    return [*containers, *volumes, *(str(folder) for folder in FOLDERS if folder.exists())]
 
 
 @pytest.fixture
@@ -71,11 +72,11 @@ def test_a_development_instance_in_one_command(clone: Path, run_logged: Callable
     assert password not in first
     assert {path.stat().st_mode & 0o077 for path in (secrets / NAME).glob("*") if path.suffix != ".crt"} == {0}
 
-    line = next(words for words in first.splitlines() if "app.env" in words).partition("msg: ")[2].strip("'\"")
+    line = next(words for words in first.splitlines() if words.strip().startswith("set -a"))
     sql = "select current_user || ' ' || (select ssl from pg_stat_ssl where pid = pg_backend_pid())"
-    asked = line.rpartition("psql")[0]
-    assert run("sh", "-c", '%s psql -XAtc "%s"' % (asked, sql)) == "app true"
-    assert run("sh", "-c", '%s env -u PGPASSWORD psql "$DATABASE_URL" -XAtc "%s"' % (asked, sql)) == "app true"
+    assert run("sh", "-c", '%s -XAtc "%s"' % (line, sql)) == "app true"
+    alone = 'env -u PGPASSWORD psql "$DATABASE_URL" -XAtc "%s"' % sql
+    assert run("sh", "-c", line.replace("psql", alone)) == "app true"
 
     about = json.loads(run("docker", "inspect", NAME))[0]["HostConfig"]
     assert about["PortBindings"] == {"5432/tcp": [{"HostIp": "127.0.0.1", "HostPort": PORT}]}
@@ -86,12 +87,14 @@ def test_a_development_instance_in_one_command(clone: Path, run_logged: Callable
     assert contents(secrets) == generated
 
     # Somebody else's instance of that name.
+    before = left()
+    assert len(before) == 2 + 5 + len(FOLDERS)
     passphrase = secrets / NAME / "repository.passphrase"
     ours = passphrase.read_text()
     passphrase.write_text("another\n")
     refused = subprocess.run([clone / "scripts/dev-clean"], capture_output=True, text=True, check=False)
     assert (refused.returncode, "another passphrase" in refused.stderr) == (1, True)
-    assert len(left()) == 9
+    assert left() == before
     passphrase.write_text(ours)
 
     make("dev-clean", "dev-clean")
