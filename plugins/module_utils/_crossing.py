@@ -64,7 +64,12 @@ def find_crossing(declared: Declared, check_mode: bool = False) -> Optional[Cros
         if int(release["major"]) == after or record is None:
             return None
         # The new server was started once, and whoever did that was killed: go on from there.
-        _refuse_unasked(declared, record.before)
+        if declared.upgrade not in WAYS:
+            raise PgkeepError(
+                "The upgrade of %s to PostgreSQL %d is not finished" % (layout.name, after),
+                "whoever did it was killed after the start of the new server, which has the data now",
+                "run playbooks/upgrade.yml with confirm=%s, which goes on from there" % layout.name,
+            )
         return Crossing(record.before, after, record.way)
     if after < before:
         return _way_back(declared, before, record)

@@ -15,11 +15,12 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import Any, Callable
 
 from . import _docker as docker
 from . import _history as history
 from . import _upgrade_record as records
+from ._amcheck import some
 from ._container import ContainerSpec, spec_from_dict
 from ._copy import archive_once_argv, prove, require_complete, restored_spec, stanza_once_argv
 from ._crossing import CONTROL, LINKED_CONTROL, UNDO, Crossing, give_back_control
@@ -61,19 +62,25 @@ _FIRST_TIMELINE = 1
 _OLD_SERVER = """
 select current_setting('shared_preload_libraries'), (select sum(pg_database_size(oid)) from pg_database)::bigint,
        ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int,
-       (select system_identifier::text from pg_control_system()), (select count(*) - 2 from pg_tablespace)
+       (select system_identifier::text from pg_control_system())
+"""
+# No rehearsal shows them: a restored copy has no slots.
+_LEFT_BEHIND = """
+select 'tablespace ' || spcname from pg_tablespace where spcname !~ '^pg_'
+union all select 'prepared transaction ' || gid from pg_prepared_xacts
+union all select 'logical replication slot ' || slot_name from pg_replication_slots where slot_type = 'logical'
+order by 1
 """
 
 
 @dataclass
 class Passage:
-    """One crossing under way; the booleans say how far it came. stopped_at is of the monotonic clock."""
+    """One crossing under way; the booleans say how far it came."""
 
     run: Run
     declared: Declared
     crossing: Crossing
     stamp: str = field(default_factory=utc_stamp)
-    stopped_at: Optional[float] = None
     preload: str = ""
     swapped: bool = False
     registered: bool = False
@@ -124,8 +131,9 @@ class Passage:
     def old(self) -> Directories:
         return Directories(self.root, self.crossing.before, self.stamp)
 
-    def leave(self) -> None:
-        """Make ready all that can be while the server serves, then stop it and the keeper.
+    def leave(self, stopping: Callable[[], None]) -> None:
+        """Make ready all that can be while the server serves, then stop it and the keeper; stopping is called when only
+        the stop of the server is left.
 
         Their files are written afterwards: pgBackRest would not archive the rest of the old server's WAL with those of
         the new one.
@@ -134,7 +142,7 @@ class Passage:
             self._prepare()
         self._stop(self.layout.keeper)
         checkpoint(self.layout)
-        self.stopped_at = time.monotonic()
+        stopping()
         self._stop(self.layout.server)
 
     def _stop(self, name: str) -> None:
@@ -142,14 +150,9 @@ class Passage:
             docker.stop(self.run, name)
 
     def _prepare(self) -> None:
-        if not accepts_writes(self.layout):
-            raise PgkeepError(
-                "The upgrade of %s cannot begin" % self.layout.name,
-                "its server does not serve, so nobody knows that its data are whole",
-                "bring it back first: docker logs %s says what it lacks" % self.layout.server,
-            )
-        self.preload, size, timeline, system_id, tablespaces = query(self.layout.socket_dir, _OLD_SERVER)[0]
-        refuse_tablespaces(self.layout, tablespaces)
+        require_serving(self.layout)
+        refuse_left_behind(self.layout)
+        self.preload, size, timeline, system_id = query(self.layout.socket_dir, _OLD_SERVER)[0]
         label = newest_clean(self.run, self.layout)
         needed = _NEW_BYTES + (int(size) if self.crossing.way == "copy" else 0)
         require_space(self.root, needed, "upgrade of %s" % self.layout.name)
@@ -282,6 +285,15 @@ def _unknown(layout: Layout, why: str) -> PgkeepError:
     return PgkeepError("The upgrade of %s cannot be followed" % layout.name, why, "look into %s" % layout.home)
 
 
+def require_serving(layout: Layout) -> None:
+    if not accepts_writes(layout):
+        raise PgkeepError(
+            "The upgrade of %s cannot begin" % layout.name,
+            "its server does not serve, so nobody knows that its data are whole",
+            "bring it back first: docker logs %s says what it lacks" % layout.server,
+        )
+
+
 def newest_clean(run: Run, layout: Layout) -> str:
     """Label of the newest clean backup in the first repository: the way back, and what is rehearsed on."""
     info = ask(run, layout, ["info", "--repo", "1"])["backup_info"]
@@ -295,12 +307,15 @@ def newest_clean(run: Run, layout: Layout) -> str:
     return str(info["newest_clean"])
 
 
-def refuse_tablespaces(layout: Layout, count: int) -> None:
-    if count:
+def refuse_left_behind(layout: Layout) -> None:
+    """Raise for what would not be there afterwards."""
+    found = [name for (name,) in query(layout.socket_dir, _LEFT_BEHIND)]
+    if found:
         raise PgkeepError(
             "The upgrade of %s cannot begin" % layout.name,
-            "it has %d tablespaces of its own, which lie outside of the data volume's folder for its version" % count,
-            "move their tables to pg_default and drop them",
+            "it does not bring along %s" % some(found),
+            "move tables to pg_default and drop their tablespace, end prepared transactions, let subscribers read to"
+            " the end and drop their slots; then repeat",
         )
 
 

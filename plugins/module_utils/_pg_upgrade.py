@@ -60,7 +60,8 @@ elif [[ $PG_MAJOR -ge 18 ]]; then
 fi
 [[ $control =~ "Bytes per WAL segment:"[[:space:]]+([0-9]+) ]]
 args+=("--wal-segsize=$((BASH_REMATCH[1] / 1048576))")
-args+=(--auth-local=peer --auth-host=scram-sha-256 --encoding=UTF8 --no-instructions)
+# pg_upgrade brings all of it to disk at its end.
+args+=(--auth-local=peer --auth-host=scram-sha-256 --encoding=UTF8 --no-instructions --no-sync)
 exec initdb -D "$new" -U postgres "${args[@]}" "$@"
 """
 

@@ -17,7 +17,7 @@ from . import _upgrade_record as records
 from ._amcheck import argv as amcheck_argv
 from ._amcheck import some, verdict
 from ._backup_repository import Keeper
-from ._collation import REINDEX, Collation, ask_image, changes, recorded, refuse, repair
+from ._collation import Change, ask_image, changes, recorded, refuse, repair
 from ._container import ContainerSpec, spec_from_dict
 from ._copy import copy_memory
 from ._counts import Reading
@@ -30,7 +30,7 @@ from ._interrupt import Interrupted
 from ._keeper import ask
 from ._keeper_config import topic
 from ._layout import CONFIG_MOUNT, GID, SOCKET_MOUNT, STATE_MOUNT, UID, Layout, pgdata
-from ._passage import newest_clean, refuse_tablespaces
+from ._passage import newest_clean, refuse_left_behind, require_serving
 from ._pg_upgrade import ROLE, Upgrader
 from ._render import base_settings, settings_conf
 from ._run import Run
@@ -43,17 +43,18 @@ from ._units import postgres_size
 _BACKUP_SECONDS = 24 * 3600
 
 _SERVER = """
-select current_setting('shared_preload_libraries'), (select sum(pg_database_size(oid)) from pg_database)::bigint,
-       (select count(*) - 2 from pg_tablespace)
+select current_setting('shared_preload_libraries'), (select sum(pg_database_size(oid)) from pg_database)::bigint
 """
 
 
 @dataclass(frozen=True)
 class Request:
-    """image is the id of the new server's image; tuned and settings are those of the new server."""
+    """image is the id of the new server's image; tuned and settings are those of the new server. collation: whether
+    that image may sort text otherwise, see _collation."""
 
     image: str
     major: int
+    collation: str
     tuned: Mapping[str, object]
     settings: Mapping[str, object]
     initdb_args: Sequence[str]
@@ -78,9 +79,8 @@ class Rehearsal:
     release: Mapping[str, Any]
     request: Request
     checks: list[Check] = field(default_factory=list)
-    next_steps: dict[str, str] = field(default_factory=dict)
     label: str = ""
-    collations: list[Collation] = field(default_factory=list)
+    sorted_anew: list[Change] = field(default_factory=list)
     # What applications will miss the server for, without the stop and its checkpoint, as far as it was measured.
     interruption_seconds: Optional[float] = None
 
@@ -114,11 +114,17 @@ class Rehearsal:
 
     def perform(self) -> None:
         """All steps in their order. Raises RehearsalError at the first that fails; nothing of it is left."""
+        require_serving(self.layout)
+        refuse_left_behind(self.layout)
+        new = replace(self.server, image=self.request.image, memory_bytes=self.memory_bytes)
+        # Refused before hours are spent on a copy.
+        known = recorded(self.layout.socket_dir)
+        self.sorted_anew = changes(known, ask_image(self.run, new, known))
+        refuse(self.layout.name, self.sorted_anew, self.request.collation)
         # Also what the server's data come back from, if it comes to that: the younger, the less WAL has to follow.
         ask(self.run, self.layout, ["backup", "--repo", "1", "--type", "incr", "--max-age", str(_BACKUP_SECONDS)])
         self.label = newest_clean(self.run, self.layout)
-        preload, size, tablespaces = query(self.layout.socket_dir, _SERVER)[0]
-        refuse_tablespaces(self.layout, tablespaces)
+        preload, size = query(self.layout.socket_dir, _SERVER)[0]
         timeline = production_timeline(self.layout.socket_dir)
         # With it everything up to now is in the repository, so the copy is the newest state.
         canary = ask(self.run, self.layout, ["canary"])["canary"]
@@ -126,14 +132,7 @@ class Rehearsal:
         self.clear()
         root = str(docker.engine(self.run)["DockerRootDir"])
         require_space(root, int(size * 1.2), "rehearsal of the upgrade of %s" % self.layout.name)
-        upgrader = Upgrader(
-            self.run,
-            self.layout,
-            replace(self.server, image=self.request.image, memory_bytes=self.memory_bytes),
-            self.name,
-            self.before,
-            preload,
-        )
+        upgrader = Upgrader(self.run, self.layout, new, self.name, self.before, preload)
         rows: list[Reading] = []
         try:
             prepare(self.place)
@@ -143,7 +142,7 @@ class Rehearsal:
             self._step("upgrade", partial(self._upgrade, upgrader))
             self._step("start", self._start)
             self._step("rows", partial(self._rows, rows))
-            self._step("collation", partial(self._collation, upgrader.new))
+            self._step("collation", self._collation)
             self._step("amcheck", self._amcheck)
             self._checks(wanted)
         finally:
@@ -171,10 +170,9 @@ class Rehearsal:
     def _restore(self, timeline: int, canary: Mapping[str, Any], rows: list[Reading]) -> tuple[bool, str]:
         """With the old image, as a lost data volume would be."""
         recovery = Recovery(self.label, timeline, {})
-        self._launch(self.server, {"PGKEEP_RESTORE_ARGS": recovery.words}, {})
+        self._launch(self.server, {"PGKEEP_RESTORE_ARGS": recovery.words})
         found, detail = find_canary(self.place.socket_dir, canary)
         rows.append(read_copy(self.place.socket_dir))
-        self.collations = recorded(self.place.socket_dir)
         docker.stop(self.run, self.name)
         docker.remove(self.run, self.name)
         return found, "backup %s and the WAL since; %s" % (self.label, detail)
@@ -199,7 +197,7 @@ class Rehearsal:
                 for mount in self.server.mounts
             ),
         )
-        self._launch(spec, {"PGDATA": pgdata(self.after)}, {})
+        self._launch(spec, {"PGDATA": pgdata(self.after)})
         self.interruption_seconds = (self.interruption_seconds or 0) + time.monotonic() - began
         version = query(self.place.socket_dir, "select current_setting('server_version')")[0][0]
         return True, "PostgreSQL %s accepts writes" % version.split()[0]
@@ -219,7 +217,7 @@ class Rehearsal:
             write(File("%s/conf.d/%s" % (folder, file), settings_conf(name, "for a rehearsal", values), 0o640, UID))
         return folder
 
-    def _launch(self, server: ContainerSpec, environment: Mapping[str, str], settings: Mapping[str, str]) -> None:
+    def _launch(self, server: ContainerSpec, environment: Mapping[str, str]) -> None:
         spec = derive(
             server,
             self.place,
@@ -231,7 +229,6 @@ class Rehearsal:
                 "archive_mode": "off",
                 "maintenance_work_mem": postgres_size(self.memory_bytes // 8),
                 **access_settings(STATE_MOUNT),
-                **settings,
             },
             memory_bytes=self.memory_bytes,
             cpus=self.server.cpus,
@@ -244,11 +241,9 @@ class Rehearsal:
         after = read_copy(self.place.socket_dir)
         return compare(before[0], after)
 
-    def _collation(self, new: ContainerSpec) -> tuple[bool, str]:
-        """As it will be where that is accepted; in the old order amcheck would find the indexes bad."""
-        found = changes(self.collations, ask_image(self.run, new, self.collations))
-        refuse(self.layout.name, found, REINDEX)
-        done = repair(self.place.socket_dir, found)
+    def _collation(self) -> tuple[bool, str]:
+        """In the old order amcheck would find the indexes bad."""
+        done = repair(self.place.socket_dir, self.sorted_anew)
         return True, "; ".join(done) or "no index is sorted otherwise"
 
     def _amcheck(self) -> tuple[bool, str]:

@@ -114,7 +114,7 @@ def _applied(
         if journal.served:
             # It takes the keeper, which is stopped next.
             _make_restore_point(run, layout, terms, journal, who)
-        passage.leave()
+        passage.leave(partial(pause, run, layout, journal))
     for change in plan.files:
         keep(change.file.path)
         write(change.file)
@@ -190,7 +190,6 @@ def _server(run: Run, layout: Layout, plan: Plan, journal: Journal, passage: Opt
             return
     checkpoint(layout)
     if plan.server is not None and passage is not None:
-        # It takes longer than a query may wait, so clients of the pooler are better told at once.
         _put(run, layout, plan.server, passage.cross, passage.embark)
     elif plan.server is not None:
         _put(run, layout, plan.server, partial(pause, run, layout, journal))

@@ -60,6 +60,12 @@ options:
     type: list
     elements: str
     default: []
+  collation:
+    description: Whether the new image may sort text otherwise than the data were sorted, as in
+      M(pgkeep.postgres.instance). With V(refuse) it is refused before anything is rehearsed.
+    type: str
+    choices: [refuse, reindex]
+    default: refuse
   timeout_seconds:
     description: How long each of the two servers of a rehearsal may take to accept writes, and C(amcheck) to end.
     type: int
@@ -184,6 +190,7 @@ SPEC = argument_spec(
     tuned={"type": "dict", "default": {}},
     settings={"type": "dict", "default": {}},
     initdb_args={"type": "list", "elements": "str", "default": []},
+    collation={"type": "str", "choices": ["refuse", "reindex"], "default": "refuse"},
     timeout_seconds={"type": "int", "default": 21600},
 )
 

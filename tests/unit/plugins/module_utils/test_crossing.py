@@ -81,7 +81,7 @@ def test_an_upgrade_is_undone_only_where_that_is_asked_for(host):
 
 def test_an_upgrade_that_was_killed_after_the_start_goes_on(host):
     upgraded(host, records.STARTED, before=17, after=18, way="copy")
-    with pytest.raises(PgkeepError, match=r"upgrade.yml"):
+    with pytest.raises(PgkeepError, match=r"to PostgreSQL 18 is not finished.*upgrade.yml with confirm=app"):
         crossing.find_crossing(wish(18))
     # Without another rehearsal: the new server has the data.
     assert crossing.find_crossing(wish(18, "link")) == crossing.Crossing(17, 18, "copy")

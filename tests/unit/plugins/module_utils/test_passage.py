@@ -29,7 +29,6 @@ class Harness:
         self.restored = []
         declared = declare(options(major=18, upgrade=way), "sha256:new", "sha256:new-keeper")
         self.passage = passage.Passage(host, declared, Crossing(17, 18, way), stamp="1")
-        self.passage.stopped_at = 1.0
         self.passage._record = records.Record(17, 18, way, records.CROSSING, AT, "20261124-085921F", 3, "7711")
         (self.new / "data.upgrade-1/global").mkdir(parents=True)
 
@@ -198,6 +197,11 @@ def test_the_way_needs_a_clean_backup(harness, monkeypatch):
         passage.newest_clean(found.host, found.host.layout)
 
 
-def test_tablespaces_are_refused(harness):
-    with pytest.raises(PgkeepError, match="has 2 tablespaces of its own"):
-        passage.refuse_tablespaces(harness("link").host.layout, 2)
+def test_what_would_be_left_behind_is_refused(harness, monkeypatch):
+    layout = harness("link").host.layout
+    found = [("logical replication slot feed",), ("tablespace fast",)]
+    monkeypatch.setattr(passage, "query", lambda socket_dir, statement: found)
+    with pytest.raises(PgkeepError, match="does not bring along logical replication slot feed; tablespace fast"):
+        passage.refuse_left_behind(layout)
+    found.clear()
+    passage.refuse_left_behind(layout)

@@ -34,9 +34,10 @@ class Passage:
         self.run = run
         self.started = Passage.phase == "started"
 
-    def leave(self):
-        for name in ("app-keeper", "app"):
-            self.run(["docker", "stop", name])
+    def leave(self, stopping):
+        self.run(["docker", "stop", "app-keeper"])
+        stopping()
+        self.run(["docker", "stop", "app"])
         Passage.phase = "left"
 
     def cross(self):
@@ -104,11 +105,11 @@ def test_the_files_of_another_major_are_written_when_its_server_has_stopped(cros
     PLAIN.is_as_wanted(engine)
 
 
-def test_clients_of_the_pooler_do_not_wait_for_an_upgrade(crossing):
+def test_clients_of_the_pooler_wait_for_an_upgrade(crossing):
     case = Case("old", "sha256:new-pooler")
     engine = case.begin()
     deploy(engine, crossing_plan(engine, case), pooler=case.pooler)
-    assert "pause 10" not in engine.asked
+    assert engine.asked[:2] == ["pause 10", "resume"]
 
 
 def test_gates_that_another_major_does_not_pass_bring_the_data_back(crossing, monkeypatch):
@@ -128,7 +129,7 @@ def test_what_was_stopped_on_the_way_runs_again_whatever_the_plan_does_to_it(cro
 
 
 def test_an_upgrade_that_cannot_begin_leaves_what_serves(crossing, monkeypatch):
-    def refuse(self):
+    def refuse(self, stopping):
         # Stopped in between.
         self.run(["docker", "stop", "app"])
         raise PgkeepError("The upgrade of app cannot begin", "no backup is clean")

@@ -16,7 +16,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
 from .restore_host import Host
 
 AT = "2026-11-24T09:00:39Z"
-REQUEST = Request("sha256:new", 17, {}, {}, [], 60)
+REQUEST = Request("sha256:new", 17, "refuse", {}, {}, [], 60)
 
 
 @pytest.fixture
