@@ -57,6 +57,6 @@ while not os.path.exists(STOP):
                 serials[service].append(shown)
         except (psycopg2.Error, OSError) as error:
             failures.append(" ".join(str(error).split()))
-    time.sleep(0.01)
+    time.sleep(0.05)
 stayed = ask(stay["app"], "select pg_backend_pid()") == process and ask(stay["app-pooler"], "select 1") == "1"
 print(json.dumps({"logins": logins, "failures": failures, "serials": serials, "stayed": stayed}))
