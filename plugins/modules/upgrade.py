@@ -16,6 +16,8 @@ description:
     checks), C(start) (the new server with its settings), C(rows) (every table has as many rows as before),
     C(collation) (indexes that the new image sorts otherwise are rebuilt), C(amcheck), and one C(check <name>) for each
     entry of C(postgres_backup_drill_checks). The server is not touched, whatever fails, and nothing is left.
+  - Refused before that are another order of text, see O(collation), and what no upgrade brings along - tablespaces,
+    prepared transactions and logical replication slots.
   - The programs of the old version are taken out of the image that the server runs on, with its C library. The image
     of the new version needs nothing of them.
   - With O(action=finish) repositories besides the first are told whose WAL comes, extensions are updated to the version
