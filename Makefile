@@ -8,21 +8,30 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export LC_ALL := C.UTF-8
 
 PLAY := ansible-playbook -i inventories/local
+# What prepares this machine for a deploy.
+BOOTSTRAP := scripts/bootstrap deploy
 COLLECTION := pgkeep.postgres
 # All gates even when one fails, two at a time, the words of each together; the longest first.
 GATES := $(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target sanity lint docs build types changelog
 SHELL_SCRIPTS = .ci/run $(shell grep -lE '^.!/.*(bash|/sh)\b' scripts/* roles/*/files/* tests/lab/* 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help deploy test check lint format types docs changelog sanity unit build images integration molecule bench release clean venv
+.PHONY: help deploy dev dev-clean test check lint format types docs changelog sanity unit build images integration molecule bench release clean venv
 
 help: ## This list
-	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 ##@ Use
 deploy: ## Bare machine (Debian 12 or 13, as root) to a proven PostgreSQL of inventories/local
-	@scripts/bootstrap deploy
+	@$(BOOTSTRAP)
 	@$(PLAY) playbooks/deploy.yml
+
+dev: ## A small instance of inventories/dev for development, on PORT=15432; prints how to come in
+	@$(BOOTSTRAP)
+	@ansible-playbook -i inventories/dev playbooks/dev.yml
+
+dev-clean: ## Remove what make dev made, with its data and secrets, and nothing else
+	@scripts/dev-clean
 
 ##@ Test
 test: ## Everything: gates, unit, integration and Molecule scenarios on the real engine

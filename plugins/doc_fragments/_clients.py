@@ -53,11 +53,16 @@ options:
         type: str
         required: true
       private_key:
-        description: PEM text.
+        description: PEM text, without a passphrase.
         type: str
         required: true
       ca_certificate:
-        description: PEM text of the authority that clients trust.
+        description: PEM text of the authorities that clients trust.
         type: str
         required: true
+      names:
+        description: Names that the certificate has to be good for, besides the address of the port.
+        type: list
+        elements: str
+        default: []
 """

@@ -21,7 +21,7 @@ _RANK = {HEALTHY: 0, UNKNOWN: 0, WARNING: 1, CRITICAL: 2}
 _STARTING_SECONDS = 300
 
 _DEPLOY = "run the playbook deploy.yml"
-_RENEW = "renew the certificate: run the playbook deploy.yml"
+_RENEW = "renew the certificate: run the playbook renew_tls.yml"
 
 # Words of libpq -> what to do.
 _HINTS = (
@@ -50,7 +50,7 @@ class Limits:
     pool_percent: Bounds = (80, 100)
     # Of one repository, since they are proven in turn: a drill every week is enough. It only warns.
     drill_days: float = 8
-    # The other way round: days that are left.
+    # The other way round: days that are left. A deploy renews from 30 on, so at 21 none has run for nine days.
     certificate_days: Bounds = (21, 7)
 
 

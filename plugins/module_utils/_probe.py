@@ -148,24 +148,49 @@ def described(row: tuple[Any, ...]) -> dict[str, Any]:
 def certificate(target: Target, now: float) -> dict[str, Any]:
     """The certificate that is really served, which a file that nobody reloaded is not.
 
-    Returns days_left (a number, or None when verification failed) and error (None, or OpenSSL's words for why).
-    OSError passes through when nothing answers. It speaks PostgreSQL's SSLRequest and leaves without a login.
+    Returns days_left (a number, the end of its authority counts too, or None when verification failed) and error (None,
+    or OpenSSL's words for why). OSError passes through when nothing answers.
+    """
+    try:
+        _binary, found = served(target)
+    except ssl.SSLCertVerificationError as error:
+        return {"days_left": None, "error": error.verify_message}
+    except _NoTls as error:
+        return {"days_left": None, "error": str(error)}
+    ends = min(ssl.cert_time_to_seconds(end) for end in (found["notAfter"], *_authority_ends(target, found)))
+    return {"days_left": round((ends - now) / 86400, 1), "error": None}
+
+
+def _authority_ends(target: Target, found: Mapping[str, Any]) -> list[str]:
+    """When the authority that signed it ends, by its name; of several with one name the last."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cafile=target.ca_file)
+    known: list[Any] = context.get_ca_certs()
+    ends = [each["notAfter"] for each in known if each["subject"] == found["issuer"]]
+    return sorted(ends, key=ssl.cert_time_to_seconds)[-1:]
+
+
+class _NoTls(OSError):
+    """The server answers and does not offer TLS."""
+
+
+def served(target: Target) -> tuple[bytes, dict[str, Any]]:
+    """The certificate that a port serves, as DER and as Python describes it, verified for the host of target.
+
+    It speaks PostgreSQL's SSLRequest and leaves without a login. OSError passes through: nothing answers, no TLS, or
+    ssl.SSLCertVerificationError.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cafile=target.ca_file)
     with socket.create_connection((target.host, target.port), timeout=TRY_SECONDS) as plain:
         if not _offers_tls(plain):
-            return {"days_left": None, "error": "the server does not offer TLS"}
-        try:
-            with context.wrap_socket(plain, server_hostname=target.host) as encrypted:
-                found: Any = encrypted.getpeercert()
-                # A goodbye, or the server notes a connection that was reset.
-                with contextlib.suppress(OSError):
-                    encrypted.unwrap()
-        except ssl.SSLCertVerificationError as error:
-            return {"days_left": None, "error": error.verify_message}
-    ends = ssl.cert_time_to_seconds(found["notAfter"])
-    return {"days_left": round((ends - now) / 86400, 1), "error": None}
+            raise _NoTls("the server does not offer TLS")
+        with context.wrap_socket(plain, server_hostname=target.host) as encrypted:
+            binary, found = encrypted.getpeercert(True), encrypted.getpeercert()
+            # A goodbye, or the server notes a connection that was reset.
+            with contextlib.suppress(OSError):
+                encrypted.unwrap()
+    return binary or b"", dict(found or {})
 
 
 def _offers_tls(plain: socket.socket) -> bool:

@@ -61,7 +61,9 @@ options:
     default: 8
     version_added: "0.2.0"
   certificate_warning_days:
-    description: Days before the end of the certificate from which on it warns.
+    description:
+      - Days before the end of the certificate, or of the authority that signed it, from which on it warns. A deploy
+        renews 30 days before the end, so none has run for nine days then.
     type: float
     default: 21
   certificate_critical_days:

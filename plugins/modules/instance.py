@@ -315,6 +315,8 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._pooler_config imp
 from ansible_collections.pgkeep.postgres.plugins.module_utils._repositories import SPEC as REPOSITORIES
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Run
 from ansible_collections.pgkeep.postgres.plugins.module_utils._terms import GATES, terms_from
+from ansible_collections.pgkeep.postgres.plugins.module_utils._tls import OPTIONS as TLS
+from ansible_collections.pgkeep.postgres.plugins.module_utils._tls import refuse
 from ansible_collections.pgkeep.postgres.plugins.module_utils._units import parse_bytes
 
 SIZES = {"memory": "memory_bytes", "shm_size": "shm_bytes", "keeper_memory": "keeper_memory_bytes"}
@@ -349,14 +351,7 @@ SPEC = argument_spec(
         },
     },
     monitor_password={"type": "str", "no_log": True},
-    tls={
-        "type": "dict",
-        "options": {
-            "certificate": {"type": "str", "required": True},
-            "private_key": {"type": "str", "required": True, "no_log": True},
-            "ca_certificate": {"type": "str", "required": True},
-        },
-    },
+    tls={"type": "dict", "options": TLS},
     backup={"type": "dict", "options": REPOSITORIES},
     on_empty={"type": "str", "choices": ["restore", "refuse", "require"], "default": "restore"},
     initdb_args={"type": "list", "elements": "str", "default": []},
@@ -384,6 +379,7 @@ def manage(run: Run, params: dict[str, Any], check_mode: bool) -> dict[str, Any]
         # Not of a major version.
         images.append(image_id(run, params["pooler"]["image"], check_mode))
     declared, restart_allowed = declare_for_now(run, {**params, **sizes}, images)
+    refuse(declared, params["tls"])
     return ensure(run, declared, terms_from({**params, "restart_allowed": restart_allowed}), check_mode)
 
 

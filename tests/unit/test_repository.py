@@ -133,6 +133,17 @@ def test_no_finding_is_ignored() -> None:
     assert [path.name for path in ROOT.glob("tests/sanity/ignore*")] == []
 
 
+def test_every_playbook_says_its_inputs_its_interruption_and_its_undo() -> None:
+    section = (ROOT / "docs/operations.md").read_text().partition("## Every playbook\n")[2].partition("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| `")]
+    playbooks = sorted(ROOT.glob("playbooks/*.yml"))
+    assert [row[0].strip("`") for row in rows] == [path.stem for path in playbooks]
+    for path, (_name, inputs, interruption, undo) in zip(playbooks, rows):
+        asked = re.findall(r"\{\{ (\w+) \| (?:default|mandatory)\(", path.read_text())
+        assert [variable for variable in asked if not re.search(r"`%s\b" % variable, inputs)] == [], path.name
+        assert all(words.strip() for words in (interruption, undo)), path.name
+
+
 @pytest.mark.parametrize("page", ["guarantees", "security"])
 def test_every_guarantee_names_a_test_that_exists(page: str) -> None:
     tests = ROOT / "tests"

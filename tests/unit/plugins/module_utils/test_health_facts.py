@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 import json
 import os
 import socket
@@ -24,11 +22,8 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._off_site import l
 from ansible_collections.pgkeep.postgres.plugins.module_utils._probe import Target, certificate, disk, published
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
 from ansible_collections.pgkeep.postgres.plugins.module_utils._times import epoch_of, hours, rfc3339
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from .authority import Authority
 from .recorded import FIXTURES, load
 
 SERVER = load("preflight/after.json")["container"]["inspect"]
@@ -89,31 +84,11 @@ def test_a_disk_as_df_shows_it(tmp_path: Path) -> None:
         disk(str(tmp_path / "missing"))
 
 
-def make_certificates(folder: Path, ends_in_days: float) -> None:
+def make_certificates(folder: Path, ends_in_days: float, authority_ends_in_days: float = 900) -> None:
     """ca.crt, and server.pem for 127.0.0.1 signed by it."""
-    now = datetime.datetime.now(datetime.timezone.utc)
-    keys = [ec.generate_private_key(ec.SECP256R1()) for _number in range(2)]
-    names = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]) for name in ("test ca", "server")]
-
-    def sign(number: int, extension: x509.ExtensionType, ends: float) -> bytes:
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(names[number])
-            .issuer_name(names[0])
-            .public_key(keys[number].public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(days=900))
-            .not_valid_after(now + datetime.timedelta(days=ends))
-            .add_extension(extension, critical=number == 0)
-        )
-        return builder.sign(keys[0], hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-
-    (folder / "ca.crt").write_bytes(sign(0, x509.BasicConstraints(ca=True, path_length=None), 900))
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    key = keys[1].private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (folder / "server.pem").write_bytes(key + sign(1, address, ends_in_days))
+    authority = Authority(ends_in_days=authority_ends_in_days)
+    (folder / "ca.crt").write_text(authority.pem)
+    (folder / "server.pem").write_text("".join(authority.sign(ends_in_days=ends_in_days)))
 
 
 class Postgres:
@@ -174,6 +149,15 @@ def test_days_of_the_served_certificate(tmp_path: Path, servers: list[Postgres],
     assert found["days_left"] == pytest.approx(ends_in_days, abs=0.2)
     # SSLRequest as libpq sends it.
     assert servers[0].request == b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
+
+
+def test_a_certificate_is_good_for_no_longer_than_its_authority(tmp_path: Path, servers: list[Postgres]) -> None:
+    make_certificates(tmp_path, 300, authority_ends_in_days=5)
+    servers.append(Postgres(b"S", encrypted(tmp_path)))
+    # While another one comes, clients trust both; a stranger's end says nothing.
+    with (tmp_path / "ca.crt").open("a") as bundle:
+        bundle.write(Authority("another ca", ends_in_days=2).pem)
+    assert certificate(target(servers[0], tmp_path), time.time())["days_left"] == pytest.approx(5, abs=0.2)
 
 
 def test_an_expired_certificate_is_told_apart(tmp_path: Path, servers: list[Postgres]) -> None:
