@@ -3,7 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Clients that trust the authorities of the file CA and verify names: logins to server and pooler one after the other
 until the file STOP is there, beside one connection to each that stays open, and what certificate each port shows
-meanwhile, in an own handshake. Prints what happened as one JSON object. Usage: certificates.py STOP CA PORT POOLER_PORT"""
+meanwhile, in an own handshake. Prints what happened as one JSON object.
+
+Usage: certificates.py STOP CA PORT POOLER_PORT
+"""
 
 from __future__ import annotations
 
