@@ -9,6 +9,7 @@ import os
 from typing import Any, Iterable, Mapping, Optional, Sequence
 
 from ._errors import PgkeepError
+from ._passwords import weakness
 
 # Theirs is the superuser, the health check, the pooler, and what the server keeps for itself.
 _OWN_USERS = ("postgres", "pgkeep_monitor", "pgkeep_pooler", "public", "none")
@@ -31,6 +32,7 @@ def clients(
     """
     users, databases = list(users), list(databases)
     check_objects(users, databases)
+    _check_passwords(users)
     owners = _owners(databases)
     first = {database: owner or _first_owner(users, database) for database, owner in owners.items()}
 
@@ -50,6 +52,18 @@ def clients(
         for login in (users if logins is None else logins)
         for database in _databases_of(login, owners)
     ]
+
+
+def _check_passwords(users: Iterable[Mapping[str, Any]]) -> None:
+    """Those that the inventory gives; the others are made."""
+    for user in users:
+        why = weakness(str(user["password"]), user["name"]) if "password" in user else None
+        if why:
+            raise PgkeepError(
+                "The password of the user %s is refused" % user["name"],
+                why,
+                "give another one in postgres_server_users, or none to have one made; nothing was changed",
+            )
 
 
 def check_objects(users: Sequence[Mapping[str, Any]], databases: Sequence[Mapping[str, Any]]) -> None:

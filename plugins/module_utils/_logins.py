@@ -14,12 +14,12 @@ import re
 from typing import Any, Iterable, Mapping, Sequence
 
 from ._errors import PgkeepError
+from ._passwords import weakness
 from ._times import epoch_of, rfc3339
 
 STEPS = ("begin", "switch", "finish", "undo")
 _TWIN = "_b"
 _LONGEST = 63
-_SHORTEST_PASSWORD = 12
 
 
 def logins(
@@ -97,10 +97,8 @@ def rotation(
 
 def _refuse_password(password: str) -> None:
     """What files and connection strings cannot carry. Never tells it."""
-    why = None
-    if password and len(password) < _SHORTEST_PASSWORD:
-        why = "it has less than %d characters" % _SHORTEST_PASSWORD
-    elif password != password.strip() or re.search(r"[\0\r\n]| salt=", password):
+    why = weakness(password) if password else None
+    if password != password.strip() or re.search(r"[\0\r\n]| salt=", password):
         why = "blanks around it, line breaks and the word salt= cannot be kept"
     if why:
         raise PgkeepError("The new password is refused", why, "give another one, or none to have one made")

@@ -22,6 +22,21 @@ def test_a_user_may_log_in_to_what_it_owns_and_to_what_it_is_given():
     ]
 
 
+@pytest.mark.parametrize(
+    "password, words",
+    [
+        ("", "empty"),
+        ("p4ss", "4 characters, fewer than 12"),
+        ("aaaabbbbaaaa", "same characters"),
+        ("LongUserName", "name"),
+    ],
+)
+def test_a_password_that_can_be_guessed_is_refused_and_never_told(password, words):
+    with pytest.raises(PgkeepError, match=words) as told:
+        clients([{"name": "longusername", "password": password}], [], {"longusername": password})
+    assert not password or password not in str(told.value)
+
+
 def test_an_unknown_database_is_named():
     with pytest.raises(PgkeepError, match="reader.*nowhere.*postgres_server_databases"):
         clients([{"name": "shop"}, {"name": "reader", "databases": ["nowhere"]}], DATABASES, PASSWORDS)

@@ -93,7 +93,7 @@ OVER = {**SWITCHED, "until": rfc3339(NOW - HOUR)}
         ([SWITCHED], "begin", {}, "shop may log in until 2026-01-05T03:00:00Z.*step=finish"),
         ([], "begin", {"overlap_hours": -1}, "overlap_hours is -1"),
         ([], "begin", {"overlap_hours": float("nan")}, "overlap_hours is nan"),
-        ([], "begin", {"password": "short"}, "less than 12 characters"),
+        ([], "begin", {"password": "short"}, "fewer than 12"),
         ([], "begin", {"password": "two\nlines of words"}, "line breaks"),
         ([], "begin", {"password": "a word salt=abcdefgh"}, "salt="),
         ([], "begin", {"password": " blanks around it "}, "blanks"),
