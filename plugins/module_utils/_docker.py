@@ -119,6 +119,14 @@ def stop(run: Run, name: str) -> None:
 
 
 def start(run: Run, name: str) -> None:
+    """Start a container that does not run now.
+
+    One that its restart policy keeps trying is stopped first: docker start would leave it in the pause before its next
+    try, which grows to a minute and looks like one more failure when it ends.
+    """
+    container = inspect(run, name)
+    if container is not None and container["State"]["Restarting"]:
+        stop(run, name)
     docker(run, ["start", name], what="The container %s could not be started" % name)
 
 

@@ -170,7 +170,7 @@ def test_the_copy_archives_nothing_and_follows_production(host, monkeypatch):
 
 def test_everything_is_asked_of_one_repository(host, monkeypatch):
     started = []
-    server = json.loads((host.path / "home/releases").glob("*").__next__().read_text())["server"]
+    server = json.loads(next((host.path / "home/releases").glob("*.json")).read_text())["server"]
     monkeypatch.setattr(sandbox_host, "require_release", lambda layout: {"server": {**server, "network": "backend"}})
     monkeypatch.setattr(sandbox_host, "start", lambda run, spec: started.append(spec))
 
