@@ -46,18 +46,14 @@ def able(targets: Iterable[Target]) -> list[tuple[str, str]]:
 
 
 def refused(before: Iterable[tuple[str, str]], targets: Iterable[Target]) -> list[str]:
-    """What each of those before is told that cannot log in any more, with none of its passwords among the targets.
-
-    One that is no longer declared has no target and is left out.
-    """
+    """What each of those before is told that cannot log in any more, with none of its passwords among the targets."""
     ways: dict[tuple[str, str], list[Target]] = {}
     for target in targets:
         ways.setdefault((target.database, target.user), []).append(target)
     told = []
     for database, user in before:
         try:
-            if (database, user) in ways:
-                retry(partial(first_login, ways[database, user])).close()
+            retry(partial(first_login, ways[database, user])).close()
         except driver().Error as error:
             said = " ".join(str(error).split())
             if not _FULL.search(said):

@@ -9,6 +9,7 @@ Each gate tells what it measured beside what it expected; the first one that fai
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 import uuid
 from dataclasses import asdict, dataclass
@@ -107,14 +108,16 @@ def _gates(
 
 
 def _applications(declared: Declared, able: Sequence[tuple[str, str]]) -> Gate:
-    expected = "a login of each application that could log in before the deploy"
-    if not able:
-        return Gate("applications", None, "not tried: none could log in from this host before", expected)
+    expected = "a login of each declared application that could log in before the deploy"
     layout = declared.layout
-    texts = _before_and_declared(declared, layout.client_dir + "/pgpass")
-    targets = [target for text in texts for target in logins(text, _address(declared), layout.client_dir + "/ca.crt")]
-    told = refused(able, targets)
-    return Gate("applications", not told, "; ".join(told) or "%d logged in" % len(able), expected)
+    path, ca_file = layout.client_dir + "/pgpass", layout.client_dir + "/ca.crt"
+    targets = [logins(text, _address(declared), ca_file) for text in _before_and_declared(declared, path)]
+    names = {(target.database, target.user) for target in targets[-1]}
+    asked = [name for name in map(tuple, able) if name in names]
+    if not asked:
+        return Gate("applications", None, "not tried: none could log in from this host before", expected)
+    told = refused(asked, itertools.chain.from_iterable(targets))
+    return Gate("applications", not told, "; ".join(told) or "%d logged in" % len(asked), expected)
 
 
 def _before_and_declared(declared: Declared, path: str) -> list[str]:

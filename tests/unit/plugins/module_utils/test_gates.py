@@ -10,6 +10,7 @@ import time
 import pytest
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _gates as gates
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _outage as outages
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _pgpass as pgpass
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _probe as probe
 from ansible_collections.pgkeep.postgres.plugins.module_utils._declared import declare
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
@@ -55,6 +56,27 @@ def test_a_login_that_fails_is_told_in_the_words_of_the_server(declared, monkeyp
         False,
         "FATAL: no pg_hba.conf entry for host",
     )
+
+
+def test_an_application_that_is_no_longer_declared_need_not_log_in(declared, monkeypatch):
+    path = declared.layout.client_dir + "/pgpass"
+    with open(path, "w") as handle:
+        handle.write("127.0.0.1:5432:shop:gone:secret\n")
+    only = Terms(gates=("applications",))
+    assert gates.pass_gates(None, declared, only, [("shop", "gone")])[0]["passed"] is None
+
+
+def test_a_declared_application_that_is_kept_out_fails_the_gate(declared, monkeypatch):
+    def connect(target):
+        raise driver().OperationalError("FATAL:  no pg_hba.conf entry")
+
+    wanted = next(file.content for file in declared.files if file.path.endswith("/pgpass"))
+    entry = pgpass.parse(wanted)[0]
+    monkeypatch.setattr(probe, "connect", connect)
+    with pytest.raises(
+        gates.GateError, match="applications .*%s in database %s.*no pg_hba" % (entry.user, entry.database)
+    ):
+        gates.pass_gates(None, declared, Terms(gates=("applications",)), [[entry.database, entry.user]])
 
 
 def test_a_role_gets_its_password_after_the_deploy_so_those_before_count_too(declared):
