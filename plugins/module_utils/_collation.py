@@ -175,7 +175,7 @@ def ask_image(run: Run, spec: ContainerSpec, known: Sequence[Collation]) -> dict
     if done.rc != 0:
         raise PgkeepError(
             "The image %s cannot be asked how it sorts" % spec.image,
-            (done.stderr.strip().splitlines() or ["no message"])[-1],
+            (done.stderr.strip().splitlines() or ["it ended with %d and without a word" % done.rc])[-1],
             "look at the image; the server was not touched",
         )
     return {keys[int(number)]: version for number, version in _ANSWER.findall(done.stdout)}
