@@ -67,18 +67,8 @@ def refusal(clone: Path, **environment: str) -> str:
 def test_a_development_instance_in_one_command(clone: Path, run_logged: Callable[[str, Sequence[str]], None]) -> None:
     def make(target: str, log: str) -> str:
         # With the tools of this checkout, and with the collection and the settings of the clone.
-        argv = [
-            "env",
-            "-u",
-            "ANSIBLE_COLLECTIONS_PATH",
-            "ANSIBLE_DIFF_ALWAYS=1",
-            "PORT=" + PORT,
-            "make",
-            "-C",
-            str(clone),
-            "BOOTSTRAP=true",
-        ]
-        run_logged(log, [*argv, target])
+        environment = ["-u", "ANSIBLE_COLLECTIONS_PATH", "ANSIBLE_DIFF_ALWAYS=1", "PORT=" + PORT]
+        run_logged(log, ["env", *environment, "make", "-C", str(clone), "BOOTSTRAP=true", target])
         return (ROOT / ".work/logs" / (log + ".log")).read_text()
 
     secrets = clone / "inventories/dev/.secrets"
