@@ -110,6 +110,22 @@ def test_one_that_was_killed_later_is_not_touched(host):
     assert records.serving_major(host.layout) == 18
 
 
+def test_an_undo_that_was_committed_is_finished(host):
+    upgraded(host, records.DONE, before=17, after=18)
+    new = host.data.parents[1] / "18"
+    (new / "data/global").mkdir(parents=True)
+    crossing.recover(host, host.layout)
+    assert records.load(host.layout) is None
+    assert [path.name.split("-")[0] for path in new.iterdir()] == ["data.undone"]
+    assert (host.data / "global/pg_control").exists()
+
+
+def test_an_upgrade_that_is_done_stays_so(host):
+    upgraded(host, records.DONE)
+    assert crossing.recover(host, host.layout) == []
+    assert records.load(host.layout).phase == records.DONE
+
+
 def test_a_control_file_that_is_there_is_never_replaced(host):
     (host.data / "global/pg_control.old").write_text("old")
     before = (host.data / "global/pg_control").read_bytes()

@@ -68,6 +68,38 @@ def test_old_data_go_and_nothing_else(host, monkeypatch):
     assert not again["changed"]
 
 
+@pytest.mark.parametrize("left", ["the release is of the former major", "a journal", "both"])
+def test_data_that_a_server_may_run_on_are_never_removed(host, monkeypatch, left):
+    backups(monkeypatch, "2026-11-24T10:00:00Z")
+    if left != "a journal":
+        # An undo was committed, and whoever did it was killed before it forgot the upgrade.
+        records.save(host.layout, records.Record(17, 18, "copy", records.DONE, AT, "20261124-085921F", 1, "7711"))
+        (host.path / "volume/18/data").mkdir(parents=True)
+    if left != "the release is of the former major":
+        (host.path / "home/releases/journal").write_text("{}")
+    with pytest.raises(PgkeepError, match="may serve from them"):
+        upgrade.upgrade(host, "app", "clean", None, False)
+    assert (host.data / "global/pg_control").exists()
+    assert (host.path / "volume/16/data").is_dir()
+
+
+def test_a_removal_that_is_killed_leaves_nothing_to_start_and_is_finished_by_the_next(host, monkeypatch):
+    backups(monkeypatch, "2026-11-24T10:00:00Z")
+
+    def killed(path):
+        assert path == str(host.path / "volume/16.removed")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as during:
+        during.setattr(upgrade.shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            upgrade.upgrade(host, "app", "clean", None, False)
+    assert records.load(host.layout) is None
+    assert sorted(path.name for path in (host.path / "volume").iterdir()) == ["16.removed", "17"]
+    assert upgrade.upgrade(host, "app", "clean", None, False)["changed"]
+    assert sorted(path.name for path in (host.path / "volume").iterdir()) == ["17"]
+
+
 def test_what_is_of_the_declared_major_needs_no_rehearsal(host):
     assert not upgrade.upgrade(host, "app", "rehearse", REQUEST, False)["changed"]
     assert host.commands == []
