@@ -186,8 +186,8 @@ def _clean(run: Run, layout: Layout, check_mode: bool) -> list[str]:
     root = host_path(run, source_of(spec_from_dict(release["server"]), DATA_MOUNT))
     # Of a removal that was killed.
     gone = glob.glob(glob.escape(root) + "/*" + _GIVEN_UP)
-    if record is not None and record.phase == records.DONE:
-        folder = os.path.dirname(root + pgdata(record.before)[len(DATA_MOUNT) :])
+    folder = os.path.dirname(root + pgdata(record.before)[len(DATA_MOUNT) :]) if record else ""
+    if record is not None and record.phase == records.DONE and (gone or os.path.isdir(folder)):
         _require_old(layout, record, int(release["major"]))
         _require_proven(run, layout, record)
         gone = sorted({*gone, *([folder + _GIVEN_UP] if os.path.isdir(folder) else [])})
@@ -203,7 +203,7 @@ def _clean(run: Run, layout: Layout, check_mode: bool) -> list[str]:
 
 
 def _require_old(layout: Layout, record: records.Record, serving: int) -> None:
-    """Raise unless nobody but an undo needs the data of record.before: a server may run on them in the middle of one."""
+    """Raise unless the data of record.before are of use for an undo only: in the middle of one a server runs on them."""
     if pending(layout) or serving != record.after:
         raise PgkeepError(
             "The data of PostgreSQL %d of %s are kept" % (record.before, layout.name),
