@@ -79,6 +79,14 @@ def find_crossing(declared: Declared, check_mode: bool = False) -> Optional[Cros
     return Crossing(before, after, declared.upgrade)
 
 
+def given_up(declared: Declared) -> Optional[Crossing]:
+    """The upgrade under way that is not to be finished: its new server was started, and now it shall be undone."""
+    record = records.load(declared.layout)
+    if record is None or declared.upgrade != UNDO or declared.major != record.before:
+        return None
+    return Crossing(record.before, record.after, record.way) if records.crossed(declared.layout) else None
+
+
 def _refuse_unasked(declared: Declared, before: int) -> None:
     if declared.upgrade not in WAYS:
         raise PgkeepError(

@@ -203,7 +203,7 @@ def _clean(run: Run, layout: Layout, check_mode: bool) -> list[str]:
 
 
 def _require_old(layout: Layout, record: records.Record, serving: int) -> None:
-    """Raise unless the data of record.before are of use for an undo only: in the middle of one a server runs on them."""
+    """Raise unless the data of record.before are there for an undo only: in the middle of one a server needs them."""
     if pending(layout) or serving != record.after:
         raise PgkeepError(
             "The data of PostgreSQL %d of %s are kept" % (record.before, layout.name),

@@ -89,6 +89,17 @@ def test_an_upgrade_that_was_killed_after_the_start_goes_on(host):
         crossing.find_crossing(wish(17))
 
 
+def test_only_an_upgrade_that_is_not_finished_is_given_up_and_only_where_that_is_asked_for(host):
+    assert crossing.given_up(wish(17, "undo")) is None
+    upgraded(host, records.STARTED, before=17, after=18, way="copy")
+    assert crossing.given_up(wish(17, "undo")) == crossing.Crossing(17, 18, "copy")
+    assert crossing.given_up(wish(17)) is None
+    assert crossing.given_up(wish(18, "undo")) is None
+    for phase, before, after in ((records.DONE, 16, 17), (records.CROSSING, 17, 18)):
+        upgraded(host, phase, before=before, after=after)
+        assert crossing.given_up(wish(before, "undo")) is None
+
+
 def test_an_upgrade_that_was_killed_before_the_start_is_taken_back(host):
     old, new = host.data / "global", host.data.parents[1] / "18"
     (old / "pg_control").rename(old / "pg_control.old")
