@@ -114,7 +114,8 @@ def _finish(run: Run, layout: Layout, check_mode: bool) -> list[str]:
     record = records.load(layout)
     if check_mode or record is None or record.phase != records.DONE:
         return []
-    return [*_other_repositories(run, layout), *_extensions(layout), *_statistics(run, layout, record.after)]
+    # First what applications wait for, and what nobody away can keep from being done.
+    return [*_statistics(run, layout, record.after), *_other_repositories(run, layout), *_extensions(layout)]
 
 
 def _other_repositories(run: Run, layout: Layout) -> list[str]:
