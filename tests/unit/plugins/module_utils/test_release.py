@@ -239,6 +239,38 @@ def test_what_would_lose_data_or_cannot_work_is_refused(ensured, release, images
     assert ensured == []
 
 
+@pytest.mark.parametrize(
+    "then, now, locked",
+    [
+        (["app"], ["app_b"], ["app_b"]),
+        (["app"], ["app_b", "app"], ["app_b"]),
+        (["app_b"], ["app", "app_b"], ["app"]),
+        # Begun and not switched: nobody uses it yet.
+        (["app"], ["app", "app_b"], []),
+        (["app", "app_b"], ["app_b"], []),
+        # A user that is new, or gone.
+        (["app"], ["app", "report"], []),
+        (["app", "report"], ["app"], []),
+        ([], ["app_b"], []),
+    ],
+)
+def test_who_is_locked_out_by_going_back(then, now, locked):
+    found = rollbacks.locked_out([("shop", user) for user in now], [("shop", user) for user in then])
+    assert found == [("shop", user) for user in locked]
+
+
+def test_going_back_past_a_rotation_is_refused(ensured):
+    client = {"service": "app", "database": "app", "user": "app", "password": "old"}
+    record("1", clients=[client])
+    record("2", clients=[{**client, "user": "app_b", "password": "new"}])
+    with pytest.raises(
+        PgkeepError,
+        match="not let the login in that clients use now: app_b in the database app.*Next: choose a release from after",
+    ):
+        rollbacks.rollback(Images("sha256:server", "sha256:keeper"), "app", None, False)
+    assert ensured == []
+
+
 def test_there_is_nothing_to_go_back_to(ensured):
     with pytest.raises(PgkeepError, match="no release of it is kept"):
         rollbacks.rollback(Images(), "app", None, False)
