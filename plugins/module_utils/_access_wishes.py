@@ -111,8 +111,9 @@ def _user(
         for role in sorted({str(owner or group(database, "owner")), group(database, "owner")}):
             for login in sessions:
                 yield _if_there(login, _acts_for_itself(login["name"], role, database))
-    if level is None and owner != name and database in (user.get("databases") or ()):
-        yield _on_database(database, name)
+    if owner != name:
+        direct = level is None and database in (user.get("databases") or ())
+        yield _on_database(database, name) if direct else _not_on_database(database, name)
 
 
 def _rights(database: str, owner: str, level: str, schemas: Sequence[str]) -> Iterator[Wish]:
@@ -169,6 +170,14 @@ def _on_database(database: str, role: str) -> Wish:
     return Wish(
         _granted(_DATABASE_ACL, _oid(role), "CONNECT"),
         "grant CONNECT on database %s to %s" % (identifier(database), identifier(role)),
+    )
+
+
+def _not_on_database(database: str, role: str) -> Wish:
+    return Wish(
+        "not %s" % _granted(_DATABASE_ACL, _oid(role), "CONNECT"),
+        "revoke CONNECT on database %s from %s" % (identifier(database), identifier(role)),
+        undoes=True,
     )
 
 

@@ -43,7 +43,7 @@ def test_a_user_is_in_one_group(level):
         each == level for each in ("owner", "readwrite", "readonly")
     ]
     assert 'revoke "shop_%s" from "app"' % level not in found
-    assert sum(each.startswith("revoke") and each.endswith('from "app"') for each in found) == 2
+    assert sum(each.startswith('revoke "shop_') and each.endswith('from "app"') for each in found) == 2
 
 
 def test_groups_come_before_whatever_names_them():
@@ -123,6 +123,19 @@ def test_only_names_of_groups_are_looked_for_among_strangers():
     databases = [{"name": "shop"}, {"name": "closed"}]
     query = strangers(databases, [{"name": "app", "access": {"shop": "readonly"}}])
     assert "in ('', 'shop_owner', 'shop_readwrite', 'shop_readonly')" in query
+
+
+def test_the_right_to_connect_goes_with_the_declaration():
+    taken, given = 'revoke CONNECT on database "shop" from "app"', 'grant CONNECT on database "shop" to "app"'
+    for user, expected in (
+        ({"databases": ["other"]}, [taken]),
+        ({"databases": ["shop"]}, [given]),
+        # Through the group, and so no longer when it leaves that.
+        ({"databases": ["shop"], "access": {"shop": "readonly"}}, [taken]),
+    ):
+        found = statements({"name": "shop", "owner": "boss"}, [{"name": "app", **user}])
+        assert [each for each in found if each in (taken, given)] == expected
+    assert taken not in statements({"name": "shop", "owner": "app"}, [{"name": "app"}])
 
 
 def test_names_are_quoted():
