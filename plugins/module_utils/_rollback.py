@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, Collection, Mapping, Optional, Sequence
 
 from . import _docker as docker
+from ._collation import REINDEX
 from ._container import spec_from_dict
 from ._declared import Declared, folders
 from ._errors import PgkeepError
@@ -47,7 +48,8 @@ def rollback(
     terms = terms_from(current.get("terms") or record["terms"])
     return ensure(
         run,
-        returned(layout, record, current),
+        # Its image may sort otherwise; whoever goes back wants its order again.
+        replace(returned(layout, record, current), collation=REINDEX),
         replace(terms, restart_allowed=True),
         check_mode,
         release=record["name"],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import ssl
 import time
 from dataclasses import replace
@@ -21,6 +22,7 @@ from ._probe import Target, served
 from ._release import read_current
 from ._rollback import returned
 from ._run import Run
+from ._subject_names import subject_names
 from ._terms import terms_from
 
 # Of the module instance, and of the module tls, which has them at the top.
@@ -38,8 +40,14 @@ _NEXT = {
     "expired": "have it signed anew, or correct the clock of this machine if that is wrong",
     "name": "have it signed for that name too",
     "issuer": "give the certificate of the authority that signed it; those between belong behind the server's own",
+    "host": "correct postgres_server_names",
+    "key": "make a key of a usual kind, such as P-256, Ed25519 or RSA from 2048 bits, and have it signed",
     "pair": "give the private key that it was made for, in PEM form and without a passphrase",
 }
+# Reasons of OpenSSL for what a pair of certificate and key lacks besides each other.
+_WEAK = ("EE_KEY_TOO_SMALL", "CA_KEY_TOO_SMALL", "CA_MD_TOO_WEAK")
+# Tools put text before a certificate, in whatever alphabet; Python's ssl takes ASCII alone.
+_PEM = re.compile("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 # X509_V_ERR_… of OpenSSL (x509_vfy.h): not valid yet, expired; another host, mail or IP address.
 _WORDS = {**dict.fromkeys((9, 10), "expired"), **dict.fromkeys((62, 63, 64), "name")}
 
@@ -82,25 +90,31 @@ def refuse(declared: Declared, tls: Mapping[str, Any]) -> None:
     """
     what = "The certificate of %s cannot be used" % declared.layout.name
     address = reachable(declared.server.ports[0].rsplit(":", 2)[0])
-    hosts = [address, *([declared.layout.server] if declared.pooler else []), *tls["names"]]
+    names = subject_names([address, *([declared.layout.server] if declared.pooler else []), *tls["names"]])
     try:
         server = _server(tls)
     except (ssl.SSLError, ValueError) as error:
+        if getattr(error, "reason", None) in _WEAK:
+            raise PgkeepError(what, "its key is too weak: %s" % error, _NEXT["key"]) from error
         why = "certificate and private_key do not belong together: %s" % error
         raise PgkeepError(what, why, _NEXT["pair"]) from error
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     # The verdict comes with the first answer of the server.
     client.minimum_version = ssl.TLSVersion.TLSv1_3
     try:
-        client.load_verify_locations(cadata=tls["ca_certificate"])
+        client.load_verify_locations(cadata="\n".join(_PEM.findall(tls["ca_certificate"])))
     except (ssl.SSLError, ValueError) as error:
         raise PgkeepError(what, "ca_certificate holds no certificate: %s" % error, _NEXT["issuer"]) from error
-    for host in hosts:
+    for host in (name.partition(":")[2] for name in names):
         try:
             _handshake(server, client, host)
         except ssl.SSLCertVerificationError as error:
             why = "a client of %s would refuse it: %s" % (host, error.verify_message)
             raise PgkeepError(what, why, _NEXT[_WORDS.get(error.verify_code, "issuer")]) from error
+        except ssl.SSLError as error:
+            raise PgkeepError(what, "no client could speak TLS 1.3 with its key: %s" % error, _NEXT["key"]) from error
+        except UnicodeError as error:
+            raise PgkeepError(what, "%s is no name of a host: %s" % (host, error), _NEXT["host"]) from error
 
 
 def _server(tls: Mapping[str, Any]) -> ssl.SSLContext:
@@ -137,7 +151,7 @@ def _handshake(server: ssl.SSLContext, client: ssl.SSLContext, host: str) -> Non
 
 def _proof(declared: Declared, tls: Mapping[str, Any]) -> dict[str, Any]:
     """What every port of the instance really serves. Raises PgkeepError where it is another certificate."""
-    expected = ssl.PEM_cert_to_DER_cert(_first(tls["certificate"]))
+    expected = ssl.PEM_cert_to_DER_cert(_PEM.findall(tls["certificate"])[0])
     containers = [declared.server, *([declared.pooler] if declared.pooler else [])]
     found: dict[str, Any] = {}
     for container in containers:
@@ -149,12 +163,6 @@ def _proof(declared: Declared, tls: Mapping[str, Any]) -> dict[str, Any]:
         "not_after": found["notAfter"],
         "served_by": [container.name for container in containers],
     }
-
-
-def _first(chain: str) -> str:
-    """The server's own certificate; tools put text before it, and those of authorities follow."""
-    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
-    return begin + chain.partition(begin)[2].partition(end)[0] + end
 
 
 def _wait_for(target: Target, expected: bytes, container: str) -> dict[str, Any]:

@@ -57,11 +57,18 @@ def contents(folder: Path) -> dict[str, str]:
     return {str(path): path.read_text() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
+def refusal(clone: Path, **environment: str) -> str:
+    argv = ["env", *("%s=%s" % pair for pair in environment.items()), str(clone / "scripts/dev-clean")]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    return done.stderr
+
+
 def test_a_development_instance_in_one_command(clone: Path, run_logged: Callable[[str, Sequence[str]], None]) -> None:
     def make(target: str, log: str) -> str:
         # With the tools of this checkout, and with the collection and the settings of the clone.
-        argv = ["env", "-u", "ANSIBLE_COLLECTIONS_PATH", "PORT=" + PORT, "make", "-C", str(clone), "BOOTSTRAP=true"]
-        run_logged(log, [*argv, target])
+        environment = ["-u", "ANSIBLE_COLLECTIONS_PATH", "ANSIBLE_DIFF_ALWAYS=1", "PORT=" + PORT]
+        run_logged(log, ["env", *environment, "make", "-C", str(clone), "BOOTSTRAP=true", target])
         return (ROOT / ".work/logs" / (log + ".log")).read_text()
 
     secrets = clone / "inventories/dev/.secrets"
@@ -92,10 +99,11 @@ def test_a_development_instance_in_one_command(clone: Path, run_logged: Callable
     passphrase = secrets / NAME / "repository.passphrase"
     ours = passphrase.read_text()
     passphrase.write_text("another\n")
-    refused = subprocess.run([clone / "scripts/dev-clean"], capture_output=True, text=True, check=False)
-    assert (refused.returncode, "another passphrase" in refused.stderr) == (1, True)
+    assert "another passphrase" in refusal(clone)
     assert left() == before
     passphrase.write_text(ours)
+    assert "engine does not answer" in refusal(clone, DOCKER_HOST="unix:///nowhere")
+    assert contents(secrets) == generated
 
     make("dev-clean", "dev-clean")
     assert left() == []

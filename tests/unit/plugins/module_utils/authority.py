@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
-from typing import Optional
+from typing import Optional, Union
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 ADDRESS = "127.0.0.1"
+PublicKey = Union[ec.EllipticCurvePublicKey, rsa.RSAPublicKey]
+PrivateKey = Union[ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey]
 
 
 def named(common_name: str) -> x509.Name:
@@ -38,7 +40,11 @@ class Authority:
         self.pem = (upper or self)._signed(self.name, self.key.public_key(), constraint, ends_in_days)
 
     def _signed(
-        self, subject: x509.Name, key: ec.EllipticCurvePublicKey, extension: x509.ExtensionType, ends_in_days: float
+        self,
+        subject: x509.Name,
+        key: PublicKey,
+        extension: x509.ExtensionType,
+        ends_in_days: float,
     ) -> str:
         now = datetime.datetime.now(datetime.timezone.utc)
         builder = (
@@ -53,9 +59,9 @@ class Authority:
         )
         return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 
-    def sign(self, *hosts: str, ends_in_days: float = 300) -> tuple[str, str]:
-        """Certificate and key of a server."""
-        key = ec.generate_private_key(ec.SECP256R1())
+    def sign(self, *hosts: str, ends_in_days: float = 300, key: Optional[PrivateKey] = None) -> tuple[str, str]:
+        """Certificate and key of a server; the key is made where none is given."""
+        key = key or ec.generate_private_key(ec.SECP256R1())
         names = x509.SubjectAlternativeName([general_name(host) for host in hosts or (ADDRESS,)])
         certificate = self._signed(named("server"), key.public_key(), names, ends_in_days)
         private = key.private_bytes(

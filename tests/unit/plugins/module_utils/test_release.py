@@ -116,6 +116,25 @@ def test_only_the_newest_are_kept_and_that_in_force():
     assert releases.read_current(LAYOUT)["name"] == "1"
 
 
+def test_a_record_that_cannot_be_read_blocks_neither_a_deploy_nor_a_way_back():
+    for name in "123":
+        record(name)
+    path = os.path.join(LAYOUT.releases_dir, "1.json")
+    os.chmod(path, 0o600)
+    with open(path, "w") as handle:
+        handle.write("{")
+    assert [each["name"] for each in releases.kept(LAYOUT)] == ["2", "3"]
+    assert releases.forget_old(LAYOUT, 2) == []
+    assert not os.path.exists(path)
+
+
+def test_whoever_takes_the_record_in_force_away_may_deploy():
+    record("1")
+    os.unlink(os.path.join(LAYOUT.releases_dir, "1.json"))
+    assert releases.read_current(LAYOUT) is None
+    assert releases.in_force(LAYOUT) == ""
+
+
 def test_going_back_to_the_release_in_force_is_a_commit_too(monkeypatch):
     times = iter((1000000000, 1000000001))
     monkeypatch.setattr(releases, "rfc3339", lambda moment: str(next(times)))
@@ -195,6 +214,7 @@ def test_without_a_name_it_is_the_release_before(ensured):
     (declared, terms, check), more = ensured[0]
     assert (declared.server.memory_bytes >> 30, terms.gates, check) == (2, GATES, False)
     assert more == {"release": "2", "who": "host:anna"}
+    assert declared.collation == "reindex"
     # After going back to it, one further: the newer one is what somebody wanted to leave.
     record("2")
     rollbacks.rollback(run, "app", None, False)

@@ -15,6 +15,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import Pgk
 from ansible_collections.pgkeep.postgres.plugins.module_utils._files import File, write
 from ansible_collections.pgkeep.postgres.plugins.module_utils._layout import Layout
 from ansible_collections.pgkeep.postgres.plugins.module_utils._terms import Terms
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from .authority import ADDRESS, Authority
 from .instance_options import options
@@ -61,6 +62,33 @@ def test_while_another_authority_comes_both_are_trusted() -> None:
     for authority in (OURS, STRANGER):
         both = {**offered(authority.sign()), "ca_certificate": STRANGER.pem + OURS.pem}
         tls.refuse(declared(), both)
+
+
+def test_text_around_a_certificate_is_no_matter() -> None:
+    certificate, key = OURS.sign()
+    commented = {**offered((certificate, key)), "ca_certificate": "# Behörde für Zertifikate\n" + OURS.pem}
+    tls.refuse(declared(), commented)
+
+
+def test_names_may_be_written_as_where_certificates_are_made() -> None:
+    tls.refuse(declared(), offered(OURS.sign(ADDRESS, "2001:db8::5"), names=["[2001:db8::5]"]))
+
+
+def test_a_name_that_no_host_can_have() -> None:
+    found = refused(offered(OURS.sign(), names=["x" * 64 + ".example.com"]))
+    assert "is no name of a host" in found.why
+    assert found.next_step == "correct postgres_server_names"
+
+
+@pytest.mark.parametrize(
+    "key, words",
+    [(rsa.generate_private_key(65537, 1024), "too weak"), (ec.generate_private_key(ec.BrainpoolP256R1()), "TLS 1.3")],
+    ids=["short", "unusual"],
+)
+def test_a_key_that_clients_cannot_use(key, words) -> None:
+    found = refused(offered(OURS.sign(key=key)))
+    assert words in found.why
+    assert "make a key of a usual kind" in found.next_step
 
 
 def test_a_key_of_another_certificate() -> None:
