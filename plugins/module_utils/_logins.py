@@ -129,7 +129,7 @@ def _refuse(user: Mapping[str, Any], names: Iterable[str]) -> None:
 
 
 def _refuse_lines(name: str, hba: Iterable[str]) -> None:
-    """Those that let in the user alone, of its two logins."""
+    """Those that mean the user alone, of its two logins."""
     for line in hba:
         # Type, databases, users; a list goes on behind a comma and blanks.
         fields = re.findall(r'(?:"[^"]*"|,\s*|[^\s",])+', line.partition("#")[0])
@@ -137,7 +137,7 @@ def _refuse_lines(name: str, hba: Iterable[str]) -> None:
         if name in (user.strip('"') for user in users):
             raise _impossible(
                 name,
-                "the line '%s' of postgres_server_hba would let in only one of its two logins" % line,
+                "the line '%s' of postgres_server_hba means only one of its two logins" % line,
                 "write +%s there, which means whoever acts as it" % name,
             )
 

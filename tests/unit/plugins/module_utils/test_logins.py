@@ -60,7 +60,7 @@ LINES = [
 
 @pytest.mark.parametrize("line", LINES)
 def test_a_line_for_one_of_the_two_logins_is_refused(line):
-    with pytest.raises(PgkeepError, match="would let in only one of its two logins.*write [+]shop there"):
+    with pytest.raises(PgkeepError, match="means only one of its two logins.*write [+]shop there"):
         step([], "begin", hba=[line])
     assert step([step([], "begin")], "finish", hba=[line])
 
