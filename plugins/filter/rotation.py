@@ -42,6 +42,11 @@ options:
     description: The new password, which is only looked at. Without it one is made.
     type: str
     default: ""
+  hba:
+    description: Lines of C(pg_hba.conf) of the inventory. One that names the user is refused by V(begin).
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -58,7 +63,7 @@ _value:
 """
 
 import time
-from typing import Any, Callable
+from typing import Any, Callable, Sequence
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _logins
@@ -66,10 +71,16 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import Pgk
 
 
 def rotation(
-    user: str, users: list[Any], rotations: list[Any], step: str, overlap_hours: float = 24, password: str = ""
+    user: str,
+    users: list[Any],
+    rotations: list[Any],
+    step: str,
+    overlap_hours: float = 24,
+    password: str = "",
+    hba: Sequence[str] = (),
 ) -> dict[str, Any]:
     try:
-        return _logins.rotation(user, users, rotations, step, float(overlap_hours), time.time(), password)
+        return _logins.rotation(user, users, rotations, step, float(overlap_hours), time.time(), password, hba)
     except PgkeepError as error:
         raise AnsibleFilterError(str(error)) from error
 

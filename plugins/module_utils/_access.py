@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import Any, Iterable, Mapping, Sequence
 
-from ._access_wishes import Wish, database_wishes, server_wishes
+from ._access_wishes import Wish, database_wishes, server_wishes, strangers
 from ._errors import PgkeepError
 from ._layout import Layout
-from ._sql import connection, driver, rows
+from ._sql import connection, driver, query, rows
 
 _HOME = "postgres"
 # Whoever waits for a lock makes everybody wait who comes after him; an application's long transaction is no reason.
@@ -30,13 +30,26 @@ def bring_about(
     """Grant and revoke until everything is as declared; returns access (statements and their databases), changed, diff.
 
     databases, users and logins are those of _clients.clients(). Raises PgkeepError when PostgreSQL refuses; what was
-    done in that database is then undone.
+    done in that database is then undone. A group that is none of ours is refused before anything is done.
     """
+    _refuse_strangers(layout, databases, users)
     done = _in(layout, _HOME, server_wishes(logins), check_mode)
     for database in databases:
         done += _in(layout, database["name"], database_wishes(database, users, logins), check_mode)
     told = "".join("%(database)s: %(statement)s\n" % each for each in done)
     return {"changed": bool(done), "access": {"statements": done}, "diff": {"before": "", "after": told}}
+
+
+def _refuse_strangers(
+    layout: Layout, databases: Sequence[Mapping[str, Any]], users: Sequence[Mapping[str, Any]]
+) -> None:
+    found = [row[0] for row in query(layout.socket_dir, strangers(databases, users))]
+    if found:
+        raise PgkeepError(
+            "The role %s cannot be a group of users" % " and ".join(found),
+            "somebody else made it, or gave it what our groups have not, such as LOGIN; members would get that",
+            "rename it with ALTER ROLE, or take back what it was given, then run again; no privilege was changed",
+        )
 
 
 def missing(opened: Any, wishes: Sequence[Wish]) -> list[Wish]:

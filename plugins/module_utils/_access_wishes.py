@@ -9,7 +9,7 @@ that is not there makes them false, or true where it is the better word for noth
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Iterator, Mapping, Optional, Sequence
 
 from ._clients import LEVELS, group, has_groups
@@ -43,12 +43,25 @@ def server_wishes(logins: Sequence[Mapping[str, Any]]) -> Iterator[Wish]:
     """What is not about one database: of the health checks, and of logins that stand for another role."""
     yield _member("pg_monitor", _MONITOR)
     for login in logins:
-        user = login.get("user", login["name"])
-        if user != login["name"]:
-            yield _member(user, login["name"])
-            yield _acts_as(login["name"], user, None)
-        if "expires" in login:
-            yield _expires(login["name"], login["expires"])
+        for wish in _login(login):
+            yield _if_there(login, wish)
+
+
+def _login(login: Mapping[str, Any]) -> Iterator[Wish]:
+    user = login.get("user", login["name"])
+    if user != login["name"]:
+        yield _member(user, login["name"])
+        yield _acts_as(login["name"], user, None)
+    if "expires" in login:
+        yield _expires(login["name"], login["expires"])
+
+
+def _if_there(login: Mapping[str, Any], wish: Wish) -> Wish:
+    """Nobody makes the role of a login that has ended: it was given up before there was one, or data of a time before
+    it were restored."""
+    if not login.get("ended"):
+        return wish
+    return replace(wish, holds="%s is null or %s" % (_oid(login["name"]), wish.holds))
 
 
 def database_wishes(
@@ -86,16 +99,21 @@ def _user(
     for each in LEVELS:
         if group(database, each) != role:
             yield _no_member(group(database, each), name)
-    sessions = {name, *(login["name"] for login in logins if login.get("user") == name)}
+    sessions = [login for login in logins if login.get("user") == name] or [user]
+    sessions.sort(key=lambda login: str(login["name"]))
     if level == "owner" and owner not in (None, name):
         yield _handed_over(name, str(owner))
-        for session in sorted(sessions):
-            yield _acts_as(session, str(owner), database)
+        for login in sessions:
+            yield _if_there(login, _acts_as(login["name"], str(owner), database))
     elif owner != name:
-        for session in sorted(sessions):
-            yield _acts_for_itself(session, group(database, "owner"), database)
-    if level is None and owner != name and database in (user.get("databases") or ()):
-        yield _on_database(database, name)
+        if owner not in (None, group(database, "owner")):
+            yield _no_owner_any_more(str(owner), name, database)
+        for role in sorted({str(owner or group(database, "owner")), group(database, "owner")}):
+            for login in sessions:
+                yield _if_there(login, _acts_for_itself(login["name"], role, database))
+    if owner != name:
+        direct = level is None and database in (user.get("databases") or ())
+        yield _on_database(database, name) if direct else _not_on_database(database, name)
 
 
 def _rights(database: str, owner: str, level: str, schemas: Sequence[str]) -> Iterator[Wish]:
@@ -106,6 +124,17 @@ def _rights(database: str, owner: str, level: str, schemas: Sequence[str]) -> It
         yield _in_schema(schema, role, "USAGE")
     for kind, (letter, privileges) in _DEFAULTS.items():
         yield _default(owner, role, kind, letter, privileges[level])
+
+
+def strangers(databases: Sequence[Mapping[str, Any]], users: Sequence[Mapping[str, Any]]) -> str:
+    """A query for roles that have the name of a group and are none of ours, or can do more than ours: members would get
+    all of it."""
+    names = [group(each["name"], level) for each in databases if has_groups(users, each["name"]) for level in LEVELS]
+    return (
+        "select rolname from pg_roles where rolname in (%s) and (rolcanlogin or rolsuper or rolcreaterole or"
+        " rolcreatedb or rolreplication or rolbypassrls or shobj_description(oid, 'pg_authid') is distinct from %s)"
+        " order by rolname" % (", ".join(map(literal, ["", *names])), literal(_NOTE))
+    )
 
 
 def _group(role: str) -> Iterator[Wish]:
@@ -141,6 +170,14 @@ def _on_database(database: str, role: str) -> Wish:
     return Wish(
         _granted(_DATABASE_ACL, _oid(role), "CONNECT"),
         "grant CONNECT on database %s to %s" % (identifier(database), identifier(role)),
+    )
+
+
+def _not_on_database(database: str, role: str) -> Wish:
+    return Wish(
+        "not %s" % _granted(_DATABASE_ACL, _oid(role), "CONNECT"),
+        "revoke CONNECT on database %s from %s" % (identifier(database), identifier(role)),
+        undoes=True,
     )
 
 
@@ -187,6 +224,20 @@ def _no_member(role: str, member: str) -> Wish:
     return Wish(
         "not (%s and %s)" % (_is_member(role, member), ours),
         "revoke %s from %s" % (identifier(role), identifier(member)),
+        undoes=True,
+    )
+
+
+def _no_owner_any_more(owner: str, member: str, database: str) -> Wish:
+    """The owner is a user, whom somebody else may have given to the member: that it was us shows the setting that goes
+    with it, here and, while the member owns another database of the same owner, there."""
+    elsewhere = (
+        "exists (select from pg_db_role_setting where setrole = %s and setdatabase <> %s and %s = any (setconfig))"
+        % (_oid(member), _DATABASE_OID, literal("role=" + owner))
+    )
+    return Wish(
+        "not (%s and %s and not %s)" % (_is_member(owner, member), _setting(member, owner, database), elsewhere),
+        "revoke %s from %s" % (identifier(owner), identifier(member)),
         undoes=True,
     )
 

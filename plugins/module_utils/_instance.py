@@ -171,8 +171,9 @@ def _carry_out(
         try:
             applied = apply(run, declared, plan, terms, commit, trail.who)
         except PgkeepError:
-            # The former image serves again, and its indexes are as they were.
-            save_pending(layout, pending)
+            if "release" not in outcome.details:
+                # The former image serves again, and its indexes are as they were.
+                save_pending(layout, pending)
             raise
         if plan.crossing is not None:
             settle(run, declared, plan.crossing)

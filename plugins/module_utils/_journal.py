@@ -27,8 +27,9 @@ class Journal:
     """base: the release in force when it began. served: whether the server accepted writes then.
 
     files: path -> whether it was there. containers: name -> what was first done to it. units: whether systemd was told
-    of other timers. able: (database, user) of the applications that could log in. crosses: whether the major version
-    changes. paused: whether clients of the pooler may wait. killed: whether an earlier run began it.
+    of other timers. able: (database, user) of the applications that could log in, None where nobody asked. crosses:
+    whether the major version changes. paused: whether clients of the pooler may wait. killed: whether an earlier run
+    began it.
     """
 
     base: str
@@ -37,7 +38,7 @@ class Journal:
     containers: dict[str, str] = field(default_factory=dict)
     units: bool = False
     restore_point: Optional[str] = None
-    able: list[tuple[str, str]] = field(default_factory=list)
+    able: Optional[list[tuple[str, str]]] = None
     crosses: bool = False
     paused: bool = False
     killed: bool = False

@@ -19,9 +19,8 @@ from . import _docker as docker
 from ._container import ContainerSpec, differences, spec_from_dict
 from ._declared import Declared, Later, declare
 from ._errors import PgkeepError
-from ._files import read
 from ._layout import Layout
-from ._release import pooler_of, read_current
+from ._release import files_of, pooler_of, read_current
 from ._run import Run
 from ._server import accepts_writes
 from ._sql import query
@@ -54,10 +53,11 @@ def declare_for_now(
     if window.is_open(now):
         return wanted, True
     opens_at = rfc3339(window.opens(now).timestamp())
-    kept = _kept(run, wanted)
-    if not kept:
+    release = read_current(wanted.layout)
+    kept = _kept(run, wanted, release)
+    if release is None or not kept:
         return replace(wanted, later=Later(opens_at)), False
-    held = declare(_fitting(wanted.layout, options, kept), *images)
+    held = declare(_fitting(wanted.layout, options, kept, release), *images)
     held = replace(
         held,
         server=kept.get(wanted.layout.server, held.server),
@@ -66,10 +66,9 @@ def declare_for_now(
     return replace(held, later=Later(opens_at, _fields(run, wanted, kept), _settings(wanted, held))), False
 
 
-def _kept(run: Run, wanted: Declared) -> dict[str, ContainerSpec]:
+def _kept(run: Run, wanted: Declared, release: Optional[Mapping[str, Any]]) -> dict[str, ContainerSpec]:
     """By name the containers that run and would have to be replaced, as the release in force describes them. One that
     differs from that description, or belongs to another major version, cannot be kept like that."""
-    release = read_current(wanted.layout)
     if release is None or release["major"] != wanted.major or not accepts_writes(wanted.layout):
         return {}
     pairs = ((wanted.server, spec_from_dict(release["server"])), (wanted.pooler, pooler_of(release)))
@@ -83,19 +82,21 @@ def _kept(run: Run, wanted: Declared) -> dict[str, ContainerSpec]:
     return kept
 
 
-def _fitting(layout: Layout, options: Mapping[str, Any], kept: Mapping[str, ContainerSpec]) -> dict[str, Any]:
-    """options with what the files have to say about the containers that are kept."""
+def _fitting(
+    layout: Layout, options: Mapping[str, Any], kept: Mapping[str, ContainerSpec], release: Mapping[str, Any]
+) -> dict[str, Any]:
+    """options with what the release in force says about the containers that are kept."""
     fitting = dict(options)
     if layout.server in kept:
         server = kept[layout.server]
         address, port, _inside = server.ports[0].rsplit(":", 2)
         only_at_start = {name for (name,) in query(layout.socket_dir, _ONLY_AT_START)}
-        before = _on_disk(layout, "90-user.conf")
+        before = _of_release(layout, release, "90-user.conf")
         fitting.update(
             bind_address=address,
             port=int(port),
             network=server.network,
-            tuned=_on_disk(layout, "20-tuned.conf"),
+            tuned=_of_release(layout, release, "20-tuned.conf"),
             settings={
                 **{name: value for name, value in options["settings"].items() if name.lower() not in only_at_start},
                 **{name: value for name, value in before.items() if name.lower() in only_at_start},
@@ -106,9 +107,10 @@ def _fitting(layout: Layout, options: Mapping[str, Any], kept: Mapping[str, Cont
     return fitting
 
 
-def _on_disk(layout: Layout, name: str) -> dict[str, str]:
-    """The inverse of _render.settings_conf."""
-    return _values(read("%s/conf.d/%s" % (layout.server_config_dir, name)) or "")
+def _of_release(layout: Layout, release: Mapping[str, Any], name: str) -> dict[str, str]:
+    """The inverse of _render.settings_conf. Not what is on disk, which a killed deploy may have written."""
+    path = "%s/conf.d/%s" % (layout.server_config_dir, name)
+    return _values(next((file.content for file in files_of(release) if file.path == path), ""))
 
 
 def _values(text: str) -> dict[str, str]:

@@ -55,13 +55,14 @@ def rotation(
     overlap_hours: float,
     now: float,
     password: str = "",
+    hba: Iterable[str] = (),
 ) -> dict[str, Any]:
     """How the user's logins stand after a step: user, current (the login of clients), other, until (its end, RFC 3339
     UTC; null for none) and renew (whether other has to get another password before anything else).
 
     begin lets the other login in, switch makes it that of clients, finish ends the other one now, undo goes back to it.
     overlap_hours: how long both work after a switch. password: the new one, only looked at; none to have one made.
-    Raises PgkeepError for a step that is not possible.
+    hba: lines of pg_hba.conf that the inventory gives. Raises PgkeepError for a step that is not possible.
     """
     user = next((user for user in users if user["name"] == name), None)
     if user is None:
@@ -72,6 +73,10 @@ def rotation(
         raise _impossible(name, "overlap_hours is %s" % overlap_hours, "give hours, at most those of a year")
     _refuse(user, {each["name"] for each in users})
     _refuse_password(password)
+    if password and step in ("finish", "undo"):
+        raise _impossible(name, "step=%s takes no new_password" % step, "leave it out, or rotate afterwards")
+    if step == "begin":
+        _refuse_lines(name, hba)
     found = next((rotation for rotation in rotations if rotation["user"] == name), None)
     if found is None or not _valid(found, now):
         if step != "begin":
@@ -81,7 +86,7 @@ def rotation(
     stand = {**found, "renew": False}
     if step == "begin":
         if stand["until"] is None:
-            return stand
+            return {**stand, "renew": bool(password)}
         raise _impossible(
             name,
             "the rotation before is not over: %s may log in until %s" % (stand["other"], stand["until"]),
@@ -93,6 +98,11 @@ def rotation(
         raise _impossible(name, "clients do not use %s yet" % stand["other"], "give it up with step=finish")
     turned = {"current": stand["other"], "other": stand["current"]}
     return {**stand, **turned, "until": rfc3339(now + overlap_hours * 3600)}
+
+
+def twins(login: str) -> tuple[str, ...]:
+    """What the other login of the same user may be called."""
+    return (login + _TWIN, login[: -len(_TWIN)]) if login.endswith(_TWIN) else (login + _TWIN,)
 
 
 def _refuse_password(password: str) -> None:
@@ -116,6 +126,20 @@ def _refuse(user: Mapping[str, Any], names: Iterable[str]) -> None:
         raise _impossible(name, "%s is another user" % (name + _TWIN), "rename one of them")
     if len((name + _TWIN).encode()) > _LONGEST:
         raise _impossible(name, "%s has more than %d bytes" % (name + _TWIN, _LONGEST), "rename the user")
+
+
+def _refuse_lines(name: str, hba: Iterable[str]) -> None:
+    """Those that mean the user alone, of its two logins."""
+    for line in hba:
+        # Type, databases, users; a list goes on behind a comma and blanks.
+        fields = re.findall(r'(?:"[^"]*"|,\s*|[^\s",])+', line.partition("#")[0])
+        users = re.findall(r'"[^"]*"|[^\s",]+', fields[2]) if len(fields) > 2 else []
+        if name in (user.strip('"') for user in users):
+            raise _impossible(
+                name,
+                "the line '%s' of postgres_server_hba means only one of its two logins" % line,
+                "write +%s there, which means whoever acts as it" % name,
+            )
 
 
 def _valid(rotation: Mapping[str, Any], now: float) -> bool:

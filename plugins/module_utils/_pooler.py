@@ -11,13 +11,15 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import os
 import time
 from typing import Iterator
 
 from . import _docker as docker
 from ._errors import PgkeepError
+from ._files import File, write
 from ._interrupt import Interrupted
-from ._layout import Layout
+from ._layout import GID, UID, Layout
 from ._rules import is_stranger
 from ._run import Result, Run
 
@@ -102,6 +104,13 @@ def show(run: Run, layout: Layout, what: str) -> list[dict[str, str]]:
             "read docker logs %s" % layout.pooler,
         )
     return list(csv.DictReader(io.StringIO(done.stdout)))
+
+
+def ensure_hosts(layout: Layout) -> None:
+    """The file of the server's address, empty until the server writes it: of one that is not there the engine would
+    make a folder."""
+    if not os.path.exists(layout.hosts_file):
+        write(File(layout.hosts_file, "", 0o644, UID, GID))
 
 
 def wait_until_ready(run: Run, layout: Layout) -> None:

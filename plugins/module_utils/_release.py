@@ -8,6 +8,7 @@ A record holds whole files, secrets among them, so root alone can read it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from datetime import datetime, timezone
@@ -30,14 +31,14 @@ def utc_stamp(moment: Optional[datetime] = None) -> str:
 
 
 def read_current(layout: Layout) -> Optional[dict[str, Any]]:
-    """The record of the release in force, None when nothing was ever applied.
+    """The record of the release in force, None when nothing was ever applied or somebody took the record away.
 
     Keys: schema (2), name, instance, time (when it came into force, RFC 3339 UTC), major, server, keeper and pooler
     (ContainerSpec.to_dict(); null or absent where there is no pooler), files (path -> content, mode, uid, gid, secret),
     terms (Terms.to_dict()), restore_point (made before it came into force) and interruption_ms.
     """
-    name = read(os.path.join(layout.releases_dir, _CURRENT))
-    return None if name is None else _read(layout, name.strip())
+    name = (read(os.path.join(layout.releases_dir, _CURRENT)) or "").strip()
+    return _read(layout, name) if name in _entries(layout) else None
 
 
 def _read(layout: Layout, entry: str) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def _read(layout: Layout, entry: str) -> dict[str, Any]:
         raise PgkeepError(
             "The release record of %s cannot be read" % layout.name,
             "%s: %s" % (path, error),
-            "run the playbook deploy.yml, which writes a new one",
+            "move it away, then deploy: without a record the deploy compares with what runs and writes a new one",
         ) from error
     return {"name": entry[: -len(_SUFFIX)], **record}
 
@@ -60,8 +61,11 @@ def in_force(layout: Layout) -> str:
 
 
 def kept(layout: Layout) -> list[dict[str, Any]]:
-    """The records that can be returned to, oldest first."""
-    found = [_read(layout, entry) for entry in _entries(layout)]
+    """The records that can be returned to, oldest first. One that cannot be read is none of them."""
+    found = []
+    for entry in _entries(layout):
+        with contextlib.suppress(PgkeepError):
+            found.append(_read(layout, entry))
     return [record for record in found if record.get("schema") == _SCHEMA]
 
 
@@ -138,6 +142,7 @@ def forget_old(layout: Layout, keep: int) -> list[dict[str, Any]]:
     gone = []
     for entry in _entries(layout)[: -max(keep, 1)]:
         if entry != current:
-            gone.append(_read(layout, entry))
+            with contextlib.suppress(PgkeepError):
+                gone.append(_read(layout, entry))
             os.unlink(os.path.join(layout.releases_dir, entry))
     return gone

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Mapping, Optional, Sequence
+from typing import Any, Collection, Mapping, Optional, Sequence
 
 from . import _docker as docker
+from ._collation import REINDEX
 from ._container import spec_from_dict
 from ._declared import Declared, folders
 from ._errors import PgkeepError
@@ -17,13 +18,12 @@ from ._images import images_of
 from ._instance import ensure
 from ._journal import begun
 from ._layout import Layout
+from ._logins import twins
 from ._pgpass import parse, render
 from ._pooler_config import USERS as POOLER_USERS
 from ._release import files_of, kept, pooler_of, read_current
 from ._run import Run
 from ._terms import terms_from
-
-# A line of a password file up to the password, whose colons are escaped as all others are.
 
 
 def rollback(
@@ -48,7 +48,8 @@ def rollback(
     terms = terms_from(current.get("terms") or record["terms"])
     return ensure(
         run,
-        returned(layout, record, current),
+        # Its image may sort otherwise; whoever goes back wants its order again.
+        replace(returned(layout, record, current), collation=REINDEX),
         replace(terms, restart_allowed=True),
         check_mode,
         release=record["name"],
@@ -127,6 +128,15 @@ def _refuse(
             % (record["major"], current["major"]),
             "choose a release of %d, or restore a backup of that time into an instance of its own" % current["major"],
         )
+    locked = locked_out(_logins(name, current), _logins(name, record))
+    if locked:
+        raise PgkeepError(
+            what,
+            "since then a password was rotated, and that release does not let the login in that clients use now: %s"
+            % ", ".join("%s in the database %s" % (user, database) for database, user in locked),
+            "choose a release from after the rotation, or put the old values into the inventory and run the playbook"
+            " deploy.yml",
+        )
     missing = [image for image in sorted(images_of(record)) if docker.image(run, image) is None]
     if missing:
         others = [
@@ -141,6 +151,24 @@ def _refuse(
             "the image %s is not on this machine any more" % " and ".join(missing),
             "load it with docker load, or go back to another release: %s" % (", ".join(others) or "there is none"),
         )
+
+
+def _logins(name: str, record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(database, user) of each, in the order of the file: of two logins of one user that of clients is the first."""
+    found = record["files"].get(Layout(name).client_dir + "/pgpass")
+    return [(entry.database, entry.user) for entry in parse(found["content"])] if found else []
+
+
+def locked_out(now: Sequence[tuple[str, str]], then: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The logins of clients that were not let in then, when the other login of the same user was."""
+    found: list[tuple[str, str]] = []
+    seen: set[tuple[str, str]] = set()
+    for database, user in now:
+        others = {(database, other) for other in twins(user)}
+        if (database, user) not in seen | set(then) and not others & seen and others & set(then):
+            found.append((database, user))
+        seen.add((database, user))
+    return found
 
 
 def releases(name: str) -> list[dict[str, Any]]:

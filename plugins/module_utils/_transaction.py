@@ -35,7 +35,7 @@ from ._server import accepts_writes, checkpoint, wait_until_serving
 from ._sql import connect, query
 from ._terms import Terms
 from ._timers import end_timers, is_unit, start_timers
-from ._undo import pause, reload, resume, take_back
+from ._undo import pause, pending_restart, reload, resume, take_back
 
 
 @dataclass
@@ -203,7 +203,8 @@ def _server(run: Run, layout: Layout, plan: Plan, journal: Journal, passage: Opt
     if plan.server is None:
         if plan.reload:
             reload(layout)
-        if not plan.restart_settings:
+        # A setting that goes back to what is in force before it came into force needs no restart.
+        if not plan.restart_settings or not pending_restart(layout):
             return
     checkpoint(layout)
     if plan.server is not None and passage is not None:
@@ -219,6 +220,7 @@ def _pooler(run: Run, declared: Declared, plan: Plan, journal: Journal) -> None:
     """Replace, start, remove or reload the pooler as planned."""
     layout = declared.layout
     if plan.pooler is not None:
+        pooler.ensure_hosts(layout)
         _put(run, layout, plan.pooler)
     elif plan.pooler_reload:
         pooler.reload(run, layout)

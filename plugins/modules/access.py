@@ -13,6 +13,7 @@ description:
   - A database to which a user has C(access) gets three roles that cannot log in, C(<database>_owner),
     C(<database>_readwrite) and C(<database>_readonly). The first one owns the database and its schemas, unless it
     has an C(owner); what it makes later can be read and written by the members of the others too.
+    A role of such a name that somebody else made, or that can log in or has another attribute, is refused.
   - The sessions of a user with the access V(owner) begin as the owner, so that whatever several of them make has one
     owner. What such a user made before goes to the owner.
   - Every database is closed to everybody else, and its schema C(public) to new tables of everybody else.
@@ -45,7 +46,7 @@ options:
   logins:
     description:
       - The roles that log in for these users, where some have two, as P(pgkeep.postgres.logins#filter) returns them.
-        Looked at are C(name), C(user) and C(expires).
+        Looked at are C(name), C(user), C(expires) and C(ended); one that has ended need not exist.
     type: list
     elements: dict
     default: []

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _files, _gates
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _journal as journals
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _pooler as pooler
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _transaction as transaction
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _undo as undoing
 from ansible_collections.pgkeep.postgres.plugins.module_utils._declared import declare
@@ -109,7 +110,9 @@ def prepare(monkeypatch, tmp_path):
     os.makedirs(LAYOUT.releases_dir)
     os.makedirs(LAYOUT.server_config_dir)
     os.makedirs(LAYOUT.pooler_config_dir)
-    monkeypatch.setattr(journals, "write", write)
+    os.makedirs(LAYOUT.socket_dir)
+    for module in (journals, pooler):
+        monkeypatch.setattr(module, "write", write)
     for module in (journals, transaction):
         monkeypatch.setattr(module, "in_force", lambda layout: "".join(in_force))
     for module in (undoing, transaction):

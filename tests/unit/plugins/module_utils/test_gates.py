@@ -63,7 +63,10 @@ def test_an_application_that_is_no_longer_declared_need_not_log_in(declared, mon
     with open(path, "w") as handle:
         handle.write("127.0.0.1:5432:shop:gone:secret\n")
     only = Terms(gates=("applications",))
-    assert gates.pass_gates(None, declared, only, [("shop", "gone")])[0]["passed"] is None
+    for able, words in (([("shop", "gone")], "none could log in"), ([], "none could log in"), (None, "not touched")):
+        gate = gates.pass_gates(None, declared, only, able)[0]
+        assert gate["passed"] is None
+        assert words in gate["measured"]
 
 
 def test_a_declared_application_that_is_kept_out_fails_the_gate(declared, monkeypatch):

@@ -34,10 +34,9 @@ class Host:
     def __init__(self, monkeypatch, **more):
         self.before = declare(options(**more), *IMAGES, *(["sha256:pooler"] if more.get("pooler") else []))
         self.containers = {"app": recorded_server()}
-        self.release = {"major": 17, "server": self.before.server.to_dict(), "pooler": None}
-        files = {file.path: file.content for file in self.before.files}
+        files = {file.path: {"content": file.content} for file in self.before.files}
+        self.release = {"major": 17, "server": self.before.server.to_dict(), "pooler": None, "files": files}
         monkeypatch.setattr(later, "read_current", lambda layout: self.release)
-        monkeypatch.setattr(later, "read", files.get)
         monkeypatch.setattr(later, "accepts_writes", lambda layout: True)
         monkeypatch.setattr(later, "query", lambda folder, statement: [("max_connections",), ("shared_buffers",)])
 

@@ -43,6 +43,35 @@ def test_a_rotation_that_was_interrupted_goes_on_with_the_same_password():
     assert step([begun], "begin") == {**begun, "renew": False}
 
 
+def test_a_rotation_that_was_interrupted_takes_another_password_that_is_given():
+    begun = step([], "begin", password="a-word-of-our-own")
+    assert step([begun], "begin", password="another-word-of-ours")["renew"]
+    # The second half of the same playbook gets the word too.
+    assert not step([begun], "switch", password="another-word-of-ours")["renew"]
+
+
+LINES = [
+    "hostssl all shop 10.0.0.0/8 scram-sha-256",
+    'hostssl "a b",all reader,"shop" 10.0.0.0/8 scram-sha-256',
+    "hostssl a, b reader, shop 10.0.0.0/8 scram-sha-256 # +shop",
+    "local\tall\tshop\tscram-sha-256",
+]
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_line_for_one_of_the_two_logins_is_refused(line):
+    with pytest.raises(PgkeepError, match="means only one of its two logins.*write [+]shop there"):
+        step([], "begin", hba=[line])
+    assert step([step([], "begin")], "finish", hba=[line])
+
+
+@pytest.mark.parametrize(
+    "line", [*(line.replace("shop", "+shop") for line in LINES[:2]), "host shop all samenet reject", "# all shop", ""]
+)
+def test_a_line_for_both_logins_is_none_that_is_in_the_way(line):
+    assert step([], "begin", hba=[line.replace('"+shop"', "+shop")])
+
+
 def test_finish_ends_the_other_login_now():
     switched = step([step([], "begin")], "switch")
     assert facts([step([switched], "finish", NOW + HOUR)], NOW + HOUR)[1] == (
@@ -93,6 +122,8 @@ OVER = {**SWITCHED, "until": rfc3339(NOW - HOUR)}
         ([SWITCHED], "begin", {}, "shop may log in until 2026-01-05T03:00:00Z.*step=finish"),
         ([], "begin", {"overlap_hours": -1}, "overlap_hours is -1"),
         ([], "begin", {"overlap_hours": float("nan")}, "overlap_hours is nan"),
+        ([SWITCHED], "finish", {"password": "a-word-of-our-own"}, "step=finish takes no new_password"),
+        ([SWITCHED], "undo", {"password": "a-word-of-our-own"}, "step=undo takes no new_password"),
         ([], "begin", {"password": "short"}, "fewer than 12"),
         ([], "begin", {"password": "two\nlines of words"}, "line breaks"),
         ([], "begin", {"password": "a word salt=abcdefgh"}, "salt="),

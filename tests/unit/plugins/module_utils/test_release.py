@@ -116,6 +116,25 @@ def test_only_the_newest_are_kept_and_that_in_force():
     assert releases.read_current(LAYOUT)["name"] == "1"
 
 
+def test_a_record_that_cannot_be_read_blocks_neither_a_deploy_nor_a_way_back():
+    for name in "123":
+        record(name)
+    path = os.path.join(LAYOUT.releases_dir, "1.json")
+    os.chmod(path, 0o600)
+    with open(path, "w") as handle:
+        handle.write("{")
+    assert [each["name"] for each in releases.kept(LAYOUT)] == ["2", "3"]
+    assert releases.forget_old(LAYOUT, 2) == []
+    assert not os.path.exists(path)
+
+
+def test_whoever_takes_the_record_in_force_away_may_deploy():
+    record("1")
+    os.unlink(os.path.join(LAYOUT.releases_dir, "1.json"))
+    assert releases.read_current(LAYOUT) is None
+    assert releases.in_force(LAYOUT) == ""
+
+
 def test_going_back_to_the_release_in_force_is_a_commit_too(monkeypatch):
     times = iter((1000000000, 1000000001))
     monkeypatch.setattr(releases, "rfc3339", lambda moment: str(next(times)))
@@ -195,6 +214,7 @@ def test_without_a_name_it_is_the_release_before(ensured):
     (declared, terms, check), more = ensured[0]
     assert (declared.server.memory_bytes >> 30, terms.gates, check) == (2, GATES, False)
     assert more == {"release": "2", "who": "host:anna"}
+    assert declared.collation == "reindex"
     # After going back to it, one further: the newer one is what somebody wanted to leave.
     record("2")
     rollbacks.rollback(run, "app", None, False)
@@ -236,6 +256,38 @@ def test_what_would_lose_data_or_cannot_work_is_refused(ensured, release, images
     record("4")
     with pytest.raises(PgkeepError, match=words):
         rollbacks.rollback(Images(*images), "app", release, False)
+    assert ensured == []
+
+
+@pytest.mark.parametrize(
+    "then, now, locked",
+    [
+        (["app"], ["app_b"], ["app_b"]),
+        (["app"], ["app_b", "app"], ["app_b"]),
+        (["app_b"], ["app", "app_b"], ["app"]),
+        # Begun and not switched: nobody uses it yet.
+        (["app"], ["app", "app_b"], []),
+        (["app", "app_b"], ["app_b"], []),
+        # A user that is new, or gone.
+        (["app"], ["app", "report"], []),
+        (["app", "report"], ["app"], []),
+        ([], ["app_b"], []),
+    ],
+)
+def test_who_is_locked_out_by_going_back(then, now, locked):
+    found = rollbacks.locked_out([("shop", user) for user in now], [("shop", user) for user in then])
+    assert found == [("shop", user) for user in locked]
+
+
+def test_going_back_past_a_rotation_is_refused(ensured):
+    client = {"service": "app", "database": "app", "user": "app", "password": "old"}
+    record("1", clients=[client])
+    record("2", clients=[{**client, "user": "app_b", "password": "new"}])
+    with pytest.raises(
+        PgkeepError,
+        match="not let the login in that clients use now: app_b in the database app.*Next: choose a release from after",
+    ):
+        rollbacks.rollback(Images("sha256:server", "sha256:keeper"), "app", None, False)
     assert ensured == []
 
 

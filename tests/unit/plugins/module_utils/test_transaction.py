@@ -9,13 +9,25 @@ import os
 from dataclasses import replace
 
 import pytest
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _pooler as pooler
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _transaction as transaction
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _undo as undoing
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 from ansible_collections.pgkeep.postgres.plugins.module_utils._files import File, FileChange
 from ansible_collections.pgkeep.postgres.plugins.module_utils._terms import Terms
 
-from .deploy_host import DECLARED, LAYOUT, Engine, deploy, not_passed, on_disk, plan, prepare, setting
+from .deploy_host import (
+    DECLARED,
+    LAYOUT,
+    POOLER,
+    Engine,
+    deploy,
+    not_passed,
+    on_disk,
+    plan,
+    prepare,
+    setting,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +42,29 @@ def test_both_containers_are_replaced_and_nothing_waits_any_more():
     assert len(engine.containers) == 2
     assert applied.restore_point.startswith("deploy-2")
     assert os.listdir(LAYOUT.releases_dir) == []
+
+
+@pytest.mark.parametrize("waits, restarts", [(["shared_buffers"], 1), ([], 0)])
+def test_a_setting_that_is_in_force_again_before_its_restart_needs_none(waits, restarts, monkeypatch):
+    monkeypatch.setattr(transaction, "pending_restart", lambda layout: waits)
+    engine = Engine(app="old", app_keeper="old")
+    asked = []
+
+    def run(argv, **more):
+        asked.append(argv[1])
+        return engine(argv, **more)
+
+    deploy(run, replace(plan(server=None, files=[setting("a.conf")]), restart_settings=("shared_buffers",)))
+    assert asked.count("restart") == restarts
+
+
+def test_the_pooler_finds_a_file_where_the_server_writes_its_address():
+    deploy(Engine(app="old", app_keeper="old"), plan(server=None, pooler="create"), pooler=POOLER)
+    assert os.stat(LAYOUT.hosts_file).st_mode & 0o777 == 0o644
+    with open(LAYOUT.hosts_file, "w") as handle:
+        handle.write("172.18.0.2\tapp\n")
+    pooler.ensure_hosts(LAYOUT)
+    assert os.stat(LAYOUT.hosts_file).st_size > 0
 
 
 @pytest.mark.parametrize(
