@@ -63,7 +63,6 @@ def restore_former(run: Run, layout: Layout, server: ContainerSpec, root: str, r
     """
     directories = Directories(root, record.before, utc_stamp())
     remove_leftovers(run, layout.name, RESTORE)
-    directories.finish_swap(RESTORE)
     directories.remove_copies()
     restored = _own_control(directories, record)
     if restored is not None:
