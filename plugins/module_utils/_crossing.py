@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Optional
 
 from . import _docker as docker
 from . import _upgrade_record as records
-from ._container import spec_from_dict
+from ._container import ContainerSpec, spec_from_dict
 from ._copy import stanza_once_argv
 from ._errors import PgkeepError
 from ._files import put_back
@@ -79,6 +79,14 @@ def find_crossing(declared: Declared, check_mode: bool = False) -> Optional[Cros
     return Crossing(before, after, declared.upgrade)
 
 
+def given_up(declared: Declared) -> Optional[Crossing]:
+    """The upgrade under way that is not to be finished: its new server was started, and now it shall be undone."""
+    record = records.load(declared.layout)
+    if record is None or declared.upgrade != UNDO or declared.major != record.before:
+        return None
+    return Crossing(record.before, record.after, record.way) if records.crossed(declared.layout) else None
+
+
 def _refuse_unasked(declared: Declared, before: int) -> None:
     if declared.upgrade not in WAYS:
         raise PgkeepError(
@@ -133,6 +141,9 @@ def recover(run: Run, layout: Layout) -> list[str]:
     if record.phase == records.STARTED and int(release["major"]) == record.after:
         # Killed between the release and settle().
         records.advance(layout, records.DONE)
+    if record.phase == records.DONE and int(release["major"]) == record.before:
+        # The same of an undo.
+        _forget_undone(run, layout, spec_from_dict(release["server"]), record.after)
     if record.phase != records.CROSSING:
         return []
     server, keeper = spec_from_dict(release["server"]), spec_from_dict(release["keeper"])
@@ -168,8 +179,12 @@ def settle(run: Run, declared: Declared, crossing: Crossing) -> None:
     if crossing.way != UNDO:
         records.advance(layout, records.DONE)
         return
-    root = host_path(run, source_of(declared.server, DATA_MOUNT))
-    left = Directories(root, crossing.before, utc_stamp())
+    _forget_undone(run, layout, declared.server, crossing.before)
+
+
+def _forget_undone(run: Run, layout: Layout, server: ContainerSpec, major: int) -> None:
+    """An undo was committed: put the data of the major that was left aside, and forget its upgrade."""
+    left = Directories(host_path(run, source_of(server, DATA_MOUNT)), major, utc_stamp())
     if left.has_data():
         os.rename(left.data, left.undone)
     records.forget(layout)

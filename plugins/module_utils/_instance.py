@@ -14,7 +14,7 @@ from . import _docker as docker
 from ._actor import ANSIBLE, actor
 from ._audit import Outcome, recorded
 from ._collation import load_pending, repair, save_pending
-from ._crossing import recover, settle
+from ._crossing import given_up, recover, settle
 from ._declared import Declared
 from ._errors import PgkeepError
 from ._files import make
@@ -24,6 +24,7 @@ from ._journal import begun, close_committed, containers, drop, former, successo
 from ._layout import LABEL_MAJOR, Layout
 from ._leftovers import remove as remove_leftovers
 from ._lock import hold
+from ._passage import Passage
 from ._plan import Plan, make_plan
 from ._release import forget_old, read_current, record
 from ._rules import refuse_stranger
@@ -32,7 +33,7 @@ from ._server import accepts_writes, facts
 from ._terms import Terms
 from ._timers import is_clock, remove_clocks
 from ._transaction import Applied, apply
-from ._undo import finish_interrupted, pending_restart, take_back
+from ._undo import finish_interrupted, give_up_upgrade, pending_restart, take_back
 from ._upgrade_record import crossed
 
 
@@ -88,16 +89,20 @@ def ensure(
     what = "%s of %s" % (trail.action, layout.name)
     with hold(layout.lock_file, what, who=who or actor(ANSIBLE)), interruptible():
         close_committed(run, layout)
-        removed = _take_back_crossing(run, layout)
+        removed = _take_back_crossing(run, declared)
         removed += _remove_leftovers(run, layout, who) + _unfinished(layout)
         moves = _moves(layout, release)
         plan, applied = _carry_out(run, declared, terms, trail, release)
     return _result(run, declared, plan, applied, removed, moves)
 
 
-def _take_back_crossing(run: Run, layout: Layout) -> list[str]:
-    """A change of the major version that was killed does not go on from the middle, unless the new server has the data;
-    returns sentences."""
+def _take_back_crossing(run: Run, declared: Declared) -> list[str]:
+    """A change of the major version that was killed does not go on from the middle, unless the new server has the data
+    and nobody wants those of before; returns sentences."""
+    layout, unwanted = declared.layout, given_up(declared)
+    if unwanted is not None:
+        with _Trail(layout, "undo-upgrade", {"upgrade": unwanted.words}).recorded():
+            return give_up_upgrade(run, layout, Passage(run, declared, unwanted))
     journal = begun(layout)
     if journal is not None and journal.crosses and not crossed(layout):
         return finish_interrupted(run, layout)

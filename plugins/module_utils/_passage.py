@@ -22,8 +22,8 @@ from . import _history as history
 from . import _upgrade_record as records
 from ._amcheck import some
 from ._container import ContainerSpec, spec_from_dict
-from ._copy import archive_once_argv, prove, require_complete, restored_spec, stanza_once_argv
-from ._crossing import CONTROL, LINKED_CONTROL, UNDO, Crossing, give_back_control
+from ._copy import archive_once_argv, stanza_once_argv
+from ._crossing import UNDO, Crossing, give_back_control
 from ._declared import Declared
 from ._errors import PgkeepError
 from ._interrupt import finish_what_began
@@ -32,31 +32,19 @@ from ._layout import DATA_MOUNT, Layout, pgdata
 from ._pg_upgrade import ROLE, Upgrader
 from ._pgfiles import read_control, unarchived
 from ._release import read_current, utc_stamp
-from ._restore_plan import RESTORE
 from ._run import Run
 from ._server import accepts_writes, checkpoint
 from ._sql import query
 from ._swap import Directories
-from ._target import LATEST, Target
-from ._target_choice import Choice
-from ._throwaway import (
-    Place,
-    discard,
-    host_path,
-    prepare,
-    remove_leftovers,
-    require_space,
-    source_of,
-    start,
-    wait_until_open,
-)
+from ._throwaway import host_path, remove_leftovers, require_space, source_of
 from ._times import rfc3339
 from ._units import MB
+from ._way_back import LINK, SPACE, require_way_back, restore_former
 
-_LINK = "link"
 # A catalogue, and the first segments of WAL.
 _NEW_BYTES = 256 * MB
-_RESTORE_SECONDS = 86400.0
+# Space of the data that a way needs: one copies them, the other has a restored copy as its way back.
+_COPIES = {"copy": 1.0, LINK: SPACE}
 _FIRST_TIMELINE = 1
 
 _OLD_SERVER = """
@@ -85,6 +73,8 @@ class Passage:
     swapped: bool = False
     registered: bool = False
     started: bool = False
+    # Killed after the start of the new server: its data are there already, and clients may have written to them.
+    resumed: bool = False
 
     def __post_init__(self) -> None:
         release = read_current(self.layout)
@@ -95,8 +85,7 @@ class Passage:
         known = records.load(self.layout)
         self.known = known
         self._record = known
-        # Killed after the start of the new server: its data are there already.
-        self.started = self.upgrades and known is not None and known.phase == records.STARTED
+        self.started = self.resumed = self.upgrades and known is not None and known.phase == records.STARTED
 
     @property
     def layout(self) -> Layout:
@@ -138,7 +127,9 @@ class Passage:
         Their files are written afterwards: pgBackRest would not archive the rest of the old server's WAL with those of
         the new one.
         """
-        if self.upgrades and not self.started:
+        if not self.upgrades:
+            self.require_way_back()
+        elif not self.started:
             self._prepare()
         self._stop(self.layout.keeper)
         checkpoint(self.layout)
@@ -154,7 +145,7 @@ class Passage:
         refuse_left_behind(self.layout)
         self.preload, size, timeline, system_id = query(self.layout.socket_dir, _OLD_SERVER)[0]
         label = newest_clean(self.run, self.layout)
-        needed = _NEW_BYTES + (int(size) if self.crossing.way == "copy" else 0)
+        needed = _NEW_BYTES + int(int(size) * _COPIES.get(self.crossing.way, 0))
         require_space(self.root, needed, "upgrade of %s" % self.layout.name)
         if self.new.has_data():
             raise PgkeepError(
@@ -223,10 +214,7 @@ class Passage:
 
     def _go_back(self) -> None:
         """Undo of an upgrade that had succeeded."""
-        if self.record.way == _LINK:
-            restore_former(self.run, self.layout, self.declared.server, self.root, self.record)
-        else:
-            history.append(self.layout, self.record.system_id, _FIRST_TIMELINE, self.record.timeline)
+        self.bring_back(self.declared.server)
 
     def _note(self) -> None:
         """The history follows before the server does: recovery goes along what it says."""
@@ -235,6 +223,17 @@ class Passage:
             raise _unknown(self.layout, "%s has no control file" % self.new.data)
         left, entered = self.record.timeline, control.timeline
         history.write_line(history.path(self.layout), "upgraded", str(control.system_id), left, entered)
+
+    def require_way_back(self) -> None:
+        """Raise where the data from before the upgrade cannot be had back; the servers may run."""
+        require_way_back(self.run, self.layout, spec_from_dict(self.former["keeper"]), self.root, self.record)
+
+    def bring_back(self, server: ContainerSpec) -> None:
+        """Make the data from before the upgrade those that server, which is of their major, can serve."""
+        if self.record.way == LINK:
+            restore_former(self.run, self.layout, server, self.root, self.record)
+        else:
+            history.append(self.layout, self.record.system_id, _FIRST_TIMELINE, self.record.timeline)
 
     def take_back(self) -> str:
         """The other side failed; the files of the former release are back and its server is stopped. Makes the data as
@@ -246,14 +245,18 @@ class Passage:
             how = self._return_after_start()
         else:
             how = self._return_before_start()
-        if self.registered or self.started:
-            register(self.run, spec_from_dict(self.former["keeper"]), self.server, self.crossing.before)
         if self.upgrades:
             self.new.remove_copies()
             if self.known is not None and self.known.phase == records.DONE:
                 records.save(self.layout, self.known)
             else:
                 records.forget(self.layout)
+        if self.started and self.new.has_data():
+            # Last, when nothing is needed of them any more.
+            os.rename(self.new.data, self.new.undone)
+            how += "; what was committed to the new server meanwhile lies in %s" % self.new.undone
+        if self.registered or self.started:
+            register(self.run, spec_from_dict(self.former["keeper"]), self.server, self.crossing.before)
         return how
 
     def _return_before_start(self) -> str:
@@ -263,14 +266,10 @@ class Passage:
         return "its data are as they were"
 
     def _return_after_start(self) -> str:
-        if self.new.has_data():
-            # Applications may have written there.
-            os.rename(self.new.data, self.new.undone)
-        if self.record.way == _LINK:
-            restore_former(self.run, self.layout, self.server, self.root, self.record)
+        self.bring_back(self.server)
+        if self.record.way == LINK:
             how = "its data were restored from backup %s, to the last transaction; take a full backup now"
             return how % self.record.label
-        history.append(self.layout, self.record.system_id, _FIRST_TIMELINE, self.record.timeline)
         return "its data are as they were"
 
     def _stay(self) -> str:
@@ -329,40 +328,3 @@ def register(run: Run, keeper: ContainerSpec, server: ContainerSpec, major: int)
             (errors or [done.stderr.strip() or "no message"])[-1],
             "repair the repository, then repeat",
         )
-
-
-def restore_former(run: Run, layout: Layout, server: ContainerSpec, root: str, record: records.Record) -> None:
-    """Bring the data from before a linked upgrade back from the repository; server is of that major.
-
-    The linked directory is kept under another name. Raises PgkeepError, and leaves it in its place, when the repository
-    does not have everything that was there when the old server was stopped.
-    """
-    directories = Directories(root, record.before, utc_stamp())
-    remove_leftovers(run, layout.name, RESTORE)
-    directories.remove_copies()
-    control = read_control(directories.data, LINKED_CONTROL) or read_control(directories.data, CONTROL)
-    if control is None:
-        raise _unknown(layout, "%s has no control file" % directories.data)
-    place = Place("%s/%s" % (layout.home, RESTORE))
-    prepare(place)
-    spec = restored_spec(
-        server,
-        place,
-        directories,
-        Choice(Target(LATEST), {"label": record.label}, record.timeline),
-        fetching={},
-        rescue=directories.lay_aside(unarchived(directories.data, control).names),
-        beside_server=False,
-    )
-    try:
-        start(run, spec)
-        wait_until_open(run, spec.name, place.socket_dir, _RESTORE_SECONDS)
-        facts = prove(place.socket_dir)
-        require_complete(facts, control)
-        docker.stop(run, spec.name)
-    finally:
-        docker.remove(run, spec.name)
-        discard(place)
-    history.append(layout, facts.system_id, record.timeline, facts.timeline)
-    directories.swap()
-    directories.remove_copies()

@@ -21,7 +21,7 @@ from ._interrupt import interruptible
 from ._layout import DATA_MOUNT, Layout
 from ._lock import hold
 from ._release import pooler_of
-from ._restore import apply, prove_copy, start_copy
+from ._restore import apply, finish_deploy, prove_copy, refuse_crossed, start_copy
 from ._restore_choice import own_control
 from ._restore_plan import Plan, Request, make_plan, require_confirmed, require_release
 from ._restore_result import Progress, planned
@@ -140,12 +140,14 @@ def promote(run: Run, request: Request, check_mode: bool) -> dict[str, Any]:
     require_confirmed(request)
     layout = Layout(request.name)
     require_release(layout)
+    refuse_crossed(layout)
     if check_mode:
         plan = _plan_of(run, layout)
         return planned(plan, ["End the recovery of the preview and read every database", *plan.steps()[-2:]])
     with hold(layout.lock_file, "promotion of the preview of %s" % layout.name), interruptible():
-        plan = _plan_of(run, layout)
-        return apply(run, plan, request, _continue)
+        steps = finish_deploy(run, layout)
+        result = apply(run, _plan_of(run, layout), request, _continue)
+    return {**result, "steps": steps + result["steps"]}
 
 
 def _plan_of(run: Run, layout: Layout) -> Plan:

@@ -50,7 +50,7 @@ select current_setting('shared_preload_libraries'), (select sum(pg_database_size
 @dataclass(frozen=True)
 class Request:
     """image is the id of the new server's image; tuned and settings are those of the new server. collation: whether
-    that image may sort text otherwise, see _collation."""
+    that image may sort text otherwise, see _collation. way: link, clone or copy."""
 
     image: str
     major: int
@@ -59,6 +59,12 @@ class Request:
     settings: Mapping[str, object]
     initdb_args: Sequence[str]
     timeout_seconds: float
+    way: str = "link"
+
+    @property
+    def copies(self) -> bool:
+        """A clone takes as long as a link, and the copy may lie on another file system than the data."""
+        return self.way == "copy"
 
 
 class RehearsalError(PgkeepError):
@@ -131,7 +137,8 @@ class Rehearsal:
         wanted = parse(self.layout.name, topic(self._keeper, TOPIC))
         self.clear()
         root = str(docker.engine(self.run)["DockerRootDir"])
-        require_space(root, int(size * 1.2), "rehearsal of the upgrade of %s" % self.layout.name)
+        times = 2.2 if self.request.copies else 1.2
+        require_space(root, int(size * times), "rehearsal of the upgrade of %s" % self.layout.name)
         upgrader = Upgrader(self.run, self.layout, new, self.name, self.before, preload)
         rows: list[Reading] = []
         try:
@@ -181,7 +188,7 @@ class Rehearsal:
         upgrader.fetch_old(self.server.image)
         upgrader.initialise(pgdata(self.before), pgdata(self.after), self.request.initdb_args)
         began = time.monotonic()
-        upgrader.upgrade(pgdata(self.before), pgdata(self.after), "link")
+        upgrader.upgrade(pgdata(self.before), pgdata(self.after), "copy" if self.request.copies else "link")
         self.interruption_seconds = time.monotonic() - began
         return True, "pg_upgrade with its checks took %.1f s" % self.interruption_seconds
 

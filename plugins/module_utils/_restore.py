@@ -51,6 +51,8 @@ from ._throwaway import (
     start,
     wait_until_open,
 )
+from ._undo import finish_interrupted
+from ._upgrade_record import crossed
 
 # Makes the copy and proves it; leaves a cleanly stopped, consistent one.
 Make = Callable[[Run, Plan, Request, Progress], CopyFacts]
@@ -67,17 +69,40 @@ def restore(run: Run, request: Request, check_mode: bool, who: Optional[str] = N
     require_confirmed(request)
     layout = Layout(request.name)
     require_release(layout)
+    refuse_crossed(layout)
     if check_mode:
         plan = make_plan(run, request)
         return planned(plan, plan.steps())
     who = who or actor(ANSIBLE)
     told = recorded(layout.state_dir, "restore", who, request.told())
     with hold(layout.lock_file, "restore of %s" % layout.name, who=who), interruptible(), told as outcome:
-        removed = remove_killed(run, layout)
+        removed = finish_deploy(run, layout) + remove_killed(run, layout)
         plan = make_plan(run, request)
         result = apply(run, plan, request)
         outcome.details.update((name, result[name]) for name in _RECORDED)
     return {**result, "steps": removed + result["steps"]}
+
+
+def refuse_crossed(layout: Layout) -> None:
+    """Raise where the release in force is not that of the data that serve: what is restored by it, nobody would use."""
+    if crossed(layout):
+        raise PgkeepError(
+            "The restore of %s is not begun" % layout.name,
+            "an upgrade of its major version is not finished: its new server was started and has the data",
+            "run playbooks/upgrade.yml with confirm=%s, which goes on from there, then repeat" % layout.name,
+        )
+
+
+def finish_deploy(run: Run, layout: Layout) -> list[str]:
+    """Take back a deploy or upgrade that was killed, for its containers and files are not those of the release; returns
+    sentences. The lock of the instance has to be held."""
+    refuse_crossed(layout)
+    steps = finish_interrupted(run, layout, serves=False)
+    if steps:
+        with contextlib.suppress(PgkeepError):
+            # One that serves is asked for its newest WAL; one that cannot is what a restore is for.
+            wait_until_serving(run, layout, _BACK_SECONDS)
+    return steps
 
 
 def apply(run: Run, plan: Plan, request: Request, make: Optional[Make] = None) -> dict[str, Any]:

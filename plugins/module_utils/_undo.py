@@ -25,7 +25,7 @@ from ._layout import Layout
 from ._passage import Passage
 from ._release import read_current
 from ._run import Run
-from ._server import accepts_writes, wait_until_serving
+from ._server import accepts_writes, checkpoint, wait_until_serving
 from ._sql import query
 from ._timers import end_timers, is_unit, start_timers
 from ._upgrade_record import crossed
@@ -69,14 +69,17 @@ def take_back(
     return cause
 
 
-def finish_interrupted(run: Run, layout: Layout) -> list[str]:
+def finish_interrupted(run: Run, layout: Layout, serves: bool = True) -> list[str]:
     """For an operation that cannot go on with a deploy that was killed: what was committed stays, the rest is taken
     back, and no client is left waiting; returns sentences. Raises PgkeepError when that is not possible. A new major
-    version that was started once stays, for the next deploy to go on with."""
+    version that was started once stays, for the next deploy to go on with. serves: whether the server has to serve
+    afterwards, which damaged data keep it from."""
     pooler.resume(run, layout)
     close_committed(run, layout)
     steps = recover(run, layout)
     journal = begun(layout)
+    if journal is not None:
+        journal.served = journal.served and serves
     undo = _undo(run, layout, journal) if journal is not None else _Undo()
     if not undo.complete:
         raise PgkeepError(
@@ -89,13 +92,58 @@ def finish_interrupted(run: Run, layout: Layout) -> list[str]:
 
 def _undo(run: Run, layout: Layout, journal: Journal, passage: Optional[Passage] = None) -> _Undo:
     undo = _Undo()
-    if passage is None and crossed(layout):
-        # Applications may have written there. The journal stays: with a passage there is a way back.
-        undo.words.append("the new major version has the data and stays, an upgrade goes on from there")
+    if crossed(layout) and (passage is None or passage.resumed):
+        # Applications may have written there. The journal stays.
+        undo.words.append(
+            "the new major version has the data and stays: playbooks/upgrade.yml goes on from there, or with the former"
+            " version in the inventory and way=undo back to the data from before"
+        )
+        if passage is not None:
+            undo.attempt(partial(_start_what_is_there, run, layout))
     else:
         _put_back(run, layout, journal, passage, undo)
     undo.attempt(partial(resume, run, layout, journal))
     return undo
+
+
+def _start_what_is_there(run: Run, layout: Layout) -> None:
+    for name in sorted({layout.server, layout.keeper} & containers(run, layout)):
+        docker.start(run, name)
+
+
+def give_up_upgrade(run: Run, layout: Layout, passage: Passage) -> list[str]:
+    """way=undo of an upgrade whose new server was started and whose release nobody recorded; returns sentences.
+
+    Raises PgkeepError. Where the data from before cannot be had back the new server serves on; what is interrupted
+    later is done by doing it again.
+    """
+    journal = begun(layout)
+    if journal is None:
+        raise PgkeepError(
+            "The upgrade of %s cannot be taken back" % layout.name,
+            "nothing says which containers and files there were before",
+            "run playbooks/upgrade.yml to its end, then undo it",
+        )
+    passage.require_way_back()
+    checkpoint(layout)
+    pause(run, layout, journal)
+    docker.stop(run, layout.server)
+    undo = _Undo()
+    try:
+        passage.bring_back(passage.server)
+    except (PgkeepError, OSError):
+        docker.start(run, layout.server)
+        resume(run, layout, journal)
+        raise
+    _put_back(run, layout, journal, passage, undo)
+    undo.attempt(partial(resume, run, layout, journal))
+    if not undo.complete:
+        raise PgkeepError(
+            "The upgrade of %s could not be taken back" % layout.name,
+            "; ".join(undo.words),
+            "correct the cause and repeat",
+        )
+    return ["Took back the upgrade that was not finished: %s" % "; ".join(undo.words)]
 
 
 def _put_back(run: Run, layout: Layout, journal: Journal, passage: Optional[Passage], undo: _Undo) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 from typing import Any, Optional
@@ -18,6 +19,7 @@ from ._crossing import recover
 from ._errors import PgkeepError
 from ._files import read
 from ._interrupt import interruptible
+from ._journal import pending
 from ._keeper import ask
 from ._layout import DATA_MOUNT, PGBACKREST_CONFIG_MOUNT, Layout, pgdata
 from ._leftovers import remove as remove_leftovers
@@ -35,6 +37,8 @@ _ANSWER_SECONDS = 600.0
 _BACK_SECONDS = 3600.0
 # From here on pg_upgrade brings the planner's statistics along.
 _KEEPS_STATISTICS = 18
+# What a folder is called while it is removed.
+_GIVEN_UP = ".removed"
 
 _EXTENSIONS = """
 select name, installed_version, default_version from pg_available_extensions
@@ -110,7 +114,8 @@ def _finish(run: Run, layout: Layout, check_mode: bool) -> list[str]:
     record = records.load(layout)
     if check_mode or record is None or record.phase != records.DONE:
         return []
-    return [*_other_repositories(run, layout), *_extensions(layout), *_statistics(run, layout, record.after)]
+    # First what applications wait for, and what nobody away can keep from being done.
+    return [*_statistics(run, layout, record.after), *_other_repositories(run, layout), *_extensions(layout)]
 
 
 def _other_repositories(run: Run, layout: Layout) -> list[str]:
@@ -179,12 +184,36 @@ def _statistics(run: Run, layout: Layout, major: int) -> list[str]:
 def _clean(run: Run, layout: Layout, check_mode: bool) -> list[str]:
     """Remove the data directory of the former major: with it goes the quick way back."""
     record, release = records.load(layout), require_release(layout)
-    if record is None or record.phase != records.DONE:
-        return []
     root = host_path(run, source_of(spec_from_dict(release["server"]), DATA_MOUNT))
-    folder = os.path.dirname(root + pgdata(record.before)[len(DATA_MOUNT) :])
-    if not os.path.isdir(folder):
-        return []
+    # Of a removal that was killed.
+    gone = glob.glob(glob.escape(root) + "/*" + _GIVEN_UP)
+    folder = os.path.dirname(root + pgdata(record.before)[len(DATA_MOUNT) :]) if record else ""
+    if record is not None and record.phase == records.DONE and (gone or os.path.isdir(folder)):
+        _require_old(layout, record, int(release["major"]))
+        _require_proven(run, layout, record)
+        gone = sorted({*gone, *([folder + _GIVEN_UP] if os.path.isdir(folder) else [])})
+        if not check_mode:
+            # An undo must find all of the data or none.
+            if os.path.isdir(folder):
+                os.rename(folder, folder + _GIVEN_UP)
+            records.forget(layout)
+    if not check_mode:
+        for path in gone:
+            shutil.rmtree(path)
+    return ["Removed %s" % path[: -len(_GIVEN_UP)] for path in gone]
+
+
+def _require_old(layout: Layout, record: records.Record, serving: int) -> None:
+    """Raise unless the data of record.before are there for an undo only: in the middle of one a server needs them."""
+    if pending(layout) or serving != record.after:
+        raise PgkeepError(
+            "The data of PostgreSQL %d of %s are kept" % (record.before, layout.name),
+            "a deploy, an upgrade or its undo is not finished, and PostgreSQL %d may serve from them" % record.before,
+            "run the playbook again that was killed, then repeat",
+        )
+
+
+def _require_proven(run: Run, layout: Layout, record: records.Record) -> None:
     info = ask(run, layout, ["info", "--repo", "1"])["backup_info"]
     newer = [one for one in info["backups"] if one["started_at"] > record.at]
     if not any(one["clean"] and one["proven_at"] for one in newer):
@@ -193,7 +222,3 @@ def _clean(run: Run, layout: Layout, check_mode: bool) -> list[str]:
             "no backup of PostgreSQL %d is proven yet" % record.after,
             "run playbooks/backup.yml and playbooks/verify.yml, then repeat",
         )
-    if not check_mode:
-        shutil.rmtree(folder)
-        records.forget(layout)
-    return ["Removed %s" % folder]

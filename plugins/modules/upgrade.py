@@ -48,6 +48,13 @@ options:
   image:
     description: Image of the new server, present on the host.
     type: str
+  way:
+    description:
+      - How the copy is upgraded. V(clone) is rehearsed as V(link), which takes about as long, because the copy may lie
+        on another file system than the data.
+    type: str
+    choices: [link, clone, copy]
+    default: link
   tuned:
     description: Settings derived from the limits for the new major, RV(ignore:settings) of the filter
       P(pgkeep.postgres.tune#filter).
@@ -189,6 +196,7 @@ SPEC = argument_spec(
     action={"type": "str", "choices": ["rehearse", "finish", "clean"], "default": "rehearse"},
     major={"type": "int"},
     image={"type": "str"},
+    way={"type": "str", "choices": ["link", "clone", "copy"], "default": "link"},
     tuned={"type": "dict", "default": {}},
     settings={"type": "dict", "default": {}},
     initdb_args={"type": "list", "elements": "str", "default": []},

@@ -89,6 +89,17 @@ def test_an_upgrade_that_was_killed_after_the_start_goes_on(host):
         crossing.find_crossing(wish(17))
 
 
+def test_only_an_upgrade_that_is_not_finished_is_given_up_and_only_where_that_is_asked_for(host):
+    assert crossing.given_up(wish(17, "undo")) is None
+    upgraded(host, records.STARTED, before=17, after=18, way="copy")
+    assert crossing.given_up(wish(17, "undo")) == crossing.Crossing(17, 18, "copy")
+    assert crossing.given_up(wish(17)) is None
+    assert crossing.given_up(wish(18, "undo")) is None
+    for phase, before, after in ((records.DONE, 16, 17), (records.CROSSING, 17, 18)):
+        upgraded(host, phase, before=before, after=after)
+        assert crossing.given_up(wish(before, "undo")) is None
+
+
 def test_an_upgrade_that_was_killed_before_the_start_is_taken_back(host):
     old, new = host.data / "global", host.data.parents[1] / "18"
     (old / "pg_control").rename(old / "pg_control.old")
@@ -108,6 +119,22 @@ def test_one_that_was_killed_later_is_not_touched(host):
     assert crossing.recover(host, host.layout) == []
     assert host.commands == []
     assert records.serving_major(host.layout) == 18
+
+
+def test_an_undo_that_was_committed_is_finished(host):
+    upgraded(host, records.DONE, before=17, after=18)
+    new = host.data.parents[1] / "18"
+    (new / "data/global").mkdir(parents=True)
+    crossing.recover(host, host.layout)
+    assert records.load(host.layout) is None
+    assert [path.name.split("-")[0] for path in new.iterdir()] == ["data.undone"]
+    assert (host.data / "global/pg_control").exists()
+
+
+def test_an_upgrade_that_is_done_stays_so(host):
+    upgraded(host, records.DONE)
+    assert crossing.recover(host, host.layout) == []
+    assert records.load(host.layout).phase == records.DONE
 
 
 def test_a_control_file_that_is_there_is_never_replaced(host):

@@ -15,9 +15,10 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._pg_upgrade import
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
 
 from .instance_options import options
-from .restore_host import Host
+from .restore_host import SYSTEM_ID, Host
 
 AT = "2026-11-24T09:00:39Z"
+ID = str(SYSTEM_ID)
 
 
 class Harness:
@@ -29,7 +30,7 @@ class Harness:
         self.restored = []
         declared = declare(options(major=18, upgrade=way), "sha256:new", "sha256:new-keeper")
         self.passage = passage.Passage(host, declared, Crossing(17, 18, way), stamp="1")
-        self.passage._record = records.Record(17, 18, way, records.CROSSING, AT, "20261124-085921F", 3, "7711")
+        self.passage._record = records.Record(17, 18, way, records.CROSSING, AT, "20261124-085921F", 3, ID)
         (self.new / "data.upgrade-1/global").mkdir(parents=True)
 
     def upgrade(self, old, new, way):
@@ -140,7 +141,9 @@ def test_between_upgrade_and_start_the_repository_is_told_again(harness):
 
 def test_after_the_start_linked_data_come_from_the_repository(harness):
     found = crossed(harness("link"))
-    assert found.passage.take_back().startswith("its data were restored from backup 20261124-085921F")
+    told = found.passage.take_back()
+    assert told.startswith("its data were restored from backup 20261124-085921F")
+    assert told.endswith("lies in %s" % (found.new / "data.undone-1"))
     assert found.restored == [("sha256:server", "20261124-085921F")]
     # Never again under the name that the entrypoint starts.
     assert not (found.host.data / "global/pg_control").exists()
@@ -148,13 +151,28 @@ def test_after_the_start_linked_data_come_from_the_repository(harness):
     assert found.registered() == ["18", "17"]
 
 
+def test_data_that_cannot_be_restored_take_no_others_away(harness, monkeypatch):
+    found = crossed(harness("link"))
+
+    def fails(*words):
+        raise PgkeepError("The copy is not usable", "a file is damaged")
+
+    monkeypatch.setattr(passage, "restore_former", fails)
+    with pytest.raises(PgkeepError, match="a file is damaged"):
+        found.passage.take_back()
+    assert [path.name for path in found.new.iterdir()] == ["data"]
+    assert records.load(found.host.layout).phase == records.STARTED
+    assert found.registered() == ["18"]
+
+
 def test_after_the_start_copied_data_are_simply_there(harness):
     found = crossed(harness("copy"))
-    assert found.passage.take_back() == "its data are as they were"
+    words = "its data are as they were; what was committed to the new server meanwhile lies in "
+    assert found.passage.take_back() == words + str(found.new / "data.undone-1")
     assert found.restored == []
     assert (found.host.data / "global/pg_control").exists()
     assert [path.name for path in found.new.iterdir()] == ["data.undone-1"]
-    assert found.history()[-1].endswith("restored system-id=7711 from=1 timeline=3")
+    assert found.history()[-1].endswith("restored system-id=%s from=1 timeline=3" % ID)
 
 
 def test_a_failure_does_not_forget_the_upgrade_before(harness):
@@ -171,6 +189,8 @@ def test_one_that_was_killed_after_the_start_is_not_done_twice(harness):
     found = crossed(harness("link"))
     again = passage.Passage(found.host, found.passage.declared, Crossing(17, 18, "link"))
     assert again.started
+    assert again.resumed
+    assert not found.passage.resumed
     before = len(found.host.commands)
     again.cross()
     again.embark()
@@ -187,6 +207,37 @@ def test_an_undo_brings_the_old_data_and_tells_the_repository(harness, way, rest
     assert found.registered() == ["18", "17"]
     assert undo.take_back() == "its data are as they were"
     assert records.load(found.host.layout).way == way
+
+
+@pytest.mark.parametrize("way, needed", [("link", 1.1), ("clone", 0), ("copy", 1)])
+def test_space_for_a_second_copy_is_asked_for_before_anything_stops(harness, monkeypatch, way, needed):
+    found = harness(way)
+    size = 4096 * passage.MB
+    monkeypatch.setattr(passage, "require_serving", lambda layout: None)
+    monkeypatch.setattr(passage, "refuse_left_behind", lambda layout: None)
+    monkeypatch.setattr(passage, "newest_clean", lambda run, layout: "20261124-085921F")
+    monkeypatch.setattr(passage, "query", lambda socket_dir, statement: [("", size, 3, ID)])
+    asked = []
+
+    def require(path, needed_bytes, what):
+        asked.append(needed_bytes)
+        raise PgkeepError("The %s cannot start" % what, "no space")
+
+    monkeypatch.setattr(passage, "require_space", require)
+    with pytest.raises(PgkeepError, match="The upgrade of app cannot start"):
+        found.passage.leave(lambda: None)
+    assert asked == [256 * passage.MB + int(size * needed)]
+    assert found.host.writing() == []
+
+
+def test_an_undo_looks_for_its_way_back_before_anything_stops(harness, monkeypatch):
+    found = crossed(harness("link"))
+    found.host.info = {"backup_info": {"instance": "app", "status": "ok", "status_text": "", "backups": []}}
+    undo = passage.Passage(found.host, found.passage.declared, Crossing(18, 17, "undo"), stamp="2")
+    before = len(found.host.writing())
+    with pytest.raises(PgkeepError, match="backup 20261124-085921F, from which the data come back, is not in"):
+        undo.leave(lambda: None)
+    assert len(found.host.writing()) == before
 
 
 def test_the_way_needs_a_clean_backup(harness, monkeypatch):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
@@ -16,6 +17,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils import _swap as sw
 from ansible_collections.pgkeep.postgres.plugins.module_utils._copy import CopyFacts
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 from ansible_collections.pgkeep.postgres.plugins.module_utils._pgfiles import lsn
+from ansible_collections.pgkeep.postgres.plugins.module_utils._release import in_force
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
 
 from .restore_host import SYSTEM_ID, Host
@@ -134,7 +136,8 @@ def pooled(host):
 def test_clients_of_the_pooler_wait_for_the_exchange_and_not_for_the_copy(host):
     told = pooled(host)
     restored(host, label="20261121-225358F")
-    assert told() == ["pause 10", "resume"]
+    # Whom a killed deploy left waiting, then for the exchange.
+    assert told() == ["resume", "pause 10", "resume"]
     paused = next(number for number, argv in enumerate(host.commands) if "pause" in argv)
     assert host.commands.index(["docker", "rm", "--force", "app-restore"]) < paused
     assert paused < host.commands.index(["docker", "stop", "app"])
@@ -151,7 +154,38 @@ def test_they_do_not_wait_any_more_when_the_old_data_are_back(host, monkeypatch)
     monkeypatch.setattr(restoring, "wait_until_serving", fail)
     with pytest.raises(PgkeepError):
         restored(host, label="20261121-225358F")
-    assert (told()[0], told()[-1]) == ("pause 10", "resume")
+    assert told()[1:] == ["pause 10", "resume"]
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_while_a_new_major_version_has_the_data_nothing_is_restored(host, check_mode):
+    record = {"before": 17, "after": 18, "way": "link", "phase": "started", "at": "", "label": "", "timeline": 1}
+    (host.path / "home/upgrade.json").write_text(json.dumps({**record, "system_id": str(SYSTEM_ID)}))
+    with pytest.raises(PgkeepError, match=r"upgrade of its major version is not finished.*run playbooks/upgrade.yml"):
+        restoring.restore(host.run, request(), check_mode)
+    assert host.writing() == []
+    assert (host.data / "who").read_text() == "old"
+
+
+def test_a_killed_deploy_is_taken_back_first_also_where_its_server_cannot_serve(host, monkeypatch):
+    """Its containers are in the place of those that the restored data are for."""
+    journal = {"base": in_force(host.layout), "served": True, "files": {}, "containers": {"app": "replace"}}
+    (host.path / "home/releases/journal").write_text(json.dumps(journal))
+    answer = host.run
+
+    def run(argv, **more):
+        if argv[1] == "ps":
+            host.commands.append(argv)
+            return Result(0, "app\napp.former\napp-keeper\n")
+        return answer(argv, **more)
+
+    host.run = run
+    result = restored(host)
+    assert result["steps"][0] == "Took back a deploy that was killed"
+    renamed = host.commands.index(["docker", "rename", "app.former", "app"])
+    assert renamed < next(number for number, argv in enumerate(host.commands) if argv[1:3] == ["run", "--detach"])
+    assert (host.data / "who").read_text() == "new"
+    assert not (host.path / "home/releases/journal").exists()
 
 
 def test_for_a_time_a_row_is_archived_first(host):

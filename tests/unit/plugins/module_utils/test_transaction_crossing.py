@@ -17,7 +17,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._crossing import C
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 
 from .deploy_case import CASES, PLAIN, Case, kills
-from .deploy_host import LAYOUT, Engine, Killed, deploy, in_force, not_passed, plan, prepare, write
+from .deploy_host import DECLARED, LAYOUT, Engine, Killed, deploy, in_force, not_passed, plan, prepare, write
 
 
 @pytest.fixture(autouse=True)
@@ -29,10 +29,22 @@ class Passage:
     """A change of the major version: what is on disk stays when it is killed."""
 
     phase = None
+    no_way_back = False
+    broken_backup = False
 
     def __init__(self, run, declared, crossing):
         self.run = run
-        self.started = Passage.phase == "started"
+        self.started = self.resumed = Passage.phase == "started"
+        self.server = "the former"
+
+    def require_way_back(self):
+        if Passage.no_way_back:
+            raise PgkeepError("The upgrade of app cannot be taken back", "the backup is not in the repository any more")
+
+    def bring_back(self, server):
+        assert not self.run.containers["app"]["running"]
+        if Passage.broken_backup:
+            raise PgkeepError("The copy is not usable", "a file is damaged")
 
     def leave(self, stopping):
         self.run(["docker", "stop", "app-keeper"])
@@ -67,7 +79,12 @@ def recover(run, layout):
 @pytest.fixture
 def crossing(monkeypatch):
     Passage.phase = None
-    monkeypatch.setattr(transaction, "Passage", Passage)
+    for name in ("no_way_back", "broken_backup"):
+        monkeypatch.setattr(Passage, name, False)
+    for module in (transaction, instances):
+        monkeypatch.setattr(module, "Passage", Passage)
+    monkeypatch.setattr(instances, "given_up", lambda declared: None)
+    monkeypatch.setattr(undoing, "checkpoint", lambda layout: None)
     monkeypatch.setattr(undoing, "read_current", lambda layout: None)
     for module in (instances, undoing):
         monkeypatch.setattr(module, "recover", recover)
@@ -171,7 +188,7 @@ def test_the_next_run_begins_anew_or_goes_on(number, crossing):
     started = Passage.phase == "started"
     journals.close_committed(engine, LAYOUT)
     begun = journals.begun(LAYOUT)
-    steps = instances._take_back_crossing(engine, LAYOUT)
+    steps = instances._take_back_crossing(engine, DECLARED)
     if begun is not None and not started:
         assert steps
         PLAIN.is_as_before(engine)
@@ -181,14 +198,56 @@ def test_the_next_run_begins_anew_or_goes_on(number, crossing):
 
 
 @pytest.mark.parametrize("number", kills())
-def test_one_that_goes_on_and_fails_takes_its_data_back(number, crossing, monkeypatch):
+def test_one_that_goes_on_and_fails_leaves_the_new_server_with_what_it_wrote(number, crossing, monkeypatch):
     engine = killed_crossing(number)
     if engine is None or in_force or Passage.phase != "started":
         return
-    monkeypatch.setattr(transaction, "pass_gates", not_passed)
-    with pytest.raises(PgkeepError, match="its data are as they were; the previous container serves again"):
-        deploy(engine, crossing_plan(engine))
-    PLAIN.is_as_before(engine)
+    with monkeypatch.context() as during:
+        during.setattr(transaction, "pass_gates", not_passed)
+        with pytest.raises(PgkeepError, match="the new major version has the data and stays.*way=undo"):
+            deploy(engine, crossing_plan(engine))
+    assert engine.images()["app"] == "sha256:new"
+    assert Passage.phase == "started"
+    assert not engine.waits()
+    deploy(engine, crossing_plan(engine))
+    PLAIN.is_as_wanted(engine)
+
+
+def test_a_server_that_a_failing_run_had_stopped_runs_again(crossing):
+    engine = next(filter(lambda found: Passage.phase == "started", map(fresh_kill, kills())))
+    deploy_stops = replace(crossing_plan(engine), server=plan(server="restart").server)
+    engine.containers["app"]["running"] = False
+    engine.fail = ["restart", "app"]
+    with pytest.raises(PgkeepError, match="the new major version has the data and stays"):
+        deploy(engine, deploy_stops)
+    assert engine.images()["app"] == "sha256:new"
+
+
+@pytest.mark.parametrize("number", kills())
+def test_an_upgrade_that_is_not_finished_is_undone_where_that_is_asked_for(number, crossing, monkeypatch):
+    case = Case("old", "sha256:new-pooler")
+    engine = killed_crossing(number, case)
+    if engine is None or in_force or Passage.phase != "started":
+        return
+    monkeypatch.setattr(instances, "given_up", lambda declared: Crossing(17, 18, "link"))
+    assert "its data are as they were" in instances._take_back_crossing(engine, DECLARED)[0]
+    case.is_as_before(engine)
+
+
+@pytest.mark.parametrize("fault", ["no_way_back", "broken_backup"])
+def test_an_undo_without_its_data_leaves_the_new_server(fault, crossing, monkeypatch):
+    engine = next(filter(lambda found: Passage.phase == "started", map(fresh_kill, kills())))
+    engine.containers["app"]["running"] = True
+    monkeypatch.setattr(instances, "given_up", lambda declared: Crossing(17, 18, "link"))
+    monkeypatch.setattr(Passage, fault, True)
+    before = engine.commands
+    with pytest.raises(PgkeepError):
+        instances._take_back_crossing(engine, DECLARED)
+    if fault == "no_way_back":
+        assert engine.commands == before
+    assert engine.images()["app"] == "sha256:new"
+    assert not engine.containers["app.former"]["running"]
+    assert journals.begun(LAYOUT) is not None
 
 
 def test_what_cannot_be_planned_never_brings_the_old_server_back_once_the_new_major_was_started(crossing):

@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
 import pytest
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _upgrade as upgrade
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _upgrade_record as records
 from ansible_collections.pgkeep.postgres.plugins.module_utils._audit import Outcome
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
-from ansible_collections.pgkeep.postgres.plugins.module_utils._rehearsal import Request
+from ansible_collections.pgkeep.postgres.plugins.module_utils._rehearsal import Rehearsal, Request
+from ansible_collections.pgkeep.postgres.plugins.module_utils._release import read_current
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
 
 from .restore_host import Host
@@ -68,20 +70,74 @@ def test_old_data_go_and_nothing_else(host, monkeypatch):
     assert not again["changed"]
 
 
+@pytest.mark.parametrize("left", ["the release is of the former major", "a journal", "both"])
+def test_data_that_a_server_may_run_on_are_never_removed(host, monkeypatch, left):
+    backups(monkeypatch, "2026-11-24T10:00:00Z")
+    if left != "a journal":
+        # An undo was committed, and whoever did it was killed before it forgot the upgrade.
+        records.save(host.layout, records.Record(17, 18, "copy", records.DONE, AT, "20261124-085921F", 1, "7711"))
+        (host.path / "volume/18/data").mkdir(parents=True)
+    if left != "the release is of the former major":
+        (host.path / "home/releases/journal").write_text("{}")
+    with pytest.raises(PgkeepError, match="may serve from them"):
+        upgrade.upgrade(host, "app", "clean", None, False)
+    assert (host.data / "global/pg_control").exists()
+    assert (host.path / "volume/16/data").is_dir()
+
+
+def test_a_removal_that_is_killed_leaves_nothing_to_start_and_is_finished_by_the_next(host, monkeypatch):
+    backups(monkeypatch, "2026-11-24T10:00:00Z")
+
+    def killed(path):
+        assert path == str(host.path / "volume/16.removed")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as during:
+        during.setattr(upgrade.shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            upgrade.upgrade(host, "app", "clean", None, False)
+    assert records.load(host.layout) is None
+    assert sorted(path.name for path in (host.path / "volume").iterdir()) == ["16.removed", "17"]
+    assert upgrade.upgrade(host, "app", "clean", None, False)["changed"]
+    assert sorted(path.name for path in (host.path / "volume").iterdir()) == ["17"]
+
+
 def test_what_is_of_the_declared_major_needs_no_rehearsal(host):
     assert not upgrade.upgrade(host, "app", "rehearse", REQUEST, False)["changed"]
     assert host.commands == []
+
+
+@pytest.mark.parametrize("way, done", [("link", "link"), ("clone", "link"), ("copy", "copy")])
+def test_a_rehearsal_takes_the_time_of_its_way(host, way, done):
+    used = []
+
+    class Upgrader:
+        def fetch_old(self, image):
+            pass
+
+        def initialise(self, *words):
+            pass
+
+        def upgrade(self, old, new, way):
+            used.append(way)
+
+    release = {"major": 17, "server": read_current(host.layout)["server"]}
+    Rehearsal(host, host.layout, release, replace(REQUEST, way=way))._upgrade(Upgrader())
+    assert used == [done]
 
 
 def test_a_repository_elsewhere_that_is_away_is_told(host, monkeypatch):
     with open(host.layout.pgbackrest_config_dir + "/pgbackrest.conf", "w") as handle:
         handle.write("repo1-path=/a\nrepo2-path=/b\nrepo2-type=sftp\n")
     monkeypatch.setattr(upgrade, "_extensions", lambda layout: [])
-    monkeypatch.setattr(upgrade, "_statistics", lambda run, layout, major: [])
+    made = []
+    monkeypatch.setattr(upgrade, "_statistics", lambda run, layout, major: made.append(major) or [])
     failing = Result(62, "2026-11-24 09:30:00.000 P00  ERROR: [049]: unable to connect\n")
     monkeypatch.setattr(upgrade.docker, "execute", lambda *words, **more: failing)
     with pytest.raises(PgkeepError, match=r"Repository 2 of app does not take.*\[049\]: unable to connect"):
         upgrade.upgrade(host, "app", "finish", None, False)
+    # Applications need them, wherever the repository is.
+    assert made == [17]
     for said, steps in (("already up to date", []), ("", ["Told repository 2 from which server WAL comes now"])):
         monkeypatch.setattr(upgrade.docker, "execute", lambda *words, told=said, **more: Result(0, told))
         assert upgrade.upgrade(host, "app", "finish", None, False)["upgrade"]["steps"] == steps
