@@ -114,8 +114,8 @@ def _start_what_is_there(run: Run, layout: Layout) -> None:
 def give_up_upgrade(run: Run, layout: Layout, passage: Passage) -> list[str]:
     """way=undo of an upgrade whose new server was started and whose release nobody recorded; returns sentences.
 
-    Raises PgkeepError. Where the data from before cannot be had back the new server serves on; what is interrupted
-    later is done by doing it again.
+    Raises PgkeepError, where there is no way back before anything stops. What fails or is killed later is done by doing
+    it again; until it has succeeded the upgrade can go on too.
     """
     journal = begun(layout)
     if journal is None:
@@ -127,21 +127,18 @@ def give_up_upgrade(run: Run, layout: Layout, passage: Passage) -> list[str]:
     passage.require_way_back()
     checkpoint(layout)
     pause(run, layout, journal)
-    docker.stop(run, layout.server)
+    if layout.server in containers(run, layout):
+        # Also one of before, which an undo that failed has left trying to start.
+        docker.stop(run, layout.server)
     undo = _Undo()
-    try:
-        passage.bring_back(passage.server)
-    except (PgkeepError, OSError):
-        docker.start(run, layout.server)
-        resume(run, layout, journal)
-        raise
+    # The former files before the former data: the copy that is restored starts with them.
     _put_back(run, layout, journal, passage, undo)
     undo.attempt(partial(resume, run, layout, journal))
     if not undo.complete:
         raise PgkeepError(
             "The upgrade of %s could not be taken back" % layout.name,
             "; ".join(undo.words),
-            "correct the cause and repeat",
+            "correct the cause and repeat; or go on with the new major version, which has its data, and upgrade.yml",
         )
     return ["Took back the upgrade that was not finished: %s" % "; ".join(undo.words)]
 

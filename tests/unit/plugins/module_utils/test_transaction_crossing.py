@@ -17,7 +17,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._crossing import C
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 
 from .deploy_case import CASES, PLAIN, Case, kills
-from .deploy_host import DECLARED, LAYOUT, Engine, Killed, deploy, in_force, not_passed, plan, prepare, write
+from .deploy_host import DECLARED, LAYOUT, Engine, Killed, deploy, in_force, not_passed, on_disk, plan, prepare, write
 
 
 @pytest.fixture(autouse=True)
@@ -35,16 +35,10 @@ class Passage:
     def __init__(self, run, declared, crossing):
         self.run = run
         self.started = self.resumed = Passage.phase == "started"
-        self.server = "the former"
 
     def require_way_back(self):
         if Passage.no_way_back:
             raise PgkeepError("The upgrade of app cannot be taken back", "the backup is not in the repository any more")
-
-    def bring_back(self, server):
-        assert not self.run.containers["app"]["running"]
-        if Passage.broken_backup:
-            raise PgkeepError("The copy is not usable", "a file is damaged")
 
     def leave(self, stopping):
         self.run(["docker", "stop", "app-keeper"])
@@ -64,6 +58,10 @@ class Passage:
 
     def take_back(self):
         assert "app" not in self.run.images(), "a server runs on data that are taken back"
+        # The copy that is restored starts with the files of before.
+        assert "after" not in "".join(on_disk().values())
+        if Passage.broken_backup:
+            raise PgkeepError("The copy is not usable", "a file is damaged")
         Passage.phase = None
         return "its data are as they were"
 
@@ -234,20 +232,38 @@ def test_an_upgrade_that_is_not_finished_is_undone_where_that_is_asked_for(numbe
     case.is_as_before(engine)
 
 
-@pytest.mark.parametrize("fault", ["no_way_back", "broken_backup"])
-def test_an_undo_without_its_data_leaves_the_new_server(fault, crossing, monkeypatch):
+def unfinished(monkeypatch):
     engine = next(filter(lambda found: Passage.phase == "started", map(fresh_kill, kills())))
     engine.containers["app"]["running"] = True
     monkeypatch.setattr(instances, "given_up", lambda declared: Crossing(17, 18, "link"))
-    monkeypatch.setattr(Passage, fault, True)
+    return engine
+
+
+def test_an_undo_without_a_way_back_stops_nothing(crossing, monkeypatch):
+    engine = unfinished(monkeypatch)
+    monkeypatch.setattr(Passage, "no_way_back", True)
     before = engine.commands
-    with pytest.raises(PgkeepError):
+    with pytest.raises(PgkeepError, match="not in the repository any more"):
         instances._take_back_crossing(engine, DECLARED)
-    if fault == "no_way_back":
-        assert engine.commands == before
+    assert engine.commands == before
     assert engine.images()["app"] == "sha256:new"
-    assert not engine.containers["app.former"]["running"]
+
+
+@pytest.mark.parametrize("then", ["undo", "go on"])
+def test_an_undo_that_fails_is_repeated_or_the_upgrade_goes_on(then, crossing, monkeypatch):
+    engine = unfinished(monkeypatch)
+    monkeypatch.setattr(Passage, "broken_backup", True)
+    with pytest.raises(PgkeepError, match="a file is damaged.*correct the cause and repeat; or go on"):
+        instances._take_back_crossing(engine, DECLARED)
     assert journals.begun(LAYOUT) is not None
+    assert Passage.phase == "started"
+    monkeypatch.setattr(Passage, "broken_backup", False)
+    if then == "undo":
+        instances._take_back_crossing(engine, DECLARED)
+        PLAIN.is_as_before(engine)
+    else:
+        deploy(engine, crossing_plan(engine))
+        PLAIN.is_as_wanted(engine)
 
 
 def test_what_cannot_be_planned_never_brings_the_old_server_back_once_the_new_major_was_started(crossing):
