@@ -147,7 +147,7 @@ def targets(declared: Declared, addresses: tuple[tuple[str, int], ...] = ()) -> 
 
 
 def at_once(found: list[Target]) -> Any:
-    """The same for somebody who tries again at once."""
+    """first_login() for somebody who tries again at once, and waits for no server that is not there."""
     there = [target for target in found if listens(target, _PATIENCE_SECONDS)]
     if not there:
         raise driver().OperationalError("nobody answers within %s s" % _PATIENCE_SECONDS)
