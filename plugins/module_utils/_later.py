@@ -20,6 +20,7 @@ from ._container import ContainerSpec, differences, spec_from_dict
 from ._declared import Declared, Later, declare
 from ._errors import PgkeepError
 from ._layout import Layout
+from ._plan import differing
 from ._release import files_of, pooler_of, read_current
 from ._run import Run
 from ._server import accepts_writes
@@ -125,4 +126,4 @@ def _fields(run: Run, wanted: Declared, kept: Mapping[str, ContainerSpec]) -> di
 def _settings(wanted: Declared, held: Declared) -> tuple[str, ...]:
     """Names of the settings that come with the new container."""
     later, now = (_values("".join(file.content for file in each.settings_files())) for each in (wanted, held))
-    return tuple(sorted(name for name in later.keys() | now.keys() if later.get(name) != now.get(name)))
+    return differing(now, later)

@@ -304,6 +304,11 @@ def changed_settings(declared: Declared) -> tuple[str, ...]:
     for file in declared.settings_files():
         before.update(_SETTING.findall(read(file.path) or ""))
         after.update(_SETTING.findall(file.content))
+    return differing(before, after)
+
+
+def differing(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:
+    """Names of the settings that are not the same in both, those of one side included; sorted."""
     return tuple(sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name)))
 
 
