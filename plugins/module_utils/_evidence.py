@@ -32,10 +32,12 @@ class Note:
 
 @dataclass(frozen=True)
 class Backup:
-    """One backup as modules and keeper return it. Times are RFC 3339 UTC; page_errors are the damaged files."""
+    """One backup as modules and keeper return it. Times are RFC 3339 UTC; page_errors are the damaged files; major is
+    that of the server, None when nobody knows it."""
 
     label: str
     type: str
+    major: Optional[int]
     prior: Optional[str]
     started_at: str
     stopped_at: str
@@ -127,6 +129,7 @@ def _backup(raw: RawBackup, reasons: list[str], errors: Collection[str], note: N
     return Backup(
         label=raw.label,
         type=raw.type,
+        major=raw.major,
         prior=raw.prior,
         started_at=rfc3339(raw.start),
         stopped_at=rfc3339(raw.stop),

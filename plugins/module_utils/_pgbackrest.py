@@ -45,7 +45,8 @@ Listing = Mapping[str, Entry]
 
 @dataclass(frozen=True)
 class RawBackup:
-    """One backup as info tells it. Sizes in bytes, start and stop in seconds since the epoch.
+    """One backup as info tells it. Sizes in bytes, start and stop in seconds since the epoch. major is that of the
+    server, None where info does not know the database any more.
 
     size is the database's, delta what this backup added to the repository. references are the labels of the backups
     it needs besides itself.
@@ -65,6 +66,7 @@ class RawBackup:
     database_id: int
     size: int
     delta: int
+    major: Optional[int] = None
     annotations: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -157,12 +159,13 @@ def _info(stanza: Mapping[str, Any]) -> Info:
     status = repositories[0]["status"] if repositories else stanza["status"]
     lock = stanza["status"].get("lock", {}).get("backup", {})
     databases = stanza.get("db") or []
+    majors = {int(each["id"]): int(str(each["version"]).partition(".")[0]) for each in databases}
     return Info(
         code=int(status["code"]),
         message=str(status["message"]),
         cipher=str(stanza.get("cipher", "none")),
         running=bool(lock.get("held", False)),
-        backups=tuple(_backup(backup) for backup in stanza.get("backup") or []),
+        backups=tuple(_backup(backup, majors) for backup in stanza.get("backup") or []),
         archives=tuple(
             Archive(archive["id"], archive["database"]["id"], archive.get("min"), archive.get("max"))
             for archive in stanza.get("archive") or []
@@ -171,7 +174,7 @@ def _info(stanza: Mapping[str, Any]) -> Info:
     )
 
 
-def _backup(backup: Mapping[str, Any]) -> RawBackup:
+def _backup(backup: Mapping[str, Any], majors: Mapping[int, int]) -> RawBackup:
     return RawBackup(
         label=backup["label"],
         type=backup["type"],
@@ -187,6 +190,7 @@ def _backup(backup: Mapping[str, Any]) -> RawBackup:
         database_id=backup["database"]["id"],
         size=backup["info"]["size"],
         delta=backup["info"]["repository"]["delta"],
+        major=majors.get(backup["database"]["id"]),
         annotations=backup.get("annotation") or {},
     )
 

@@ -92,9 +92,13 @@ def choose_backup(
     now: datetime,
     repository: int,
     *,
+    major: int,
     rescues: bool,
 ) -> tuple[Choice, int]:
-    """The backup to start from, and the timeline in production now. rescues: WAL of the old data is read too."""
+    """The backup to start from, and the timeline in production now. major: of the instance.
+
+    rescues: WAL of the old data is read too.
+    """
     current = current_timeline(layout, info, control)
     timeline = current
     if target.kind == TIME and target.moment is not None:
@@ -120,6 +124,7 @@ def choose_backup(
         end=_end(layout, info, own.names if own else (), serving),
         segment_bytes=_segment_bytes(info),
         points=info.get("restore_points", ()),
+        major=major,
     )
     try:
         return choose(target, archive), current

@@ -163,6 +163,7 @@ def make_plan(run: Run, request: Request, now: Optional[datetime] = None, role: 
         serving,
         now or datetime.now(timezone.utc),
         repository,
+        major=int(release["major"]),
         rescues=role != CLONE and (target.kind == LATEST or not serving),
     )
     path = directories.root if directories else str(docker.engine(run)["DockerRootDir"])

@@ -126,7 +126,7 @@ def _refuse(
             what,
             "it ran PostgreSQL %d and the data are those of %d: everything written since would be lost"
             % (record["major"], current["major"]),
-            "choose a release of %d, or restore a backup of that time into an instance of its own" % current["major"],
+            "choose a release of %d, or take the upgrade back: upgrade.yml with way=undo" % current["major"],
         )
     locked = locked_out(_logins(name, current), _logins(name, record))
     if locked:

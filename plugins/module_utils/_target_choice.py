@@ -16,6 +16,8 @@ from ._wal import lsn
 
 Backup = Mapping[str, Any]
 
+_UNDO = "bring the former version back: upgrade.yml with way=undo, as long as its data are kept"
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -65,7 +67,8 @@ class Archive:
 
     timeline is the one to follow and parents its history (parse_timeline_history). reach is when the last segment was
     archived that the newest backup reaches. open_end: WAL newer than the archive's is at hand. end is the position
-    (bytes) where WAL ends, None when that is not known.
+    (bytes) where WAL ends, None when that is not known. major is the one of the instance, which alone can read its own
+    backups; None where it does not matter. A keeper from before upgrades does not tell the major of a backup.
     """
 
     backups: Sequence[Backup]
@@ -78,6 +81,11 @@ class Archive:
     end: Optional[int] = None
     segment_bytes: int = 16 * 1024 * 1024
     points: Sequence[Mapping[str, Any]] = ()
+    major: Optional[int] = None
+
+    def readable(self, backup: Backup) -> bool:
+        """Whether the server of the instance can start with its data."""
+        return self.major is None or backup.get("major") in (None, self.major)
 
     def usable(self) -> list[Backup]:
         """The clean backups on the way to timeline, oldest first. Raises PgkeepError when there is none."""
@@ -85,12 +93,25 @@ class Archive:
         found = [
             backup
             for backup in clean
-            if leads_to(timeline_of(backup["wal_stop"]), backup["lsn_stop"], self.timeline, self.parents)
+            if self.readable(backup)
+            and leads_to(timeline_of(backup["wal_stop"]), backup["lsn_stop"], self.timeline, self.parents)
         ]
         if not found:
-            why = _why_none(self.backups, clean, self.timeline)
-            raise PgkeepError("There is nothing to restore from", why, _next_label(self.backups))
+            raise PgkeepError("There is nothing to restore from", _why_none(self, clean), _next_label(self))
         return found
+
+    def former(self, moment: Optional[datetime] = None) -> Optional[int]:
+        """The other major version whose clean backups are there, made before moment if that is given; None for none."""
+        return next(
+            (
+                int(backup["major"])
+                for backup in reversed(self.backups)
+                if backup["clean"]
+                and not self.readable(backup)
+                and (moment is None or moment_of(backup["stopped_at"]) <= moment)
+            ),
+            None,
+        )
 
 
 def choose(target: Target, archive: Archive) -> Choice:
@@ -98,7 +119,7 @@ def choose(target: Target, archive: Archive) -> Choice:
     if target.kind == NAME:
         return _for_point(target, archive)
     if target.label is not None:
-        backup = _labelled(target.label, archive.backups)
+        backup = _labelled(target.label, archive)
         if target.kind == LABEL:
             return Choice(target, backup, None, moment_of(backup["stopped_at"]))
         return Choice(target, backup, archive.timeline)
@@ -140,9 +161,7 @@ def _for_lsn(target: Target, value: str, usable: Sequence[Backup], archive: Arch
     )
     before = [backup for backup in usable if lsn(backup["lsn_stop"]) <= wanted]
     if not before:
-        raise PgkeepError(
-            what, "it is before the end of the oldest usable backup; %s" % window, "choose a later position"
-        )
+        raise _too_early(what, window, "choose a later position", archive, archive.former())
     if archive.end is not None and wanted > archive.end:
         next_step = "choose an earlier position, or leave it out for the newest state"
         raise PgkeepError(what, "no WAL was written so far; %s" % window, next_step)
@@ -160,9 +179,9 @@ def _for_point(target: Target, archive: Archive) -> Choice:
     moment = moment_of(point["created_at"]) if point else None
     timeline = int(point["follow"]) if point else archive.timeline
     if target.label is not None:
-        return Choice(target, _labelled(target.label, archive.backups), timeline, moment)
+        return Choice(target, _labelled(target.label, archive), timeline, moment)
     if point is not None:
-        return Choice(target, _labelled(point["label"], archive.backups), timeline, moment)
+        return Choice(target, _labelled(point["label"], archive), timeline, moment)
     names = ", ".join(str(each["name"]) for each in archive.points[-10:])
     raise PgkeepError(
         "The restore point %s cannot be restored" % target.value,
@@ -193,13 +212,21 @@ def _refuse_hole(backup: Backup, archive: Archive) -> None:
         )
 
 
-def _labelled(label: str, backups: Sequence[Backup]) -> Backup:
-    for backup in backups:
-        if backup["label"] == label:
+def _labelled(label: str, archive: Archive) -> Backup:
+    what = "The backup %s cannot be restored" % label
+    labels = [str(backup["label"]) for backup in archive.backups if archive.readable(backup)]
+    for backup in archive.backups:
+        if backup["label"] == label and archive.readable(backup):
             return backup
-    labels = [str(backup["label"]) for backup in backups]
+        if backup["label"] == label:
+            raise PgkeepError(
+                what,
+                _of_another(int(backup["major"]), archive),
+                "choose one of PostgreSQL %s, which are %s; or %s"
+                % (archive.major, ", ".join(labels[-10:]) or "none so far", _UNDO),
+            )
     raise PgkeepError(
-        "The backup %s cannot be restored" % label,
+        what,
         "the repository has no backup of that label; it has %s" % (", ".join(labels[-10:]) or "none at all"),
         "choose one of them, or leave the label out for the newest",
     )
@@ -218,7 +245,7 @@ def _check_window(moment: datetime, usable: Sequence[Backup], archive: Archive) 
             "choose an earlier time, or leave the time out for the newest state",
         )
     if moment < first:
-        raise PgkeepError(what, "it is before the end of the oldest usable backup; %s" % window, "choose a later time")
+        raise _too_early(what, window, "choose a later time", archive, archive.former(moment))
     if until is not None and moment > until and not any(hole.behind(usable[-1]) for hole in archive.holes):
         raise PgkeepError(
             what,
@@ -227,23 +254,49 @@ def _check_window(moment: datetime, usable: Sequence[Backup], archive: Archive) 
         )
 
 
-def _why_none(backups: Sequence[Backup], clean: Sequence[Backup], timeline: int) -> str:
-    if not backups:
-        return "the repository has no backup"
-    if not clean:
-        newest = backups[-1]
-        return "none of the %d backups is clean; the newest, %s: %s" % (
-            len(backups),
-            newest["label"],
-            "; ".join(newest["reasons"]) or "no reason is known",
-        )
-    return "none of the %d clean backups lies on the way to timeline %d, which is in production" % (
-        len(clean),
-        timeline,
+def _of_another(major: int, archive: Archive) -> str:
+    return "it is of PostgreSQL %d and the instance has %s, which cannot read it" % (major, archive.major)
+
+
+def _too_early(what: str, window: str, later: str, archive: Archive, former: Optional[int]) -> PgkeepError:
+    """former: the major version of earlier backups, None when there are none."""
+    why = "it is before the end of the oldest usable backup; %s" % window
+    if former is None:
+        return PgkeepError(what, why, later)
+    return PgkeepError(
+        what,
+        "%s; earlier backups are of PostgreSQL %d, which %s cannot read" % (why, former, archive.major),
+        "%s, or %s" % (later, _UNDO),
     )
 
 
-def _next_label(backups: Sequence[Backup]) -> str:
-    if not backups:
+def _why_none(archive: Archive, clean: Sequence[Backup]) -> str:
+    if not archive.backups:
+        return "the repository has no backup"
+    if not clean:
+        newest = archive.backups[-1]
+        return "none of the %d backups is clean; the newest, %s: %s" % (
+            len(archive.backups),
+            newest["label"],
+            "; ".join(newest["reasons"]) or "no reason is known",
+        )
+    readable = [backup for backup in clean if archive.readable(backup)]
+    if not readable:
+        return "the %d clean backups are of PostgreSQL %s, which %s cannot read" % (
+            len(clean),
+            archive.former(),
+            archive.major,
+        )
+    return "none of the %d clean backups lies on the way to timeline %d, which is in production" % (
+        len(readable),
+        archive.timeline,
+    )
+
+
+def _next_label(archive: Archive) -> str:
+    if not archive.backups:
         return "run the playbook backup.yml, or look for the right repository"
-    return "name a backup with label to restore the state at its end; the newest is %s" % backups[-1]["label"]
+    readable = [backup for backup in archive.backups if archive.readable(backup)]
+    if not readable:
+        return "run the playbook backup.yml if the server serves; or %s" % _UNDO
+    return "name a backup with label to restore the state at its end; the newest is %s" % readable[-1]["label"]

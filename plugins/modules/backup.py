@@ -130,6 +130,7 @@ backup:
       type: str
       returned: always
       sample: incr
+    major: {description: Major version of its server. None if unknown., type: int, returned: always, sample: 17}
     prior:
       description: Label of the backup that this one builds on. None for a full one.
       type: str

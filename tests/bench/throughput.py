@@ -15,11 +15,12 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._tune import tune
 
 from .tools import END, FLOOR, ROUNDS, SLICE, drop_floor, fact, init_floor, row, sh, start_floor
 
-# About 750 MB: more than the defaults can cache, less than the container may use.
-_SCALE = 50
+# About 2.2 GB: more than any of the variants caches itself, less than the container may use.
+_SCALE = 150
 _CLIENTS = 16
-_SECONDS = 20
-_WARM_UP_SECONDS = 3
+# Long enough for several of the checkpoints that max_wal_size of the defaults asks for, and for one of the larger ones.
+_SECONDS = 120
+_WARM_UP_SECONDS = 15
 
 # What pgtune prints for a web application, 4 GB, 2 processors, SSD and PostgreSQL 17.
 _PGTUNE = {

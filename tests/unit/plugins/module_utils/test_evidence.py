@@ -48,6 +48,7 @@ def test_the_object() -> None:
     assert judge(STANZA, snapshot("ok"), notes)[0].to_result() == {
         "label": FULL,
         "type": "full",
+        "major": 17,
         "prior": None,
         "started_at": "2026-11-21T22:54:18Z",
         "stopped_at": "2026-11-21T22:54:19Z",

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _pgbackrest as pgbackrest
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
@@ -49,6 +51,16 @@ def test_backups() -> None:
     assert (diff.wal_start, diff.wal_stop) == ("000000010000000000000005", "000000010000000000000006")
     assert (diff.lsn_start, diff.lsn_stop) == ("0/5000028", "0/6000050")
     assert full.annotations == {"pgkeep": "1", "pgkeep-drill": "passed@2026-11-21T22:00:00Z"}
+    assert full.major == 17
+
+
+def test_the_major_of_a_backup_is_that_of_its_database() -> None:
+    # As after an upgrade: the stanza's newest database is not that of the backups.
+    recorded = json.loads(text("info-ok.json"))
+    recorded[0]["db"] = [{**recorded[0]["db"][0], "version": "9.6"}, {"id": 2, "version": "17"}]
+    assert [backup.major for backup in pgbackrest.parse_info(json.dumps(recorded)).backups] == [9, 9, 9]
+    recorded[0]["db"] = recorded[0]["db"][1:]
+    assert [backup.major for backup in pgbackrest.parse_info(json.dumps(recorded)).backups] == [None, None, None]
 
 
 def test_page_errors_are_in_info() -> None:

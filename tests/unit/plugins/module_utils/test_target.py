@@ -256,3 +256,57 @@ def test_a_label_beside_a_transaction_is_where_recovery_begins():
     assert choice.restore_args() == (
         "--set=20261121-225308F --target-timeline=16 --type=xid --target=9 --target-action=promote"
     )
+
+
+def upgraded(after):
+    """The backups up to the one of that index are of PostgreSQL 15, the later ones of 17."""
+    return [{**one, "major": 15 if number <= after else 17} for number, one in enumerate(backups())]
+
+
+def test_a_backup_of_another_major_is_passed_over():
+    found = [*upgraded(11), {**backups()[-1], "label": "20261121-225400F", "major": 18}]
+    assert choose(targets.parse_target(None, None), found, major=17).label == "20261121-225358F"
+    assert choose(targets.parse_target(None, None), found, major=15).label == found[11]["label"]
+
+
+def test_a_keeper_from_before_tells_no_major():
+    assert choose(targets.parse_target(None, None), major=17).label == "20261121-225358F"
+
+
+def test_a_label_of_another_major_is_refused_at_once():
+    found = upgraded(11)
+    with pytest.raises(PgkeepError) as caught:
+        choose(targets.parse_target(found[0]["label"], None), found, major=17)
+    assert caught.value.why == "it is of PostgreSQL 15 and the instance has 17, which cannot read it"
+    assert caught.value.next_step == (
+        "choose one of PostgreSQL 17, which are 20261121-225358F; or bring the former version back: upgrade.yml with"
+        " way=undo, as long as its data are kept"
+    )
+
+
+def test_a_point_of_another_major_is_refused_at_once():
+    found = upgraded(11)
+    point = {"name": "before", "label": found[11]["label"], "follow": 16, "created_at": "2026-11-21T22:53:50Z"}
+    with pytest.raises(PgkeepError, match="of PostgreSQL 15"):
+        choose(targets.parse_target(None, None, "before"), found, points=[point], major=17)
+
+
+@pytest.mark.parametrize("target", [at("2026-11-21T22:53:50Z"), targets.parse_target(None, None, lsn="0/7000CB8")])
+def test_a_moment_before_the_upgrade_is_refused(target):
+    with pytest.raises(PgkeepError) as caught:
+        choose(target, upgraded(11), major=17)
+    assert "earlier backups are of PostgreSQL 15, which 17 cannot read" in caught.value.why
+    assert "way=undo" in caught.value.next_step
+
+
+def test_a_moment_before_all_backups_has_nothing_to_do_with_an_upgrade():
+    with pytest.raises(PgkeepError) as caught:
+        choose(at("2026-11-21T01:00:00Z"), upgraded(11), major=17)
+    assert caught.value.next_step == "choose a later time"
+
+
+def test_only_backups_of_another_major():
+    with pytest.raises(PgkeepError) as caught:
+        choose(targets.parse_target(None, None), upgraded(99), major=17)
+    assert "clean backups are of PostgreSQL 15, which 17 cannot read" in caught.value.why
+    assert "backup.yml" in caught.value.next_step
