@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Mapping, Optional, Sequence
+from typing import Any, Collection, Mapping, Optional, Sequence
 
 from ._errors import PgkeepError
 from ._layout import GID, LABEL_INSTANCE, LABEL_ROLE, UID
@@ -162,10 +162,22 @@ def remove_volume(run: Run, name: str) -> None:
     docker(run, ["volume", "rm", name], what="The volume %s could not be removed" % name)
 
 
-def labelled(run: Run, kind: str, instance: str, role: str) -> list[str]:
-    """Names of the containers or volumes (kind) that carry both of our labels."""
-    filters = ["--filter", "label=%s=%s" % (LABEL_INSTANCE, instance), "--filter", "label=%s=%s" % (LABEL_ROLE, role)]
-    argv = (
-        ["ps", "--all", "--format", "{{.Names}}"] if kind == "container" else ["volume", "ls", "--format", "{{.Name}}"]
-    )
-    return docker(run, [*argv, *filters]).split()
+def labelled(run: Run, kind: str, instance: str, *roles: str) -> list[str]:
+    """Names of the containers or volumes (kind) that carry our labels of the instance and of one of roles."""
+    column, argv = ("{{.Names}}", ["ps", "--all"]) if kind == "container" else ("{{.Name}}", ["volume", "ls"])
+    words = [
+        "--filter",
+        "label=%s=%s" % (LABEL_INSTANCE, instance),
+        "--format",
+        '{{.Label "%s"}} %s' % (LABEL_ROLE, column),
+    ]
+    found = [line.partition(" ") for line in docker(run, [*argv, *words]).splitlines()]
+    return [name for role, _, name in found if role in roles]
+
+
+def volumes(run: Run, names: Collection[str]) -> set[str]:
+    """Those of names that are there; asked at once, since each question costs a start of the client."""
+    result = attempt(run, ["volume", "ls", "--format", "{{.Name}}"])
+    if result.rc != 0:
+        raise PgkeepError("The volumes cannot be listed", _last_words(result))
+    return {*result.stdout.split()} & {*names}

@@ -61,12 +61,7 @@ def free(run: Run, layout: Layout, who: str, check: bool) -> dict[str, Any]:
 
 
 def _leftovers(run: Run, layout: Layout) -> list[str]:
-    return [
-        name
-        for role in _ROLES
-        for kind in ("container", "volume")
-        for name in docker.labelled(run, kind, layout.name, role)
-    ]
+    return [name for kind in ("container", "volume") for name in docker.labelled(run, kind, layout.name, *_ROLES)]
 
 
 def _expire(run: Run, layout: Layout, who: str, check: bool) -> dict[str, Any]:

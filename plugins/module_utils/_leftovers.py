@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Optional
 
 from . import _docker as docker
@@ -31,12 +32,7 @@ def look(run: Run, layout: Layout) -> list[str]:
 
     Cheap, and it takes no lock that an operation could stumble over.
     """
-    found = [
-        name
-        for role in ROLES
-        for kind in ("container", "volume")
-        for name in docker.labelled(run, kind, layout.name, role)
-    ]
+    found = _labelled(run, layout)
     directories = _directories(run, layout, RESTORE)
     if directories is not None:
         found += directories.named(RESTORE)
@@ -62,21 +58,23 @@ def remove(run: Run, layout: Layout) -> list[str]:
     """
     steps = [
         "Removed %s, left by %s %s that was killed" % (name, "an" if role == UPGRADE else "a", role)
-        for role in ROLES
+        for role in (ROLES if _labelled(run, layout) else ())
         for name in remove_leftovers(run, layout.name, role)
     ]
-    for kind in (RESTORE, PREVIEW):
-        directories = _directories(run, layout, kind)
-        if directories is None:
-            continue
-        former = directories.finish_swap(kind)
-        if former is not None:
-            steps.append("Put %s back in its place, which a restore that was killed had moved" % former)
-        if kind == RESTORE:
-            steps += ["Removed %s, left by a restore that was killed" % path for path in directories.remove_copies()]
+    directories = _directories(run, layout, RESTORE)
+    if directories is not None:
+        for kind in (RESTORE, PREVIEW):
+            former = replace(directories, kind=kind).finish_swap(kind)
+            if former is not None:
+                steps.append("Put %s back in its place, which a restore that was killed had moved" % former)
+        steps += ["Removed %s, left by a restore that was killed" % path for path in directories.remove_copies()]
     for role in ROLES:
         discard(Place("%s/%s" % (layout.home, role)))
     return steps + remove_expired(run, layout)
+
+
+def _labelled(run: Run, layout: Layout) -> list[str]:
+    return [name for kind in ("container", "volume") for name in docker.labelled(run, kind, layout.name, *ROLES)]
 
 
 def _directories(run: Run, layout: Layout, kind: str) -> Optional[Directories]:

@@ -180,13 +180,14 @@ def make_plan(run: Run, declared: Declared, restart_allowed: bool = True, check_
     collations = _collations(run, declared, server) if asks else ()
     files = tuple(changes(declared.files))
     names = changed_settings(declared)
+    there = docker.volumes(run, declared.volumes)
     serving = answers and server is None
     restarts = _needing_restart(layout, names) if serving else ()
     return Plan(
         folders=tuple(folder_changes(declared.folders)),
         files=files,
         removals=_removals(declared),
-        volumes=tuple(name for name in declared.volumes if docker.volume(run, name) is None),
+        volumes=tuple(name for name in declared.volumes if name not in there),
         network=declared.server.network if docker.network(run, declared.server.network) is None else None,
         server=server,
         keeper=keeper,

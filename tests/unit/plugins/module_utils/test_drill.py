@@ -130,7 +130,9 @@ def test_a_copy_that_fails_is_removed_unless_it_shall_stay(host, monkeypatch, ke
             return Result(0, canary)
         answer = host(argv, **more)
         started = any(before[1] == "run" for before in host.commands)
-        return Result(0, "app-drill\n") if argv[1] in ("ps", "volume") and "--filter" in argv and started else answer
+        return (
+            Result(0, "drill app-drill\n") if argv[1] in ("ps", "volume") and "--filter" in argv and started else answer
+        )
 
     with pytest.raises(records.DrillError) as caught:
         drill(run, check_mode=False, keep_on_failure=keep)

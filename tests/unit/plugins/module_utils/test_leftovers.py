@@ -25,8 +25,8 @@ def host(tmp_path, monkeypatch):
     left = ["app-restore"]
 
     def run(argv, **more):
-        if argv[1:3] == ["ps", "--all"] and "label=pgkeep.role=restore" in argv:
-            return Result(0, "".join(name + "\n" for name in left))
+        if argv[1:3] == ["ps", "--all"]:
+            return Result(0, "server app\n app-by-hand\n" + "".join("restore %s\n" % name for name in left))
         if argv[1] == "rm" and argv[-1] in left:
             left.remove(argv[-1])
         return made(argv, **more)
