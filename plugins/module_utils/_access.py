@@ -8,8 +8,9 @@ What is declared becomes wishes in _access_wishes, which is pure; here they are 
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Mapping, Sequence
+from typing import Any, Iterable, Mapping, Optional, Sequence
 
+from ._access_objects import absent
 from ._access_wishes import Wish, database_wishes, server_wishes, strangers
 from ._errors import PgkeepError
 from ._layout import Layout
@@ -26,18 +27,30 @@ def bring_about(
     users: Sequence[Mapping[str, Any]],
     logins: Sequence[Mapping[str, Any]],
     check_mode: bool,
+    roles: Optional[Sequence[Mapping[str, Any]]] = None,
+    verifiers: Optional[Mapping[str, str]] = None,
 ) -> dict[str, Any]:
-    """Grant and revoke until everything is as declared; returns access (statements and their databases), changed, diff.
+    """Grant and revoke until everything is as declared; returns access (statements and their databases, and what is
+    absent), changed, diff.
 
-    databases, users and logins are those of _clients.clients(). Raises PgkeepError when PostgreSQL refuses; what was
+    databases, users and logins are those of _clients.clients(). roles and verifiers are those of _access_objects: where
+    something of that or a database is absent, nothing is done. Raises PgkeepError when PostgreSQL refuses; what was
     done in that database is then undone. A group that is none of ours is refused before anything is done.
     """
+    lacking = absent(layout, databases, roles, verifiers or {}) if roles is not None else {}
+    if any(lacking.values()):
+        return _result([], lacking)
     _refuse_strangers(layout, databases, users)
     done = _in(layout, _HOME, server_wishes(logins), check_mode)
     for database in databases:
         done += _in(layout, database["name"], database_wishes(database, users, logins), check_mode)
+    return _result(done, lacking)
+
+
+def _result(done: list[dict[str, str]], lacking: Mapping[str, list[Any]]) -> dict[str, Any]:
     told = "".join("%(database)s: %(statement)s\n" % each for each in done)
-    return {"changed": bool(done), "access": {"statements": done}, "diff": {"before": "", "after": told}}
+    found = {"statements": done, "absent": {"roles": [], "databases": [], "extensions": [], **lacking}}
+    return {"changed": bool(done), "access": found, "diff": {"before": "", "after": told}}
 
 
 def _refuse_strangers(

@@ -50,6 +50,18 @@ options:
     type: list
     elements: dict
     default: []
+  roles:
+    description:
+      - Roles that have to be there first, with C(name), C(flags) in the words of
+        M(community.postgresql.postgresql_user) and C(limit), the number of connections.
+      - With it nothing is done while one of these roles, a database or one of its C(extensions) is not there or not as
+        declared; RV(access.absent) says which.
+    type: list
+    elements: dict
+  verifiers:
+    description: For the password of these roles the SHA-256 of the SCRAM verifier, in hexadecimal, by name.
+    type: dict
+    default: {}
 author:
   - The pgkeep maintainers (@pgkeep)
 """
@@ -106,6 +118,19 @@ access:
           type: str
           returned: success
           sample: grant "shop_readonly" to "reporting"
+    absent:
+      description: What of O(roles) and O(databases) is not there or not as declared, so that nothing was done.
+      type: dict
+      returned: success
+      contains:
+        roles: {description: Names of roles., type: list, elements: str, returned: success, sample: [shop]}
+        databases: {description: Names of databases., type: list, elements: str, returned: success, sample: [shop]}
+        extensions:
+          description: Extensions, with C(database) and C(name).
+          type: list
+          elements: dict
+          returned: success
+          sample: [{database: shop, name: pg_trgm}]
 error:
   description: What did not work, with the keys C(what), C(why), C(next_step) and C(busy).
   returned: failure
@@ -129,13 +154,16 @@ SPEC = argument_spec(
     databases={"type": "list", "elements": "dict", "required": True},
     users={"type": "list", "elements": "dict", "required": True},
     logins={"type": "list", "elements": "dict", "default": []},
+    roles={"type": "list", "elements": "dict"},
+    verifiers={"type": "dict", "default": {}, "no_log": True},
 )
 
 
 def access(run: Run, params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     databases, users = params["databases"], params["users"]
     check_objects(users, databases)
-    return bring_about(Layout(params["name"]), databases, users, params["logins"], check_mode)
+    layout, logins = Layout(params["name"]), params["logins"]
+    return bring_about(layout, databases, users, logins, check_mode, params["roles"], params["verifiers"])
 
 
 def main() -> None:
