@@ -253,10 +253,7 @@ backup_info:
           sample: null
         next_step: {description: What to do about it., type: str, returned: always, sample: null}
     repository_bytes:
-      description: Size of the instance's backups and WAL in the repository, in bytes.
-      type: int
-      returned: always
-      sample: 412345678
+      {description: "Size of the instance's backups and WAL, in bytes.", type: int, returned: always, sample: 412345678}
     repository_free_bytes:
       description: Free space in the repository, in bytes. None where it is not on a mounted disk.
       type: int
