@@ -56,7 +56,7 @@ select (select num_timed + num_requested from pg_stat_checkpointer), (select wal
 
 @dataclass(frozen=True)
 class _Run:
-    """transactions a second, the last checkpoint included; checkpoints, bytes of WAL and pages that sessions had to
+    """rate: transactions a second, the last checkpoint included; checkpoints, bytes of WAL and pages that sessions had to
     write themselves meanwhile; the share of the machine's processors that was busy; seconds from kill -9 to writes."""
 
     rate: float
