@@ -56,8 +56,9 @@ select (select num_timed + num_requested from pg_stat_checkpointer), (select wal
 
 @dataclass(frozen=True)
 class _Run:
-    """rate: transactions a second, the last checkpoint included; checkpoints, bytes of WAL and pages that sessions had to
-    write themselves meanwhile; the share of the machine's processors that was busy; seconds from kill -9 to writes."""
+    """rate: transactions a second, the last checkpoint included; checkpoints, bytes of WAL and pages that sessions had
+    to write themselves meanwhile; the share of the machine's processors that was busy; seconds from kill -9 to writes.
+    """
 
     rate: float
     checkpoints: int

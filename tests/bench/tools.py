@@ -30,7 +30,7 @@ VOLUMES = ("data", "repo", "spool", "scratch", "dumps")
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 SLICE = float(os.environ.get("BENCH_SLICE", "45"))
-END = time.monotonic() + 60 * float(os.environ.get("BENCH_MINUTES", "24"))
+END = time.monotonic() + 60 * float(os.environ.get("BENCH_MINUTES", "30"))
 # Longer than anything takes on a machine that works.
 LONGEST = 1200.0
 
