@@ -6,13 +6,18 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import Any, Mapping, Optional, Sequence
+from typing import Any, Callable, Mapping, Optional, Sequence
 
-from ._checks import AFTER, FAIL, NOT_READY, WARNING, check_waivers, evaluate, summary, verdict
-from ._checks_backup import BACKUP, MONITORING
+from . import _exercise as exercise
+from ._checklist import checklist
+from ._checks import AFTER, FAIL, NOT_READY, WARNING, check_waivers, evaluate, score, summary, verdict
+from ._checks_backup import BACKUP
+from ._checks_capacity import CAPACITY
 from ._checks_config import CONFIG
 from ._checks_container import CONTAINER, IMAGE
-from ._checks_host import CAPACITY, DOCKER, HOST
+from ._checks_docker import DOCKER
+from ._checks_host import HOST
+from ._checks_monitoring import MONITORING
 from ._checks_pooler import POOLER
 from ._checks_security import SECURITY
 from ._clients import check_objects, check_scripts
@@ -21,7 +26,7 @@ from ._facts import collect
 from ._host_budget import host_budget, wants
 from ._layout import Layout
 from ._majors import known_major
-from ._report import write
+from ._report import publish, write
 from ._restart_test import restart_test
 from ._rules import refuse_port
 from ._run import Run
@@ -42,6 +47,9 @@ AREAS = (
 )
 # Whoever fails one of these wants to see the whole sum.
 _BUDGET = ("H04", "H05", "H14")
+SCHEMA = 1
+# What K03 asks for unless the inventory says otherwise.
+LOAD = {"clients": 4, "seconds": 5, "tps": 50, "p95_ms": 100}
 CHECKS = tuple((area, check) for area, checks in AREAS for check in checks)
 
 
@@ -50,18 +58,30 @@ def preflight(run: Run, params: Mapping[str, Any], check_mode: bool) -> dict[str
     layout, phase, waivers = Layout(params["name"]), params["phase"], params["waivers"]
     check_waivers(waivers, CHECKS)
     facts = collect(run, layout, declared(params), phase)
-    if phase == AFTER and params["restart_test"] and not check_mode and "sql" in facts:
-        facts["restart_test"] = _restart_test(run, layout)
+    if phase == AFTER and not check_mode and {"sql", "container"} <= facts.keys():
+        _exercise(run, layout, facts, params)
     result = judge(facts, phase, waivers)
     if params["report_dir"] and not check_mode:
         write(params["report_dir"], result)
+        publish(layout, result)
     return answer(result, params["enforce"], host_budget(facts).table() if "engine" in facts else "")
 
 
-def _restart_test(run: Run, layout: Layout) -> dict[str, Any]:
-    """A server that does not come back is the finding of C12, beside all others; one that is busy was not tested."""
+def _exercise(run: Run, layout: Layout, facts: dict[str, Any], params: Mapping[str, Any]) -> None:
+    """What somebody asked for, the restart last: whatever comes of it is the finding of a check."""
+    asked, mount = params["exercise"], facts["container"]["mount"]
+    if "disk" in asked and mount is not None:
+        facts["exercises"]["disk"] = _found(lambda: exercise.disk(mount["Source"]))
+    if "load" in asked:
+        facts["exercises"]["load"] = _found(lambda: exercise.load(run, layout, {**LOAD, **params["load"]}))
+    if "restart" in asked or params["restart_test"]:
+        facts["restart_test"] = _found(lambda: restart_test(run, layout))
+
+
+def _found(exercised: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """A server that does not come back is a finding, beside all others; one that is busy was not tested."""
     try:
-        return restart_test(run, layout)
+        return exercised()
     except PgkeepError as error:
         if error.busy:
             raise
@@ -70,7 +90,8 @@ def _restart_test(run: Run, layout: Layout) -> dict[str, Any]:
 
 def declared(params: Mapping[str, Any]) -> dict[str, Any]:
     """What is to be deployed, as numbers: name, major, keys, settings, memory_bytes, wants and neighbours (see
-    _host_budget.wants), memory_overcommit and cpu_overcommit.
+    _host_budget.wants), memory_overcommit and cpu_overcommit, disk, goals (rpo_seconds and rto_seconds, None where
+    nobody named any) and monitoring (see _facts_prometheus.look).
 
     Raises PgkeepError for anything that no machine could make good.
 
@@ -93,6 +114,14 @@ def declared(params: Mapping[str, Any]) -> dict[str, Any]:
         "memory_overcommit": params["memory_overcommit"],
         "cpu_overcommit": params["cpu_overcommit"],
         "major": major,
+        "disk": params["disk"],
+        "goals": {name: params[name] for name in ("rpo_seconds", "rto_seconds")},
+        "monitoring": {
+            "prometheus_url": params["prometheus_url"],
+            "alertmanager_url": params["alertmanager_url"],
+            "selector": params["prometheus_selector"] or 'instance="%s"' % params["name"],
+            "panels": params["panels"],
+        },
         "keys": params["keys"],
         # The inventory's own settings win, as they do in the server.
         "settings": {**tuned.get("settings", {}), **(params["settings"] or {})},
@@ -118,11 +147,14 @@ def judge(facts: Mapping[str, Any], phase: str, waivers: Mapping[str, Any]) -> d
     today = datetime.fromtimestamp(facts["now"], timezone.utc).date()
     findings = evaluate(CHECKS, facts, phase, waivers, today)
     return {
+        "schema": SCHEMA,
         "instance": facts["declared"]["name"],
         "phase": phase,
         "generated_at": rfc3339(facts["now"]),
         "verdict": verdict(findings),
+        "score": score(findings),
         "summary": summary(findings),
+        "checklist": checklist(findings) if phase == AFTER else [],
         "checks": findings,
     }
 

@@ -14,7 +14,7 @@ description:
     checks machine, engine, image, container, settings, security and backups.
   - A check that cannot be made is reported as V(skip) with the reason and never as passed. With a blocker or critical
     check skipped, or any check waived, the verdict is at best V(READY_WITH_WARNINGS).
-  - What has to be seen on the machine is read; nothing is changed, except by O(restart_test) and O(report_dir).
+  - What has to be seen on the machine is read; nothing is changed, except by O(restart_test), O(exercise) and O(report_dir).
 author: The pgkeep maintainers (@pgkeep)
 extends_documentation_fragment:
   - pgkeep.postgres._attributes
@@ -168,6 +168,52 @@ options:
       - It interrupts the instance for some seconds, so it belongs to the day before going live.
     type: bool
     default: false
+  exercise:
+    description:
+      - What to try for real. V(restart) is O(restart_test) (checks C12 and K05), V(load) runs pgbench in a database of
+        its own (K03), V(disk) writes to the disk of the data for a second (K02).
+      - Not in check mode. Without it these checks are skipped.
+    type: list
+    elements: str
+    choices: [restart, load, disk]
+    default: []
+    version_added: "0.2.0"
+  load:
+    description:
+      - What V(load) of O(exercise) wants. C(clients) connections for C(seconds) have to make C(tps) transactions a
+        second, 95 of 100 within C(p95_ms). What is left out is 4, 5, 50 and 100.
+    type: dict
+    default: {}
+    version_added: "0.2.0"
+  rpo_seconds:
+    description: How much may be lost, as somebody promised it; B10 compares the last drill with it.
+    type: float
+    version_added: "0.2.0"
+  rto_seconds:
+    description: How long a restore may take, as somebody promised it; B10 and K05 compare with it.
+    type: float
+    version_added: "0.2.0"
+  prometheus_url:
+    description: Where Prometheus answers, as this host reaches it. Without it M01, M02, M06 and M07 are skipped.
+    type: str
+    default: ""
+    version_added: "0.2.0"
+  prometheus_selector:
+    description: Matcher of the series of this instance. Without it C(instance="<name>").
+    type: str
+    default: ""
+    version_added: "0.2.0"
+  alertmanager_url:
+    description: Where Alertmanager answers, as this host reaches it. Without it M03 is skipped.
+    type: str
+    default: ""
+    version_added: "0.2.0"
+  panels:
+    description: Expressions of dashboards, in PromQL. Each has to have data (M07).
+    type: list
+    elements: str
+    default: []
+    version_added: "0.2.0"
   waivers:
     description:
       - Failures that are accepted, by the id of their check. Each has a C(reason) and may have an C(until), a date
@@ -175,7 +221,10 @@ options:
     type: dict
     default: {}
   report_dir:
-    description: Folder of the managed host for C(preflight.json) and C(preflight.md).
+    description:
+      - Folder of the managed host for C(preflight.json), C(preflight.md), C(preflight.html), one page that needs nothing
+        else, and C(preflight.xml), which CI servers read as JUnit.
+      - What the keeper serves as C(/production-readiness) is written with it, without anything that the host keeps secret.
     type: path
   enforce:
     description: Whether the module fails at V(NOT_READY). RV(preflight) is returned in any case.
@@ -225,6 +274,11 @@ preflight:
   type: dict
   returned: always
   contains:
+    schema:
+      description: Version of this object.
+      type: int
+      returned: always
+      sample: 1
     instance:
       description: Name of the instance.
       type: str
@@ -247,6 +301,19 @@ preflight:
       type: str
       returned: always
       sample: READY_WITH_WARNINGS
+    score:
+      description: How many percent of the checks that could be made passed. It decides nothing.
+      type: int
+      returned: always
+      sample: 96
+    checklist:
+      description:
+        - What is to be done before going live, after a deploy. Each C(step) is C(done) when its C(checks) passed or are
+          waived.
+      type: list
+      elements: dict
+      returned: always
+      sample: [{"step": A restore is tested, "done": true, "checks": [{"id": B03, "result": pass}]}]
     summary:
       description: Number of checks that passed, failed as a warning, failed, were skipped and were waived.
       type: dict
@@ -298,6 +365,11 @@ preflight:
           type: str
           returned: always
           sample: null
+        waived_until:
+          description: The last day of the waiver; null where it has none.
+          type: str
+          returned: always
+          sample: "2027-01-31"
 error:
   description: The message in its parts.
   type: dict
@@ -366,6 +438,14 @@ SPEC = argument_spec(
     init_sql={"type": "list", "elements": "dict", "default": []},
     keys={"type": "dict", "no_log": True},
     restart_test={"type": "bool", "default": False},
+    exercise={"type": "list", "elements": "str", "choices": ["restart", "load", "disk"], "default": []},
+    load={"type": "dict", "default": {}},
+    rpo_seconds={"type": "float"},
+    rto_seconds={"type": "float"},
+    prometheus_url={"type": "str", "default": ""},
+    prometheus_selector={"type": "str", "default": ""},
+    alertmanager_url={"type": "str", "default": ""},
+    panels={"type": "list", "elements": "str", "default": []},
     waivers={"type": "dict", "default": {}},
     report_dir={"type": "path"},
     enforce={"type": "bool", "default": True},
