@@ -159,6 +159,8 @@ def lints(catalogs: Mapping[str, Mapping[str, Any]], words: Mapping[str, str]) -
 
 _EXERCISE = "it %s: ask for it with postgres_preflight_exercise: [%s]"
 _CATALOGS = ("sql", "catalogs")
+_OBJECTS = "REINDEX, CREATE INDEX, ADD PRIMARY KEY, ALTER SEQUENCE … AS bigint, VACUUM FREEZE"
+_AGAIN = "read docker logs; let applications try again"
 _DISK = "use a faster disk, with a cache that survives a power cut"
 _FASTER = "give it more processors or a faster disk, or expect less"
 
@@ -184,6 +186,13 @@ CAPACITY = (
         "K03", "The server carries the wanted load", WARNING, k03, "give it more processors or a faster disk", ("sql",)
     ),
     Check("K04", "The pooler may open enough files", CRITICAL, k04, "lower postgres_pooler_max_clients", ("pools",)),
-    Check("K05", "Clients come back after a restart", WARNING, k05, "read docker logs; see docs/backup.md", ("sql",)),
-    Check("K06", "No object of a database is a trap", WARNING, k06, "see K06 in docs/launch-gate.md", _CATALOGS),
+    Check(
+        "K05",
+        "Clients come back after a restart",
+        WARNING,
+        k05,
+        "read docker logs; let applications try again",
+        ("sql",),
+    ),
+    Check("K06", "No object of a database is a trap", WARNING, k06, _OBJECTS, _CATALOGS),
 )

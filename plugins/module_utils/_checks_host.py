@@ -131,7 +131,7 @@ def h11(facts: Facts) -> Outcome:
     problems = []
     if found["reboots"]:
         problems.append("the machine reboots by itself after upgrades")
-    if found["unattended"] and not (found["spares_engine"] or facts.get("engine", {}).get("live_restore")):
+    if found["unattended"] and not (found["spares_engine"] or facts["engine"]["live_restore"]):
         problems.append("unattended upgrades restart Docker and with it every server")
     if found["reboot_required"]:
         problems.append("a reboot is due")
@@ -220,7 +220,7 @@ HOST = (
     Check("H08", "Memory that runs out kills no backend", WARNING, h08, _LIMIT, ("host", "container")),
     Check("H09", "Huge pages are not forced on everybody", WARNING, h09, _THP, ("host",)),
     Check("H10", "Huge pages fit the setting", CRITICAL, h10, "set huge_pages to off or reserve more", ("host", "sql")),
-    Check("H11", "Nothing restarts the engine by itself", WARNING, h11, _UPGRADES, ("host",)),
+    Check("H11", "Nothing restarts the engine by itself", WARNING, h11, _UPGRADES, ("host", "engine")),
     Check("H12", "The engine may open enough files", WARNING, h12, "LimitNOFILE=infinity in docker.service", ("host",)),
     Check(
         "H13",

@@ -49,7 +49,7 @@ AREAS = (
 _BUDGET = ("H04", "H05", "H14")
 SCHEMA = 1
 # What K03 asks for unless the inventory says otherwise.
-LOAD = {"clients": 4, "seconds": 5, "tps": 50, "p95_ms": 100}
+LOAD = {"clients": 4, "seconds": 5, "tps": 50.0, "p95_ms": 100.0}
 CHECKS = tuple((area, check) for area, checks in AREAS for check in checks)
 
 
@@ -73,7 +73,11 @@ def _exercise(run: Run, layout: Layout, facts: dict[str, Any], params: Mapping[s
     if "disk" in asked and mount is not None:
         facts["exercises"]["disk"] = _found(lambda: exercise.disk(mount["Source"]))
     if "load" in asked:
-        facts["exercises"]["load"] = _found(lambda: exercise.load(run, layout, {**LOAD, **params["load"]}))
+        facts["exercises"]["load"] = _found(
+            lambda: exercise.load(
+                run, layout, {name: type(LOAD[name])(params["load"].get(name, LOAD[name])) for name in LOAD}
+            )
+        )
     if "restart" in asked or params["restart_test"]:
         facts["restart_test"] = _found(lambda: restart_test(run, layout))
 
@@ -100,6 +104,7 @@ def declared(params: Mapping[str, Any]) -> dict[str, Any]:
     """
     if params["port"] is not None:
         refuse_port(params["port"], params["name"])
+    _refuse_load(params["load"])
     if params["restart_window"]:
         parse_window(params["restart_window"])
     check_objects(params["users"], params["databases"])
@@ -126,6 +131,18 @@ def declared(params: Mapping[str, Any]) -> dict[str, Any]:
         # The inventory's own settings win, as they do in the server.
         "settings": {**tuned.get("settings", {}), **(params["settings"] or {})},
     }
+
+
+def _refuse_load(load: Mapping[str, Any]) -> None:
+    """Raises PgkeepError for what cannot be wanted of a load test."""
+    for name, value in load.items():
+        number = str(value).replace(".", "", 1) if name in ("tps", "p95_ms") else str(value)
+        if name not in LOAD or not number.isdigit() or float(value) <= 0:
+            raise PgkeepError(
+                "The load test cannot be made",
+                "%s is %r" % (name, value),
+                "give numbers above 0 for %s in postgres_preflight_load" % ", ".join(LOAD),
+            )
 
 
 def _tuned(params: Mapping[str, Any], major: Optional[int]) -> dict[str, Any]:
@@ -155,7 +172,27 @@ def judge(facts: Mapping[str, Any], phase: str, waivers: Mapping[str, Any]) -> d
         "score": score(findings),
         "summary": summary(findings),
         "checklist": checklist(findings) if phase == AFTER else [],
+        "measured": measured(facts) if phase == AFTER else {},
         "checks": findings,
+    }
+
+
+def measured(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers that a report of many instances compares: version, disks, backup and drill; None for what is unknown."""
+    backup, drill = facts.get("backup") or {}, facts.get("drill") or {}
+    stopped = {each["label"]: each["stopped_at"] for each in backup.get("backups", ())}
+    proven = {each["label"]: each["proven_at"] for each in backup.get("backups", ())}
+    return {
+        "version": facts["sql"]["version"] if "sql" in facts else None,
+        "backup_at": stopped.get(backup.get("newest_clean")),
+        "proven_at": proven.get(backup.get("newest_proven")),
+        "rto_seconds": drill.get("last_rto_seconds"),
+        "rpo_seconds": drill.get("last_rpo_seconds"),
+        "goals": facts["declared"]["goals"],
+        "disks": {
+            name: {"used_percent": disk["used_percent"], "free_bytes": disk["free_bytes"]}
+            for name, disk in facts.get("disks", {}).items()
+        },
     }
 
 

@@ -14,7 +14,8 @@ description:
     checks machine, engine, image, container, settings, security and backups.
   - A check that cannot be made is reported as V(skip) with the reason and never as passed. With a blocker or critical
     check skipped, or any check waived, the verdict is at best V(READY_WITH_WARNINGS).
-  - What has to be seen on the machine is read; nothing is changed, except by O(restart_test), O(exercise) and O(report_dir).
+  - What has to be seen on the machine is read; nothing is changed, except by O(restart_test),
+    O(exercise) and O(report_dir).
 author: The pgkeep maintainers (@pgkeep)
 extends_documentation_fragment:
   - pgkeep.postgres._attributes
@@ -222,9 +223,9 @@ options:
     default: {}
   report_dir:
     description:
-      - Folder of the managed host for C(preflight.json), C(preflight.md), C(preflight.html), one page that needs nothing
-        else, and C(preflight.xml), which CI servers read as JUnit.
-      - What the keeper serves as C(/production-readiness) is written with it, without anything that the host keeps secret.
+      - Folder of the managed host for C(preflight.json), C(preflight.md), C(preflight.html), which is one page without
+        anything beside it, and C(preflight.xml), which CI servers read as JUnit.
+      - What the keeper serves as C(/production-readiness) is written too, without anything that the host keeps secret.
     type: path
   enforce:
     description: Whether the module fails at V(NOT_READY). RV(preflight) is returned in any case.
@@ -314,6 +315,14 @@ preflight:
       elements: dict
       returned: always
       sample: [{"step": A restore is tested, "done": true, "checks": [{"id": B03, "result": pass}]}]
+    measured:
+      description:
+        - Numbers that a report of many instances compares, after a deploy. C(version), when the newest clean backup was
+          made (C(backup_at)), when one was last proven (C(proven_at)), C(rto_seconds) and C(rpo_seconds) of the last
+          drill, C(goals) and C(disks) with C(used_percent) and C(free_bytes).
+      type: dict
+      returned: always
+      sample: {"version": "17.6", "backup_at": "2026-11-21T02:00:09Z", "rto_seconds": 12.5, "rpo_seconds": 0.4}
     summary:
       description: Number of checks that passed, failed as a warning, failed, were skipped and were waived.
       type: dict
