@@ -37,7 +37,7 @@ _HEADS = (
 
 def fleet(found: Mapping[str, Mapping[str, Any]], now: float) -> dict[str, Any]:
     """found: instance -> preflight and health (the objects of the modules, or None) and error (words, where there is no
-    judgement) with unreachable. Returns schema, generated_at, summary (verdict -> number) and instances, the worst first.
+    judgement) with unreachable. Returns schema, generated_at, summary (verdict -> number) and instances, worst first.
     """
     instances = sorted((_instance(name, each) for name, each in found.items()), key=_badness)
     return {
