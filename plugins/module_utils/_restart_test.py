@@ -20,6 +20,7 @@ from ._declared import MONITOR
 from ._files import read
 from ._layout import Layout
 from ._lock import hold
+from ._maintenance import working
 from ._outage import Outage
 from ._pooler import held
 from ._probe import Target, connect, published
@@ -44,6 +45,7 @@ def restart_test(run: Run, layout: Layout) -> dict[str, Any]:
     with (
         hold(layout.lock_file, "restart test of %s" % layout.name, who=actor(ANSIBLE)),
         recorded(layout.state_dir, "restart test", actor(ANSIBLE)),
+        working(layout, "restart test of %s" % layout.name, actor(ANSIBLE)),
         held(run, layout),
         contextlib.ExitStack() as stack,
     ):
