@@ -4,7 +4,7 @@
 """What a check of the launch gate is, and what follows from all of them. Pure. Private to the collection.
 
 A check is one small function from the facts to an outcome, in a table with its id, severity and fix. The tables are
-_checks_host, _checks_container, _checks_config, _checks_security and _checks_backup.
+_checks_<area>.
 """
 
 from __future__ import annotations
@@ -83,11 +83,6 @@ def verdict_of(good: bool, evidence: str) -> Outcome:
     return passed(evidence) if good else failed(evidence)
 
 
-def not_yet(reason: str) -> Callable[[Facts], Outcome]:
-    """The test of a row that cannot be looked at: it says so and never passes."""
-    return lambda facts: skipped(reason)
-
-
 def evaluate(
     checks: Iterable[tuple[str, Check]], facts: Facts, phase: str, waivers: Mapping[str, Mapping[str, Any]], today: date
 ) -> list[dict[str, Any]]:
@@ -116,6 +111,7 @@ def _finding(area: str, check: Check, facts: Facts, waiver: Optional[Mapping[str
         "evidence": evidence,
         "fix": fix if result in (FAIL, WAIVED) else "",
         "waiver": waiver["reason"] if waiver and result == WAIVED else None,
+        "waived_until": _until_words(check.id, waiver) if waiver and result == WAIVED else None,
     }
 
 
@@ -159,12 +155,23 @@ def _until(id: str, waiver: Mapping[str, Any]) -> Optional[date]:
         raise PgkeepError("The waiver of %s is not accepted" % id, why, "write until as 2027-01-31") from error
 
 
+def _until_words(id: str, waiver: Mapping[str, Any]) -> Optional[str]:
+    until = _until(id, waiver)
+    return until.isoformat() if until else None
+
+
 def summary(findings: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     """Number of findings: pass, warn (failed with severity warning), fail, skip, waived."""
     counts = dict.fromkeys(("pass", "warn", "fail", "skip", "waived"), 0)
     for finding in findings:
         counts["warn" if _is_warning(finding) else finding["result"]] += 1
     return counts
+
+
+def score(findings: Sequence[Mapping[str, Any]]) -> int:
+    """How many percent of the checks that could be made passed. It decides nothing: see verdict()."""
+    made = [finding for finding in findings if finding["result"] != SKIP]
+    return 100 * sum(finding["result"] == PASS for finding in made) // len(made) if made else 0
 
 
 def verdict(findings: Sequence[Mapping[str, Any]]) -> str:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the pgkeep maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks of backup (B) and monitoring (M). Pure. Private to the collection."""
+"""Checks of backups (B). Pure. Private to the collection."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from ._checks import (
     Facts,
     Outcome,
     failed,
-    not_yet,
     passed,
     skipped,
     verdict_of,
@@ -186,23 +185,26 @@ def b08(facts: Facts) -> Outcome:
     return verdict_of("full" in jobs, "%s: %s" % (schedule["runner"], words or "no job"))
 
 
-def m04(facts: Facts) -> Outcome:
-    found = facts["alerts"]
-    if not found["receivers"]:
-        return warned("no receiver is declared: nobody hears of a failure that they do not look for")
-    names = ", ".join(found["receivers"])
-    if found["proven_at"] is None:
-        return warned("%s: no test alert ever arrived there" % names)
-    return passed("%s: a test alert arrived at %s" % (names, found["proven_at"]))
-
-
-def m05(facts: Facts) -> Outcome:
-    found = facts["alerts"]["deadman"]
+def b09(facts: Facts) -> Outcome:
+    """A dump without the roles cannot be read into a new server: nobody owns anything there."""
+    found = facts["dumps"]
     if found is None:
-        return warned("no dead-man URL is declared: a keeper that is dead tells nobody")
-    if found["error"] or not found["arrived_at"]:
-        return warned("the last sign of life arrived %s: %s" % (found["arrived_at"] or "never", found["error"]))
-    return passed("the last sign of life arrived at %s" % found["arrived_at"])
+        return passed("no dump is kept; backups hold the roles")
+    return verdict_of(found["globals"], "%s has %s" % (found["run"], "the roles" if found["globals"] else "no roles"))
+
+
+def b10(facts: Facts) -> Outcome:
+    """What somebody promised, against what the last drill measured."""
+    goals, drill = facts["declared"]["goals"], facts["drill"]
+    named = [(word, goals[word + "_seconds"], drill["last_%s_seconds" % word]) for word in ("rpo", "rto")]
+    if not all(goal for _word, goal, _measured in named):
+        return failed("nobody wrote down how much may be lost and how long a restore may take")
+    words = [
+        "%s %s of %g s" % (word.upper(), "unknown" if measured is None else "%g s" % measured, goal)
+        for word, goal, measured in named
+    ]
+    good = all(measured is not None and measured <= goal for _word, goal, measured in named)
+    return verdict_of(good, ", ".join(words))
 
 
 def b11(facts: Facts) -> Outcome:
@@ -223,11 +225,10 @@ def b12(facts: Facts) -> Outcome:
     return failed("; ".join(words)) if words else passed(", ".join(sorted(there)) or "this host holds no key yet")
 
 
-_NO_MONITORING = not_yet("this release brings no monitoring to look at")
 _NOW = "run the playbook backup.yml"
 _KEEPER = ("backup",)
+_GOALS = "set postgres_backup_rpo_seconds and postgres_backup_rto_seconds, run verify.yml"
 _LEFT = ("leftovers",)
-_ALERTS = ("alerts",)
 _BRING = "bring the instance's folder of secrets from the control node that has it; see Keys in docs/backup.md"
 
 BACKUP = (
@@ -246,15 +247,8 @@ BACKUP = (
     Check("B06", "The repository is encrypted", CRITICAL, b06, "make a new repository with a cipher", _KEEPER),
     Check("B07", "Retention is set and has room", CRITICAL, b07, "extend the disk", ("repository", "backup", "disks")),
     Check("B08", "Backups have a schedule", CRITICAL, b08, "name jobs in postgres_backup_schedule", _KEEPER),
+    Check("B09", "Dumps hold the roles too", WARNING, b09, "run the playbook dump.yml", ("dumps",)),
+    Check("B10", "Loss and outage are within what was promised", WARNING, b10, _GOALS, ("drill",)),
     Check("B11", "No killed operation left anything", WARNING, b11, "run the playbook deploy.yml", _LEFT, root=True),
     Check("B12", "The control node has every key", BLOCKER, b12, _BRING, ("keys",), BOTH, root=True),
-)
-
-MONITORING = (
-    Check("M01", "The server is scraped", BLOCKER, _NO_MONITORING, ""),
-    Check("M02", "Alert rules load", CRITICAL, _NO_MONITORING, ""),
-    Check("M03", "Alerts reach Alertmanager", CRITICAL, _NO_MONITORING, ""),
-    Check("M04", "A test alert arrived", BLOCKER, m04, "set postgres_backup_alerts, run test_alerts.yml", _ALERTS),
-    Check("M05", "Signs of life arrive", WARNING, m05, "set deadman_url in postgres_backup_alerts", _ALERTS),
-    Check("M06", "The needed metrics are there", CRITICAL, _NO_MONITORING, ""),
 )

@@ -9,7 +9,8 @@ import re
 from datetime import datetime, timezone
 from typing import Any
 
-from ._checks import BLOCKER, BOTH, CRITICAL, Check, Facts, Outcome, failed, passed, skipped, verdict_of
+from ._checks import BLOCKER, BOTH, CRITICAL, WARNING, Check, Facts, Outcome, failed, passed, skipped, verdict_of
+from ._checks_host import MIN_OPEN_FILES, files_words
 from ._facts_container import environment
 from ._layout import DATA_MOUNT, UID
 from ._majors import END_OF_LIFE
@@ -18,6 +19,8 @@ from ._units import MB, human
 
 MIN_STOP_SECONDS = 60
 MIN_SHM = 256 * MB
+# The server itself, its own helpers and an archive_command.
+_SPARE_PROCESSES = 20
 _FLEETING = ("tmpfs", "ramfs", "overlay", "nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs")
 _SECRET_NAME = re.compile(
     r"PASSWORD|PASSWD|PASSPHRASE|(^|_)PASS(_|$)|SECRET|TOKEN|CREDENTIAL|CIPHER|(PRIVATE|API|ACCESS)_?KEY", re.IGNORECASE
@@ -130,6 +133,24 @@ def c05(facts: Facts) -> Outcome:
     return verdict_of(size >= need, "/dev/shm %s, needed %s" % (human(size), human(need)))
 
 
+def c06(facts: Facts) -> Outcome:
+    """Every session is a process, and so is every worker; without a limit one server may take all of the machine."""
+    limit = _host(facts).get("PidsLimit") or 0
+    settings = facts["sql"]["settings"]
+    names = ("max_connections", "max_worker_processes", "autovacuum_max_workers", "max_wal_senders")
+    need = sum(int(settings[name]["setting"]) for name in names) + _SPARE_PROCESSES
+    evidence = "limit %s, needed %d" % (limit if limit > 0 else "none", need)
+    return verdict_of(limit >= need, evidence)
+
+
+def c07(facts: Facts) -> Outcome:
+    """As the kernel has it for the process that runs, whoever set it."""
+    allowed = facts["container"]["open_files"]
+    if allowed is None:
+        return skipped("the server's process cannot be seen from here")
+    return verdict_of(allowed >= MIN_OPEN_FILES, "the server may open %s files" % files_words(allowed))
+
+
 def c08(facts: Facts) -> Outcome:
     host = _host(facts)
     options = host.get("SecurityOpt") or []
@@ -156,6 +177,12 @@ def c09(facts: Facts) -> Outcome:
     command = " ".join(test[1:])
     over_tcp = re.search(r"(-h|--host)[ =]?(?!/)\S", command) is not None
     return verdict_of(test[0] != "NONE" and over_tcp, command or "no health check")
+
+
+def c10(facts: Facts) -> Outcome:
+    """On the engine's own bridge every container of the machine reaches every other one, and none has a name."""
+    network = _host(facts)["NetworkMode"]
+    return verdict_of(network not in ("default", "bridge", "host"), "network %s" % network)
 
 
 def c11(facts: Facts) -> Outcome:
@@ -201,6 +228,7 @@ def d04(facts: Facts) -> Outcome:
 
 
 _DEPLOY = "run the playbook deploy.yml"
+_NOFILE = "raise default-ulimits nofile in /etc/docker/daemon.json, then deploy"
 _ONE = ("container",)
 _TWO = ("container", "sql")
 
@@ -227,8 +255,11 @@ CONTAINER = (
     Check("C03", "A stop is clean", CRITICAL, c03, _DEPLOY, _ONE),
     Check("C04", "The memory is limited, without swap", CRITICAL, c04, _DEPLOY, _ONE),
     Check("C05", "/dev/shm is large enough", CRITICAL, c05, _DEPLOY, _TWO),
+    Check("C06", "Processes are limited, and enough of them", WARNING, c06, _DEPLOY, _TWO),
+    Check("C07", "The server may open enough files", WARNING, c07, _NOFILE, _ONE),
     Check("C08", "The container has no rights it does not need", BLOCKER, c08, _DEPLOY, _ONE),
     Check("C09", "There is a health check over TCP", CRITICAL, c09, _DEPLOY, _ONE),
+    Check("C10", "The container has a network of its own", WARNING, c10, "set postgres_server_network", _ONE),
     Check("C11", "No secret can be read by docker inspect", CRITICAL, c11, "move it to a file with mode 0400", _ONE),
     Check("C12", "A stop and a start lose nothing", BLOCKER, c12, "correct C01 and C03", _ONE),
     Check("D04", "The log is bounded", CRITICAL, d04, _DEPLOY, _ONE),

@@ -1,11 +1,9 @@
 # Copyright (c) 2026, the pgkeep maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks of the machine (H), the engine (D) and the room on the disks (K). Pure. Private to the collection."""
+"""Checks of the machine (H). Pure. Private to the collection."""
 
 from __future__ import annotations
-
-import ipaddress
 
 from ._checks import (
     BEFORE,
@@ -30,10 +28,10 @@ from ._units import human
 TRIED_SYSTEMS = {"debian": ("12", "13")}
 MACHINES = ("x86_64", "aarch64")
 OLDEST_PYTHON = (3, 9)
-OLDEST_API = (1, 41)
-# overlayfs is what overlay2 is called when images live in containerd (Docker 29).
-DRIVERS = ("overlay2", "overlayfs")
-DISK_WARNING, DISK_BLOCKER, INODES_WARNING = 70, 85, 80
+# The oldest one that its makers still mend (kernel.org, Longterm).
+OLDEST_KERNEL = (5, 10)
+MOST_SWAPPINESS = 10
+MIN_OPEN_FILES = 65536
 
 
 def numbers(version: str) -> tuple[int, ...]:
@@ -63,6 +61,12 @@ def h02(facts: Facts) -> Outcome:
     if missing:
         return failed("missing: %s (Python %s)" % (", ".join(missing), host["python"]))
     return passed("Python %s, psycopg2 %s, %s" % (host["python"], host["psycopg2"], host["docker_cli"]))
+
+
+def h03(facts: Facts) -> Outcome:
+    kernel = facts["host"]["kernel"]
+    evidence = "Linux %s, cgroup v%d" % (kernel["release"], kernel["cgroup"])
+    return verdict_of(numbers(kernel["release"])[:2] >= OLDEST_KERNEL and kernel["cgroup"] == 2, evidence)
 
 
 def h04(facts: Facts) -> Outcome:
@@ -98,6 +102,51 @@ def h06(facts: Facts) -> Outcome:
     if synchronised is None:
         return skipped("timedatectl gives no answer: make sure that the clock is synchronised")
     return verdict_of(synchronised == "yes", "NTPSynchronized=%s" % synchronised)
+
+
+def h07(facts: Facts) -> Outcome:
+    kernel = facts["host"]["kernel"]
+    if not kernel["swap_bytes"]:
+        return passed("no swap")
+    evidence = "%s of swap, vm.swappiness is %d" % (human(kernel["swap_bytes"]), kernel["swappiness"])
+    return verdict_of(kernel["swappiness"] <= MOST_SWAPPINESS, evidence)
+
+
+def h08(facts: Facts) -> Outcome:
+    """Without either a process that takes too much memory lets the kernel kill a backend, and all end with it."""
+    mode, limit = facts["host"]["kernel"]["overcommit"], facts["container"]["inspect"]["HostConfig"]["Memory"]
+    evidence = "vm.overcommit_memory is %d, the server's limit %s" % (mode, human(limit) if limit else "none")
+    return verdict_of(mode == 2 or limit > 0, evidence)
+
+
+def h09(facts: Facts) -> Outcome:
+    mode = facts["host"]["kernel"]["huge_pages"]
+    return verdict_of(mode != "always", "transparent huge pages: %s" % (mode or "none in this kernel"))
+
+
+def h11(facts: Facts) -> Outcome:
+    found = facts["host"]["updates"]
+    if found is None:
+        return skipped("no apt: make sure that nothing restarts the engine at noon")
+    problems = []
+    if found["reboots"]:
+        problems.append("the machine reboots by itself after upgrades")
+    if found["unattended"] and not (found["spares_engine"] or facts["engine"]["live_restore"]):
+        problems.append("unattended upgrades restart Docker and with it every server")
+    if found["reboot_required"]:
+        problems.append("a reboot is due")
+    return failed("; ".join(problems)) if problems else passed("nothing restarts the engine by itself")
+
+
+def h12(facts: Facts) -> Outcome:
+    allowed = facts["host"]["engine_open_files"]
+    if allowed is None:
+        return skipped("the engine's process cannot be seen from here")
+    return verdict_of(allowed >= MIN_OPEN_FILES, "the engine may open %s files" % files_words(allowed))
+
+
+def files_words(allowed: int) -> str:
+    return "any number of" if allowed >= 2**62 else str(allowed)
 
 
 def h10(facts: Facts) -> Outcome:
@@ -148,92 +197,14 @@ def h14(facts: Facts) -> Outcome:
     return verdict_of(budget.disk_fits, words)
 
 
-def d01(facts: Facts) -> Outcome:
-    engine = facts["engine"]
-    evidence = "engine %s, API %s" % (engine["version"], engine["api_version"])
-    return verdict_of(numbers(engine["api_version"]) >= OLDEST_API, evidence)
-
-
-def d02(facts: Facts) -> Outcome:
-    engine = facts["engine"]
-    good = engine["driver"] in DRIVERS and engine["backing"] in ("extfs", "xfs", "")
-    return verdict_of(good, "%s on %s" % (engine["driver"], engine["backing"] or "an unnamed file system"))
-
-
-def d05(facts: Facts) -> Outcome:
-    host = facts["host"]
-    open_api = [warning for warning in facts["engine"]["warnings"] if "API is accessible on http" in warning]
-    if open_api or host["engine_tcp"]:
-        return failed(open_api[0] if open_api else "somebody listens on TCP 2375")
-    mode = host["engine_socket"]
-    if mode is not None and mode & 0o007:
-        return failed("the engine's socket has mode %04o: everybody on the machine is root" % mode)
-    return passed("no TCP, socket mode %s" % ("%04o" % mode if mode is not None else "unknown"))
-
-
-def d07(facts: Facts) -> Outcome:
-    disk = facts["engine"]["root_disk"]
-    if disk is None:
-        return skipped("the folder of the engine cannot be seen from here")
-    return verdict_of(disk["used_percent"] < DISK_WARNING, disk_words(disk))
-
-
-def disk_words(disk: Facts) -> str:
-    return "%(path)s: %(used_percent)s %% used, %(inodes_percent)s %% of the inodes" % disk
-
-
-def d08(facts: Facts) -> Outcome:
-    addresses = facts["container"]["addresses"]
-    exposed = [address for address in addresses if not is_private(address)]
-    if not addresses:
-        return passed("no port is published")
-    if not exposed:
-        return passed("published on %s" % ", ".join(addresses))
-    rules = facts["host"]["docker_user_rules"]
-    if rules is None:
-        return failed("published on %s, and the chain DOCKER-USER cannot be read" % ", ".join(exposed))
-    filtered = [rule for rule in rules.splitlines() if " -j DROP" in rule or " -j REJECT" in rule]
-    evidence = "published on %s, DOCKER-USER refuses with %d rules" % (", ".join(exposed), len(filtered))
-    return verdict_of(bool(filtered), evidence)
-
-
-def is_private(address: str) -> bool:
-    """Whether nobody on the Internet reaches address; an address for all is not private."""
-    found = ipaddress.ip_address(address)
-    return not found.is_unspecified and (found.is_loopback or found.is_private)
-
-
-def d09(facts: Facts) -> Outcome:
-    enabled = facts["host"]["docker_enabled"]
-    if enabled is None:
-        return skipped("no systemd: make sure that the engine starts with the machine")
-    return verdict_of(enabled == "enabled", "docker.service is %s" % enabled)
-
-
-def k01(facts: Facts) -> Outcome:
-    """Of the volumes; before there are any, of the folder they will lie in.
-
-    A deploy of an instance that is there already is how a shorter retention reaches it, so it must not be refused for
-    the very disk that this would empty.
-    """
-    roots = {"engine": facts["engine"]["root_disk"]} if facts["engine"]["root_disk"] else {}
-    # Volumes mostly share a file system; each is named once.
-    named = reversed(list((facts["disks"] or roots).values()))
-    disks = list({disk["device"]: disk for disk in named}.values())
-    if not disks:
-        return skipped("no disk can be seen from here")
-    evidence = "; ".join(disk_words(disk) for disk in disks)
-    if any(disk["used_percent"] >= DISK_BLOCKER for disk in disks):
-        if facts["phase"] == BEFORE and facts["disks"]:
-            return warned(evidence + "; the deploy goes on because the instance is there already")
-        return failed(evidence)
-    tight = any(disk["used_percent"] >= DISK_WARNING or disk["inodes_percent"] >= INODES_WARNING for disk in disks)
-    return warned(evidence) if tight else passed(evidence)
-
+_LIMIT = "set postgres_server_memory, or sysctl vm.overcommit_memory=2"
+_THP = "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled, at every boot"
+_UPGRADES = "blacklist docker and containerd in unattended-upgrades; reboot in a maintenance window"
 
 HOST = (
     Check("H01", "The system is supported", BLOCKER, h01, "use Debian 12 or 13 on x86_64 or aarch64", ("host",), BOTH),
     Check("H02", "Python and its libraries are there", BLOCKER, h02, "run the role docker_host", ("host",), BOTH),
+    Check("H03", "The kernel is kept and knows cgroup v2", WARNING, h03, "upgrade; boot with cgroup v2", ("host",)),
     Check("H04", "The memory holds all limits", BLOCKER, h04, "lower memory limits or add memory", ("engine",), BOTH),
     Check(
         "H05",
@@ -245,7 +216,12 @@ HOST = (
         BOTH,
     ),
     Check("H06", "The clock is synchronised", CRITICAL, h06, "install and start chrony", ("host",)),
+    Check("H07", "The machine hardly swaps", WARNING, h07, "sysctl vm.swappiness=10", ("host",)),
+    Check("H08", "Memory that runs out kills no backend", WARNING, h08, _LIMIT, ("host", "container")),
+    Check("H09", "Huge pages are not forced on everybody", WARNING, h09, _THP, ("host",)),
     Check("H10", "Huge pages fit the setting", CRITICAL, h10, "set huge_pages to off or reserve more", ("host", "sql")),
+    Check("H11", "Nothing restarts the engine by itself", WARNING, h11, _UPGRADES, ("host", "engine")),
+    Check("H12", "The engine may open enough files", WARNING, h12, "LimitNOFILE=infinity in docker.service", ("host",)),
     Check(
         "H13",
         "The port is free or ours",
@@ -263,46 +239,5 @@ HOST = (
         "lower max_wal_size or extend the disk",
         ("engine",),
         (BEFORE,),
-    ),
-)
-
-DOCKER = (
-    Check(
-        "D01", "The engine answers and is new enough", BLOCKER, d01, "start or upgrade Docker", ("engine",), BOTH, True
-    ),
-    Check(
-        "D02",
-        "The storage driver is overlay2",
-        CRITICAL,
-        d02,
-        "move the engine's folder to ext4 or xfs",
-        ("engine",),
-        BOTH,
-    ),
-    Check(
-        "D05",
-        "Nobody else can be root by the engine",
-        BLOCKER,
-        d05,
-        "remove -H tcp; socket 0660",
-        ("engine", "host"),
-        BOTH,
-    ),
-    Check("D07", "The engine's folder has room", WARNING, d07, "free space or give it an own disk", ("engine",), BOTH),
-    Check(
-        "D08", "Published ports obey a firewall", CRITICAL, d08, "bind to 127.0.0.1 or filter", ("container", "host")
-    ),
-    Check("D09", "The engine starts with the machine", CRITICAL, d09, "systemctl enable docker containerd", ("host",)),
-)
-
-CAPACITY = (
-    Check(
-        "K01",
-        "The disks have room",
-        BLOCKER,
-        k01,
-        "free space, extend the disks or shorten postgres_server_retention_days",
-        ("engine", "disks"),
-        BOTH,
     ),
 )

@@ -8,14 +8,19 @@ from __future__ import annotations
 import ipaddress
 from typing import Any, Mapping
 
-from ._checks import BLOCKER, CRITICAL, WARNING, Check, Facts, Outcome, failed, passed, verdict_of
-from ._checks_host import is_private, numbers
+from ._checks import BLOCKER, CRITICAL, WARNING, Check, Facts, Outcome, failed, passed, skipped, verdict_of
+from ._checks_capacity import lints
+from ._checks_docker import is_private
+from ._checks_host import numbers
 
 MIN_CERTIFICATE_DAYS = 21
 WEAK_METHODS = ("trust", "password", "md5")
 # Methods that need no password, so that a role without one can log in by them.
 _WITHOUT_PASSWORD = ("trust", "peer", "ident", "cert", "gss", "sspi")
 ROOT_ROLE = "postgres"
+OUR_ROLES = ("pgkeep_monitor", "pgkeep_pooler")
+# Of the keeper's HTTP service, in the folder of clients.
+TOKEN = "keeper.token"
 
 
 def _rule(rule: Mapping[str, Any]) -> str:
@@ -112,6 +117,17 @@ def _lets_in(rule: Mapping[str, Any], role: Mapping[str, Any]) -> bool:
     return bool((rule["type"] or "").startswith("host") and named and usable and rule["method"] != "reject")
 
 
+def s06(facts: Facts) -> Outcome:
+    """The database postgres is left out: everybody may connect, but pg_hba.conf lets nobody in who is not ours."""
+    problems = [
+        "everybody may connect to %(name)s" % each
+        for each in facts["sql"]["databases"]
+        if each["connect"] and each["name"] != ROOT_ROLE
+    ]
+    problems += lints(facts["catalogs"], {"open_schemas": "schemas in which everybody may create"})
+    return failed("; ".join(problems)) if problems else passed("nobody may create or connect without a grant")
+
+
 def s07(facts: Facts) -> Outcome:
     addresses = facts["container"]["addresses"]
     everywhere = any(ipaddress.ip_address(address).is_unspecified for address in addresses)
@@ -143,8 +159,68 @@ def s09(facts: Facts) -> Outcome:
     return failed("; ".join(found)) if found else passed("data %04o, settings not for others" % data["mode"])
 
 
+def s10(facts: Facts) -> Outcome:
+    """A role that only looks shall not be able to do more; one that only replicates neither."""
+    problems = []
+    superusers = {role["name"] for role in facts["sql"]["roles"] if role["superuser"]}
+    for role in facts["sql"]["rights"]:
+        name, rights = role["name"], [right for right in ("createdb", "replication") if role[right]]
+        if name in OUR_ROLES:
+            more = [group for group in role["groups"] if group != "pg_monitor"] + rights
+            if more:
+                problems.append("%s may do more than it is for: %s" % (name, ", ".join(more)))
+            if role["limit"] < 0:
+                problems.append("%s has no connection limit" % name)
+        elif role["replication"] and name not in superusers and (role["createdb"] or role["groups"]):
+            problems.append("%s replicates and may do more: %s" % (name, ", ".join([*rights, *role["groups"]])))
+    return failed("; ".join(problems)) if problems else passed("roles for one purpose have the rights for one")
+
+
+def s11(facts: Facts) -> Outcome:
+    words = {
+        "functions_without_search_path": "SECURITY DEFINER functions without a search_path",
+        "policies_out_of_force": "policies on tables without row security",
+    }
+    found = lints(facts["catalogs"], words)
+    return failed("; ".join(found)) if found else passed("no function lends its rights unguarded, no policy is idle")
+
+
+def s13(facts: Facts) -> Outcome:
+    """The keeper answers over HTTP only where it publishes a port; the mode of its token is the business of S08."""
+    name = facts["declared"]["name"] + "-keeper"
+    keeper = next((each for each in facts["engine"]["containers"] if each["name"] == name), None)
+    if keeper is None:
+        return skipped("there is no container %s" % name)
+    if not keeper["published"]:
+        return passed("the keeper publishes no port")
+    evidence = "published on %s" % ", ".join(keeper["published_on"])
+    if not any(path.endswith("/" + TOKEN) for path in facts["files"]["secret"]):
+        return failed("%s without a token" % evidence)
+    public = [address for address in keeper["published_on"] if not is_private(address)]
+    return verdict_of(not public, evidence + ", with a token")
+
+
+def s14(facts: Facts) -> Outcome:
+    """What an inventory demands to be logged of logins; it is demanded of few."""
+    declared = {str(name).lower(): str(value).lower() for name, value in facts["declared"]["settings"].items()}
+    settings = facts["sql"]["settings"]
+    found = {name: settings[name]["setting"] for name in ("log_connections", "log_disconnections")}
+    wanted = [name for name in found if declared.get(name, "off") not in _OFF]
+    missing = ["%s is %s" % (name, found[name]) for name in wanted if found[name].lower() in _OFF]
+    if any(name.startswith("pgaudit.") for name in declared):
+        wanted.append("pgaudit")
+        if "pgaudit" not in settings["shared_preload_libraries"]["setting"]:
+            missing.append("pgaudit is not loaded")
+    return failed("; ".join(missing)) if missing else passed("demanded: %s" % (", ".join(wanted) or "nothing"))
+
+
+_OFF = ("off", "false", "no", "0", "")
 _SQL = ("sql",)
+_CATALOGS = ("sql", "catalogs")
 _DEPLOY = "run the playbook deploy.yml"
+_REVOKE = "REVOKE CREATE ON SCHEMA …, CONNECT ON DATABASE … FROM PUBLIC"
+_FUNCTION = "ALTER FUNCTION … SET search_path = …; ALTER TABLE … ENABLE ROW LEVEL SECURITY"
+_KEEPER = "run the playbook deploy.yml; set postgres_server_keeper_bind_address to a private address"
 _NETWORKS = "name networks in postgres_server_allowed_networks and postgres_server_hba"
 
 SECURITY = (
@@ -153,10 +229,15 @@ SECURITY = (
     Check("S03", "No password can be guessed", BLOCKER, s03, "give these roles other passwords", _SQL),
     Check("S04", "Clients use TLS and can verify it", CRITICAL, s04, _DEPLOY, ("sql", "certificate")),
     Check("S05", "No superuser from outside", BLOCKER, s05, "ALTER ROLE … NOSUPERUSER, or correct pg_hba.conf", _SQL),
+    Check("S06", "Nothing is for everybody", WARNING, s06, _REVOKE, _CATALOGS),
     Check(
         "S07", "The port is not public", BLOCKER, s07, "bind to 127.0.0.1 or a private address", ("container", "host")
     ),
     Check("S08", "Secrets are for their owner alone", CRITICAL, s08, _DEPLOY, ("files",)),
+    Check("S10", "Roles for one purpose have one right", WARNING, s10, "run deploy.yml, or ALTER ROLE", _SQL),
+    Check("S11", "No function lends its rights unguarded", WARNING, s11, _FUNCTION, _CATALOGS),
     Check("S12", "Nobody comes from everywhere", WARNING, s12, _NETWORKS, _SQL),
     Check("S09", "Data and settings are not for others", CRITICAL, s09, "chmod 0700", ("files", "container")),
+    Check("S13", "The keeper answers only who may ask", CRITICAL, s13, _KEEPER, ("engine", "files")),
+    Check("S14", "Logins are logged where that is demanded", WARNING, s14, _DEPLOY, _SQL),
 )

@@ -8,8 +8,10 @@ from __future__ import annotations
 import time
 from typing import Any, Callable, Mapping
 
+from . import _facts_catalog as catalog
 from . import _facts_container as container
 from . import _facts_host as machine
+from . import _facts_prometheus as prometheus
 from . import _facts_sql as sql
 from ._alert_config import load as load_alerts
 from ._audit import operations, records
@@ -17,10 +19,12 @@ from ._backup_repository import Keeper
 from ._checks import AFTER
 from ._deadman import summary as deadman
 from ._declared import MONITOR
+from ._drill_record import summary as drill
 from ._errors import PgkeepError
 from ._keeper import ask
 from ._layout import Layout
 from ._leftovers import look as leftovers
+from ._pooler_facts import limits as limits_of_pooler
 from ._pooler_facts import look as look_at_pooler
 from ._probe import Target, certificate, published
 from ._run import Run
@@ -28,13 +32,18 @@ from ._run import Run
 
 def collect(run: Run, layout: Layout, declared: Mapping[str, Any], phase: str) -> dict[str, Any]:
     """declared (see _preflight.declared; None for what is not), phase, host, engine, port, pooler_port, majors, disks,
-    keys; after a deploy container, sql, files, repository, backup, certificate too.
+    keys; after a deploy container, sql, catalogs, files, repository, backup, certificate, leftovers, pooler, pools,
+    alerts, drill, dumps and monitoring too. exercises is empty: whoever asks for them adds them.
 
     A source that cannot be read is not in the result; why and next_step are in errors by the same name.
     """
-    facts: dict[str, Any] = {"declared": declared, "phase": phase, "now": time.time(), "errors": {}}
+    facts: dict[str, Any] = {"declared": declared, "phase": phase, "now": time.time(), "errors": {}, "exercises": {}}
 
-    def read(name: str, reader: Callable[[], Any]) -> None:
+    def read(name: str, reader: Callable[[], Any], *needs: str) -> None:
+        gone = [need for need in needs if need in facts["errors"]]
+        if gone:
+            facts["errors"][name] = facts["errors"][gone[0]]
+            return
         try:
             facts[name] = reader()
         except PgkeepError as error:
@@ -53,13 +62,18 @@ def collect(run: Run, layout: Layout, declared: Mapping[str, Any], phase: str) -
     if phase == AFTER:
         read("container", lambda: container.container(run, layout))
         read("sql", lambda: sql.collect(layout))
+        read("catalogs", lambda: catalog.catalogs(layout, [each["name"] for each in facts["sql"]["databases"]]), "sql")
         read("files", lambda: container.files(layout))
         read("repository", lambda: container.repository(layout))
         read("backup", lambda: ask(run, layout, ["info"], timeout=60)["backup_info"])
         read("certificate", lambda: _certificate(layout, facts))
         read("leftovers", lambda: leftovers(run, layout))
         read("pooler", lambda: look_at_pooler(run, layout))
+        read("pools", lambda: limits_of_pooler(layout, (facts["pooler"] or {}).get("inspect")), "pooler")
         read("alerts", lambda: alerts(run, layout))
+        read("drill", lambda: drill(layout.state_dir))
+        read("dumps", lambda: container.dumps(layout, facts["engine"]["containers"]), "engine")
+        read("monitoring", lambda: prometheus.look(declared["monitoring"]))
     return facts
 
 

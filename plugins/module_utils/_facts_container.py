@@ -8,15 +8,19 @@ from __future__ import annotations
 import configparser
 import glob
 import hashlib
+import json
 import os
 import re
 import stat
-from typing import Any, Mapping, Optional
+from typing import Any, Iterable, Mapping, Optional
 
 from . import _docker as docker
+from . import _dump_manifest as manifests
+from ._dump_names import is_run
 from ._errors import PgkeepError
+from ._facts_kernel import open_files
 from ._files import read
-from ._layout import DATA_MOUNT, PORT, REPO_MOUNT, Layout
+from ._layout import DATA_MOUNT, DUMPS_MOUNT, PORT, REPO_MOUNT, Layout
 from ._probe import disk, mounted_from
 from ._run import Run
 
@@ -29,7 +33,8 @@ _SECRET_WORDS = ("pass", "key", "token", "secret")
 
 
 def container(run: Run, layout: Layout) -> dict[str, Any]:
-    """inspect (the engine's own words), pgdata, its mount, data (see data_directory) and addresses of the port."""
+    """inspect (the engine's own words), pgdata, its mount, data (see data_directory), addresses of the port, and how
+    many open_files the process may have (None where it cannot be seen)."""
     found = docker.inspect(run, layout.server)
     if found is None:
         raise PgkeepError("There is no container %s" % layout.server, "", "run the playbook deploy.yml")
@@ -46,6 +51,7 @@ def container(run: Run, layout: Layout) -> dict[str, Any]:
         "mount": mount,
         "data": data_directory(mount["Source"] + pgdata[len(mount["Destination"]) :]) if mount else None,
         "addresses": addresses(found),
+        "open_files": open_files(found["State"]["Pid"]),
     }
 
 
@@ -123,6 +129,7 @@ def files(layout: Layout) -> dict[str, dict[str, int]]:
         layout.pgbackrest_config_dir + "/pgbackrest.conf",
         layout.client_dir + "/pgpass",
         layout.client_dir + "/monitor.password",
+        layout.client_dir + "/keeper.token",
         layout.pooler_config_dir + "/server.key",
         layout.pooler_config_dir + "/userlist.txt",
     ]
@@ -170,3 +177,18 @@ def keys(run: Run, layout: Layout) -> dict[str, dict[str, str]]:
 
 def _digest(passphrase: str) -> str:
     return hashlib.sha256(passphrase.strip().encode()).hexdigest()
+
+
+def dumps(layout: Layout, containers: Iterable[Mapping[str, Any]]) -> Optional[dict[str, Any]]:
+    """run and globals (whether it has the roles) of the newest dumps; None when there are none. containers are those of
+    _facts_host.engine()."""
+    folder = next((str(each["mounts"].get(DUMPS_MOUNT)) for each in containers if each["name"] == layout.keeper), "")
+    runs = sorted(name for name in os.listdir(folder) if is_run(name)) if os.path.isdir(folder) else []
+    if not runs:
+        return None
+    place = os.path.join(folder, runs[-1])
+    try:
+        file = json.loads(read(os.path.join(place, manifests.MANIFEST)) or "{}")["globals"]["file"]
+    except (ValueError, KeyError, TypeError):
+        return {"run": runs[-1], "globals": False}
+    return {"run": runs[-1], "globals": os.path.isfile(os.path.join(place, file))}

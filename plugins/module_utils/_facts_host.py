@@ -16,8 +16,10 @@ import sys
 from typing import Any, Mapping, Optional
 
 from . import _docker as docker
+from . import _facts_kernel as kernel
 from ._container import NANO
 from ._errors import PgkeepError
+from ._facts_kernel import text as _text
 from ._layout import LABEL_INSTANCE, LABEL_ROLE
 from ._probe import disk
 from ._run import Run
@@ -25,10 +27,13 @@ from ._sql import driver
 
 _LISTEN = "0A"
 _ENGINE_TCP = 2375
+# In every engine's list, see docker info.
+_LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 
 def host(run: Run) -> dict[str, Any]:
-    """The machine: system, python and its libraries, huge pages, clock, addresses, firewall, the engine's way in."""
+    """The machine: system, python and its libraries, kernel, clock, addresses, firewall, the engine's way in and what
+    may restart it."""
     memory = meminfo(_text("/proc/meminfo"))
     systemd = os.path.isdir("/run/systemd/system")
     return {
@@ -47,15 +52,10 @@ def host(run: Run) -> dict[str, Any]:
         "docker_user_rules": _words(run, ["iptables", "-S", "DOCKER-USER"]),
         "engine_tcp": _ENGINE_TCP in listening(_text("/proc/net/tcp") + _text("/proc/net/tcp6")),
         "engine_socket": _socket_mode("/var/run/docker.sock"),
+        "engine_open_files": kernel.engine_open_files(),
+        "kernel": kernel.kernel(memory.get("SwapTotal", 0)),
+        "updates": kernel.updates(run),
     }
-
-
-def _text(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as handle:
-            return handle.read()
-    except OSError:
-        return ""
 
 
 def _words(run: Run, argv: list[str]) -> Optional[str]:
@@ -132,7 +132,8 @@ def _holder(run: Run, number: int, containers: list[Mapping[str, Any]]) -> Optio
 
 
 def engine(run: Run) -> dict[str, Any]:
-    """The engine: versions, storage, warnings, root_disk, and every container with its limits and published ports."""
+    """The engine: versions, storage, protection, warnings, root_disk, and every container with its limits, published
+    ports, log and mounts."""
     version = json.loads(docker.docker(run, ["version", "--format", "{{json .}}"]))["Server"]
     info = docker.engine(run)
     names = docker.docker(run, ["ps", "--all", "--quiet", "--no-trunc"]).split()
@@ -143,6 +144,10 @@ def engine(run: Run) -> dict[str, Any]:
         "driver": info["Driver"],
         "backing": dict(info.get("DriverStatus") or []).get("Backing Filesystem", ""),
         "warnings": info.get("Warnings") or [],
+        "live_restore": bool(info.get("LiveRestoreEnabled")),
+        "swarm": (info.get("Swarm") or {}).get("LocalNodeState", "inactive") != "inactive",
+        "security": [option.partition(",")[0].partition("=")[2] for option in info.get("SecurityOptions") or []],
+        "insecure_registries": insecure(info.get("RegistryConfig") or {}),
         "memory_bytes": info["MemTotal"],
         "processors": info["NCPU"],
         "root_disk": _root_disk(info["DockerRootDir"]),
@@ -167,8 +172,16 @@ def _root_disk(path: str) -> Optional[dict[str, Any]]:
         return None
 
 
+def insecure(registries: Mapping[str, Any]) -> list[str]:
+    """Registries that the engine trusts without TLS, the machine's own loopback left out."""
+    networks = [each for each in registries.get("InsecureRegistryCIDRs") or [] if each not in _LOOPBACK]
+    indexes = registries.get("IndexConfigs") or {}
+    return sorted([*networks, *(name for name, index in indexes.items() if not index.get("Secure", True))])
+
+
 def _container(container: Mapping[str, Any]) -> dict[str, Any]:
     labels = container["Config"].get("Labels") or {}
+    log = container["HostConfig"].get("LogConfig") or {}
     return {
         "name": container["Name"].lstrip("/"),
         # None for a container that is not of this collection.
@@ -183,4 +196,13 @@ def _container(container: Mapping[str, Any]) -> dict[str, Any]:
             for binding in bindings or []
             if binding["HostPort"]
         ],
+        "published_on": sorted(
+            {
+                binding.get("HostIp") or "0.0.0.0"
+                for bindings in (container["HostConfig"].get("PortBindings") or {}).values()
+                for binding in bindings or []
+            }
+        ),
+        "log": {"type": log.get("Type", ""), "max_size": (log.get("Config") or {}).get("max-size")},
+        "mounts": {each["Destination"]: each.get("Source") for each in container.get("Mounts") or []},
     }

@@ -21,19 +21,38 @@ SETTINGS = [
     "autovacuum_max_workers",
     "autovacuum_work_mem",
     "data_checksums",
+    "effective_cache_size",
     "fsync",
     "full_page_writes",
     "huge_pages",
+    "log_autovacuum_min_duration",
+    "log_checkpoints",
+    "log_connections",
+    "log_disconnections",
+    "log_line_prefix",
+    "log_lock_waits",
+    "log_min_duration_statement",
+    "log_min_messages",
+    "log_temp_files",
+    "log_timezone",
     "maintenance_work_mem",
     "max_connections",
     "max_slot_wal_keep_size",
+    "max_wal_senders",
     "max_wal_size",
+    "max_worker_processes",
     "password_encryption",
+    "random_page_cost",
+    "reserved_connections",
     "shared_buffers",
     "shared_memory_size_in_huge_pages",
+    "shared_preload_libraries",
     "ssl",
     "ssl_min_protocol_version",
+    "superuser_reserved_connections",
     "synchronous_commit",
+    "TimeZone",
+    "track_io_timing",
     "wal_level",
     "wal_sync_method",
     "work_mem",
@@ -56,11 +75,38 @@ select datname, datcollversion, pg_database_collation_actual_version(oid) from p
 where datallowconn and datcollversion is distinct from pg_database_collation_actual_version(oid) order by datname
 """
 
+# What each role that can log in has beside its password. Settings are those of the role, in every database or one.
+_RIGHTS = """
+select rolname::text, rolcreatedb, rolreplication, rolconnlimit,
+       array(select distinct split_part(word, '=', 1) from pg_db_role_setting s, unnest(s.setconfig) word
+             where s.setrole = r.oid order by 1),
+       array(select g.rolname::text from pg_auth_members m join pg_roles g on g.oid = m.roleid
+             where m.member = r.oid order by 1)
+from pg_roles r where rolcanlogin order by 1
+"""
+
+_DATABASES = """
+select datname::text, pg_encoding_to_char(encoding)::text, age(datfrozenxid),
+       has_database_privilege('public', oid, 'connect'), has_database_privilege('public', oid, 'temporary')
+from pg_database where datallowconn and not datistemplate order by 1
+"""
+
+# Not from pg_settings: it tells what this session brings itself, see _sql.guarded().
+_TIMEOUTS = """
+select name, setting from pg_file_settings
+where applied and name in ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout')
+"""
+
+# The version that each extension of the image would be made in.
+_AVAILABLE = "select name::text, default_version from pg_available_extensions"
+
 # Name of the facts -> server_version_num that it needs, columns, statement.
 _TABLES = {
     "file_errors": (0, ("file", "line", "name", "error"), _FILE_ERRORS),
     "hba": (0, ("line", "type", "databases", "users", "address", "method", "error"), _RULES),
     "collations": (150000, ("database", "made", "now"), _COLLATIONS),
+    "rights": (0, ("name", "createdb", "replication", "limit", "settings", "groups"), _RIGHTS),
+    "databases": (0, ("name", "encoding", "xid_age", "connect", "temporary"), _DATABASES),
 }
 
 _SETTINGS = "select name, setting, unit, boot_val from pg_settings where name = any(%s)"
@@ -74,7 +120,8 @@ _COMMON_PASSWORDS = ("", "postgres", "password", "admin", "secret", "changeme", 
 
 
 def collect(layout: Layout) -> dict[str, Any]:
-    """settings, pending, hba, file_errors, roles, collations, slots, archiver, major, version, role."""
+    """settings, pending, hba, file_errors, roles, rights, databases, timeouts, extensions, collations, slots,
+    archiver, major, version, role."""
     try:
         with connection(layout.socket_dir) as opened:
             return _read(opened)
@@ -99,6 +146,8 @@ def _read(opened: Any) -> dict[str, Any]:
         "settings": {name: {"setting": value, "unit": unit, "boot": boot} for name, value, unit, boot in settings},
         "pending": [name for (name,) in rows(opened, _PENDING)],
         "roles": [role(*row) for row in rows(opened, _ROLES)],
+        "timeouts": dict(rows(opened, _TIMEOUTS)),
+        "extensions": dict(rows(opened, _AVAILABLE)),
     }
     for key, (since, columns, statement) in _TABLES.items():
         facts[key] = [dict(zip(columns, row)) for row in (rows(opened, statement) if number >= since else [])]

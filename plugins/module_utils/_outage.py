@@ -51,6 +51,11 @@ class Outage:
         self.stop()
 
     @property
+    def serving(self) -> bool:
+        """Whether the client was served when it last asked; never when nothing served at the start."""
+        return self._whole.is_set()
+
+    @property
     def milliseconds(self) -> int:
         lasting = 0.0 if self._answered is None or self._whole.is_set() else self._clock() - self._answered
         return round((self._seconds + lasting) * 1000)

@@ -8,7 +8,9 @@ Private to the collection.
 
 from __future__ import annotations
 
+import configparser
 import contextlib
+import re
 import time
 from typing import Any, Mapping, Optional, Sequence
 
@@ -16,6 +18,7 @@ from . import _docker as docker
 from ._container import reachable
 from ._declared import MONITOR
 from ._errors import PgkeepError
+from ._facts_kernel import open_files
 from ._files import read
 from ._layout import Layout
 from ._pooler import show
@@ -91,3 +94,32 @@ def busiest(pools: Sequence[Mapping[str, str]], databases: Sequence[Mapping[str,
         "waiting": sum(int(row["cl_waiting"]) for row in served),
         "wait_seconds": max((int(row["maxwait"]) for row in served), default=0),
     }
+
+
+def limits(layout: Layout, inspect: Optional[Mapping[str, Any]]) -> Optional[dict[str, Any]]:
+    """The most that the files of the pooler allow: connections to the server and clients; and how many open_files its
+    process may have (None where it cannot be seen). None without such files."""
+    text = read(layout.pooler_config_dir + "/pgbouncer.ini")
+    if text is None:
+        return None
+    rules = read(layout.pooler_config_dir + "/pg_hba.conf") or ""
+    pid = inspect["State"]["Pid"] if inspect else ""
+    return {**allowed(text, rules), "open_files": open_files(pid)}
+
+
+# A line of its pg_hba.conf for an application: the database is quoted, see _render.hba_name.
+_SERVED = re.compile(r'^hostssl "((?:[^"]|"")*)" ', re.MULTILINE)
+
+
+def allowed(ini: str, rules: str) -> dict[str, int]:
+    """connections and clients. Each database has a limit of its own, those without a name in the file that of *."""
+    parser = configparser.ConfigParser(interpolation=None, delimiters=("=",))
+    parser.optionxform = str  # type: ignore[method-assign,assignment]
+    parser.read_string(ini)
+    most = {
+        name: int(dict(word.split("=", 1) for word in line.split())["max_db_connections"])
+        for name, line in parser["databases"].items()
+    }
+    served = {name.replace('""', '"') for name in _SERVED.findall(rules)}
+    others = len(served - most.keys()) * most.pop("*", 0)
+    return {"connections": sum(most.values()) + others, "clients": int(parser["pgbouncer"]["max_client_conn"])}

@@ -6,13 +6,18 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import Any, Mapping, Optional, Sequence
+from typing import Any, Callable, Mapping, Optional, Sequence
 
-from ._checks import AFTER, FAIL, NOT_READY, WARNING, check_waivers, evaluate, summary, verdict
-from ._checks_backup import BACKUP, MONITORING
+from . import _exercise as exercise
+from ._checklist import checklist
+from ._checks import AFTER, FAIL, NOT_READY, WARNING, check_waivers, evaluate, score, summary, verdict
+from ._checks_backup import BACKUP
+from ._checks_capacity import CAPACITY
 from ._checks_config import CONFIG
 from ._checks_container import CONTAINER, IMAGE
-from ._checks_host import CAPACITY, DOCKER, HOST
+from ._checks_docker import DOCKER
+from ._checks_host import HOST
+from ._checks_monitoring import MONITORING
 from ._checks_pooler import POOLER
 from ._checks_security import SECURITY
 from ._clients import check_objects, check_scripts
@@ -21,7 +26,7 @@ from ._facts import collect
 from ._host_budget import host_budget, wants
 from ._layout import Layout
 from ._majors import known_major
-from ._report import write
+from ._report import publish, write
 from ._restart_test import restart_test
 from ._rules import refuse_port
 from ._run import Run
@@ -42,6 +47,9 @@ AREAS = (
 )
 # Whoever fails one of these wants to see the whole sum.
 _BUDGET = ("H04", "H05", "H14")
+SCHEMA = 1
+# What K03 asks for unless the inventory says otherwise.
+LOAD = {"clients": 4, "seconds": 5, "tps": 50.0, "p95_ms": 100.0}
 CHECKS = tuple((area, check) for area, checks in AREAS for check in checks)
 
 
@@ -50,18 +58,34 @@ def preflight(run: Run, params: Mapping[str, Any], check_mode: bool) -> dict[str
     layout, phase, waivers = Layout(params["name"]), params["phase"], params["waivers"]
     check_waivers(waivers, CHECKS)
     facts = collect(run, layout, declared(params), phase)
-    if phase == AFTER and params["restart_test"] and not check_mode and "sql" in facts:
-        facts["restart_test"] = _restart_test(run, layout)
+    if phase == AFTER and not check_mode and {"sql", "container"} <= facts.keys():
+        _exercise(run, layout, facts, params)
     result = judge(facts, phase, waivers)
     if params["report_dir"] and not check_mode:
         write(params["report_dir"], result)
+        publish(layout, result)
     return answer(result, params["enforce"], host_budget(facts).table() if "engine" in facts else "")
 
 
-def _restart_test(run: Run, layout: Layout) -> dict[str, Any]:
-    """A server that does not come back is the finding of C12, beside all others; one that is busy was not tested."""
+def _exercise(run: Run, layout: Layout, facts: dict[str, Any], params: Mapping[str, Any]) -> None:
+    """What somebody asked for, the restart last: whatever comes of it is the finding of a check."""
+    asked, mount = params["exercise"], facts["container"]["mount"]
+    if "disk" in asked and mount is not None:
+        facts["exercises"]["disk"] = _found(lambda: exercise.disk(mount["Source"]))
+    if "load" in asked:
+        facts["exercises"]["load"] = _found(
+            lambda: exercise.load(
+                run, layout, {name: type(LOAD[name])(params["load"].get(name, LOAD[name])) for name in LOAD}
+            )
+        )
+    if "restart" in asked or params["restart_test"]:
+        facts["restart_test"] = _found(lambda: restart_test(run, layout))
+
+
+def _found(exercised: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """A server that does not come back is a finding, beside all others; one that is busy was not tested."""
     try:
-        return restart_test(run, layout)
+        return exercised()
     except PgkeepError as error:
         if error.busy:
             raise
@@ -70,7 +94,8 @@ def _restart_test(run: Run, layout: Layout) -> dict[str, Any]:
 
 def declared(params: Mapping[str, Any]) -> dict[str, Any]:
     """What is to be deployed, as numbers: name, major, keys, settings, memory_bytes, wants and neighbours (see
-    _host_budget.wants), memory_overcommit and cpu_overcommit.
+    _host_budget.wants), memory_overcommit and cpu_overcommit, disk, goals (rpo_seconds and rto_seconds, None where
+    nobody named any) and monitoring (see _facts_prometheus.look).
 
     Raises PgkeepError for anything that no machine could make good.
 
@@ -79,6 +104,7 @@ def declared(params: Mapping[str, Any]) -> dict[str, Any]:
     """
     if params["port"] is not None:
         refuse_port(params["port"], params["name"])
+    _refuse_load(params["load"])
     if params["restart_window"]:
         parse_window(params["restart_window"])
     check_objects(params["users"], params["databases"])
@@ -93,10 +119,30 @@ def declared(params: Mapping[str, Any]) -> dict[str, Any]:
         "memory_overcommit": params["memory_overcommit"],
         "cpu_overcommit": params["cpu_overcommit"],
         "major": major,
+        "disk": params["disk"],
+        "goals": {name: params[name] for name in ("rpo_seconds", "rto_seconds")},
+        "monitoring": {
+            "prometheus_url": params["prometheus_url"],
+            "alertmanager_url": params["alertmanager_url"],
+            "selector": params["prometheus_selector"] or 'instance="%s"' % params["name"],
+            "panels": params["panels"],
+        },
         "keys": params["keys"],
         # The inventory's own settings win, as they do in the server.
         "settings": {**tuned.get("settings", {}), **(params["settings"] or {})},
     }
+
+
+def _refuse_load(load: Mapping[str, Any]) -> None:
+    """Raises PgkeepError for what cannot be wanted of a load test."""
+    for name, value in load.items():
+        number = str(value).replace(".", "", 1) if name in ("tps", "p95_ms") else str(value)
+        if name not in LOAD or not number.isdigit() or float(value) <= 0:
+            raise PgkeepError(
+                "The load test cannot be made",
+                "%s is %r" % (name, value),
+                "give numbers above 0 for %s in postgres_preflight_load" % ", ".join(LOAD),
+            )
 
 
 def _tuned(params: Mapping[str, Any], major: Optional[int]) -> dict[str, Any]:
@@ -118,12 +164,35 @@ def judge(facts: Mapping[str, Any], phase: str, waivers: Mapping[str, Any]) -> d
     today = datetime.fromtimestamp(facts["now"], timezone.utc).date()
     findings = evaluate(CHECKS, facts, phase, waivers, today)
     return {
+        "schema": SCHEMA,
         "instance": facts["declared"]["name"],
         "phase": phase,
         "generated_at": rfc3339(facts["now"]),
         "verdict": verdict(findings),
+        "score": score(findings),
         "summary": summary(findings),
+        "checklist": checklist(findings) if phase == AFTER else [],
+        "measured": measured(facts) if phase == AFTER else {},
         "checks": findings,
+    }
+
+
+def measured(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers that a report of many instances compares: version, disks, backup and drill; None for what is unknown."""
+    backup, drill = facts.get("backup") or {}, facts.get("drill") or {}
+    stopped = {each["label"]: each["stopped_at"] for each in backup.get("backups", ())}
+    proven = {each["label"]: each["proven_at"] for each in backup.get("backups", ())}
+    return {
+        "version": facts["sql"]["version"] if "sql" in facts else None,
+        "backup_at": stopped.get(backup.get("newest_clean")),
+        "proven_at": proven.get(backup.get("newest_proven")),
+        "rto_seconds": drill.get("last_rto_seconds"),
+        "rpo_seconds": drill.get("last_rpo_seconds"),
+        "goals": facts["declared"]["goals"],
+        "disks": {
+            name: {"used_percent": disk["used_percent"], "free_bytes": disk["free_bytes"]}
+            for name, disk in facts.get("disks", {}).items()
+        },
     }
 
 

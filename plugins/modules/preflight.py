@@ -14,11 +14,13 @@ description:
     checks machine, engine, image, container, settings, security and backups.
   - A check that cannot be made is reported as V(skip) with the reason and never as passed. With a blocker or critical
     check skipped, or any check waived, the verdict is at best V(READY_WITH_WARNINGS).
-  - What has to be seen on the machine is read; nothing is changed, except by O(restart_test) and O(report_dir).
+  - What has to be seen on the machine is read; nothing is changed, except by O(restart_test),
+    O(exercise) and O(report_dir).
 author: The pgkeep maintainers (@pgkeep)
 extends_documentation_fragment:
   - pgkeep.postgres._attributes
   - pgkeep.postgres._instance
+  - pgkeep.postgres._wanted
 attributes:
   check_mode:
     support: full
@@ -36,126 +38,6 @@ options:
     type: str
     choices: [before, after]
     default: after
-  memory:
-    description:
-      - Memory limit that is declared for the server, such as V(4GB). Settings are derived from it as the filter
-        P(pgkeep.postgres.tune#filter) does it, and the module fails when they do not fit.
-    type: str
-  cpus:
-    description: Processors that are declared.
-    type: float
-  port:
-    description: Port of the host that is declared. Without it no port is looked at.
-    type: int
-  bind_address:
-    description: Address that the port will be published on.
-    type: str
-    default: 127.0.0.1
-  keeper_memory:
-    description: Memory limit that is declared for the keeper.
-    type: str
-    version_added: "0.2.0"
-  pooler_memory:
-    description: Memory limit that is declared for the pooler.
-    type: str
-    version_added: "0.2.0"
-  pooler_port:
-    description: Port of the host that is declared for the pooler.
-    type: int
-    version_added: "0.2.0"
-  neighbours:
-    description:
-      - The other instances of the inventory on this machine, whether they run or not. Their limits count for H04, H05
-        and H14, and none of them may want the same port (H13). What runs there and is not named counts as it is.
-    type: list
-    elements: dict
-    default: []
-    version_added: "0.2.0"
-    suboptions:
-      name:
-        description: Name of the instance.
-        type: str
-        required: true
-      memory:
-        description: As for this instance, like all others here.
-        type: str
-      keeper_memory:
-        description: Of the keeper.
-        type: str
-      pooler_memory:
-        description: Of the pooler.
-        type: str
-      cpus:
-        description: Of the server.
-        type: float
-      profile:
-        description: What the database is used for.
-        type: str
-        choices: [web, oltp, dw, mixed, desktop]
-        default: web
-      settings:
-        description: Settings of the inventory.
-        type: dict
-      bind_address:
-        description: Address that the ports are published on.
-        type: str
-        default: 127.0.0.1
-      port:
-        description: Port of the server.
-        type: int
-      pooler_port:
-        description: Port of the pooler.
-        type: int
-  cpu_overcommit:
-    description: How many times the processors of the machine may be promised to servers. No single one may have more.
-    type: float
-    default: 4.0
-    version_added: "0.2.0"
-  memory_overcommit:
-    description: The same for memory. More than 1 ends with a server that is killed when all use what they may.
-    type: float
-    default: 1.0
-    version_added: "0.2.0"
-  restart_window:
-    description: The maintenance window that is declared; only its form is looked at.
-    type: str
-    default: ""
-    version_added: "0.2.0"
-  major:
-    description: Major version of PostgreSQL that is declared.
-    type: int
-  profile:
-    description: What the database is used for; see P(pgkeep.postgres.tune#filter).
-    type: str
-    choices: [web, oltp, dw, mixed, desktop]
-    default: web
-  disk:
-    description: Kind of the disk below the data volume.
-    type: str
-    choices: [ssd, hdd, san, nvme]
-    default: ssd
-  connections:
-    description: C(max_connections) that is declared. V(0) means the number of O(profile), lowered until it fits.
-    type: int
-    default: 0
-  settings:
-    description: Settings of the inventory; they win over the derived ones.
-    type: dict
-  users:
-    description: Users that are declared, each with C(name) and optionally C(databases). No password is needed.
-    type: list
-    elements: dict
-    default: []
-  databases:
-    description: Databases that are declared, each with C(name) and optionally C(owner).
-    type: list
-    elements: dict
-    default: []
-  init_sql:
-    description: SQL files that are declared, each with C(database) and C(file). Only their names are looked at.
-    type: list
-    elements: dict
-    default: []
   keys:
     description:
       - Which passphrases of backups and dumps the control node has, so that check B12 can tell whether it misses one
@@ -168,6 +50,52 @@ options:
       - It interrupts the instance for some seconds, so it belongs to the day before going live.
     type: bool
     default: false
+  exercise:
+    description:
+      - What to try for real. V(restart) is O(restart_test) (checks C12 and K05), V(load) runs pgbench in a database of
+        its own (K03), V(disk) writes to the disk of the data for a second (K02).
+      - Not in check mode. Without it these checks are skipped.
+    type: list
+    elements: str
+    choices: [restart, load, disk]
+    default: []
+    version_added: "0.2.0"
+  load:
+    description:
+      - What V(load) of O(exercise) wants. C(clients) connections for C(seconds) have to make C(tps) transactions a
+        second, 95 of 100 within C(p95_ms). What is left out is 4, 5, 50 and 100.
+    type: dict
+    default: {}
+    version_added: "0.2.0"
+  rpo_seconds:
+    description: How much may be lost, as somebody promised it; B10 compares the last drill with it.
+    type: float
+    version_added: "0.2.0"
+  rto_seconds:
+    description: How long a restore may take, as somebody promised it; B10 and K05 compare with it.
+    type: float
+    version_added: "0.2.0"
+  prometheus_url:
+    description: Where Prometheus answers, as this host reaches it. Without it M01, M02, M06 and M07 are skipped.
+    type: str
+    default: ""
+    version_added: "0.2.0"
+  prometheus_selector:
+    description: Matcher of the series of this instance. Without it C(instance="<name>").
+    type: str
+    default: ""
+    version_added: "0.2.0"
+  alertmanager_url:
+    description: Where Alertmanager answers, as this host reaches it. Without it M03 is skipped.
+    type: str
+    default: ""
+    version_added: "0.2.0"
+  panels:
+    description: Expressions of dashboards, in PromQL. Each has to have data (M07).
+    type: list
+    elements: str
+    default: []
+    version_added: "0.2.0"
   waivers:
     description:
       - Failures that are accepted, by the id of their check. Each has a C(reason) and may have an C(until), a date
@@ -175,7 +103,10 @@ options:
     type: dict
     default: {}
   report_dir:
-    description: Folder of the managed host for C(preflight.json) and C(preflight.md).
+    description:
+      - Folder of the managed host for C(preflight.json), C(preflight.md), C(preflight.html), which is one page without
+        anything beside it, and C(preflight.xml), which CI servers read as JUnit.
+      - What the keeper serves as C(/production-readiness) is written too, without anything that the host keeps secret.
     type: path
   enforce:
     description: Whether the module fails at V(NOT_READY). RV(preflight) is returned in any case.
@@ -225,6 +156,11 @@ preflight:
   type: dict
   returned: always
   contains:
+    schema:
+      description: Version of this object.
+      type: int
+      returned: always
+      sample: 1
     instance:
       description: Name of the instance.
       type: str
@@ -247,6 +183,27 @@ preflight:
       type: str
       returned: always
       sample: READY_WITH_WARNINGS
+    score:
+      description: How many percent of the checks that could be made passed. It decides nothing.
+      type: int
+      returned: always
+      sample: 96
+    checklist:
+      description:
+        - What is to be done before going live, after a deploy. Each C(step) is C(done) when its C(checks) passed or are
+          waived.
+      type: list
+      elements: dict
+      returned: always
+      sample: [{"step": A restore is tested, "done": true, "checks": [{"id": B03, "result": pass}]}]
+    measured:
+      description:
+        - Numbers that a report of many instances compares, after a deploy. C(version), when the newest clean backup was
+          made (C(backup_at)), when one was last proven (C(proven_at)), C(rto_seconds) and C(rpo_seconds) of the last
+          drill, C(goals) and C(disks) with C(used_percent) and C(free_bytes).
+      type: dict
+      returned: always
+      sample: {"version": "17.6", "backup_at": "2026-11-21T02:00:09Z", "rto_seconds": 12.5, "rpo_seconds": 0.4}
     summary:
       description: Number of checks that passed, failed as a warning, failed, were skipped and were waived.
       type: dict
@@ -298,6 +255,11 @@ preflight:
           type: str
           returned: always
           sample: null
+        waived_until:
+          description: The last day of the waiver; null where it has none.
+          type: str
+          returned: always
+          sample: "2027-01-31"
 error:
   description: The message in its parts.
   type: dict
@@ -366,6 +328,14 @@ SPEC = argument_spec(
     init_sql={"type": "list", "elements": "dict", "default": []},
     keys={"type": "dict", "no_log": True},
     restart_test={"type": "bool", "default": False},
+    exercise={"type": "list", "elements": "str", "choices": ["restart", "load", "disk"], "default": []},
+    load={"type": "dict", "default": {}},
+    rpo_seconds={"type": "float"},
+    rto_seconds={"type": "float"},
+    prometheus_url={"type": "str", "default": ""},
+    prometheus_selector={"type": "str", "default": ""},
+    alertmanager_url={"type": "str", "default": ""},
+    panels={"type": "list", "elements": "str", "default": []},
     waivers={"type": "dict", "default": {}},
     report_dir={"type": "path"},
     enforce={"type": "bool", "default": True},

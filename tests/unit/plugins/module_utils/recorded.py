@@ -24,7 +24,7 @@ def changed(facts: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     place: Any = result
     for key in above:
         place = place[int(key)] if isinstance(place, list) else place[key]
-    place[last] = value
+    place[int(last) if isinstance(place, list) else last] = value
     return result
 
 

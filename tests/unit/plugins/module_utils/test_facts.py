@@ -63,6 +63,8 @@ PARAMS: dict[str, Any] = {
     "name": "not-there", "memory": None, "cpus": None, "port": None, "bind_address": "127.0.0.1", "major": None,
     "profile": "web", "disk": "ssd", "connections": 0, "settings": None, "users": [], "databases": [], "init_sql": [],
     "keys": None, "neighbours": [], "memory_overcommit": 1.0, "cpu_overcommit": 4.0, "restart_window": "",
+    "load": {}, "rpo_seconds": None, "rto_seconds": None, "prometheus_url": "", "prometheus_selector": "",
+    "alertmanager_url": "", "panels": [],
 }  # fmt: skip
 
 
@@ -162,6 +164,8 @@ def test_a_lost_engine_is_a_reason_and_no_traceback() -> None:
         "backup",
         "certificate",
         "leftovers",
+        "catalogs",
+        "dumps",
     } == set(facts["errors"])
     assert facts["errors"]["engine"]["why"].startswith("The Docker engine does not answer: Cannot connect")
     assert "systemctl start docker" in facts["errors"]["engine"]["next_step"]

@@ -5,16 +5,13 @@
 
 from __future__ import annotations
 
-import json
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.pgkeep.postgres.plugins.module_utils._checks import check_waivers, summary, verdict
+from ansible_collections.pgkeep.postgres.plugins.module_utils._checks import check_waivers, score, summary, verdict
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 from ansible_collections.pgkeep.postgres.plugins.module_utils._preflight import CHECKS, answer, declared, judge
-from ansible_collections.pgkeep.postgres.plugins.module_utils._report import markdown, write
 from ansible_collections.pgkeep.postgres.plugins.module_utils._tune import tune
 
 from .recorded import changed, load
@@ -25,6 +22,8 @@ PARAMS: dict[str, Any] = {
     "name": "app-db", "memory": None, "cpus": None, "port": None, "bind_address": "127.0.0.1", "major": None,
     "profile": "web", "disk": "ssd", "connections": 0, "settings": None, "users": [], "databases": [], "init_sql": [],
     "keys": None, "neighbours": [], "memory_overcommit": 1.0, "cpu_overcommit": 4.0, "restart_window": "",
+    "load": {}, "rpo_seconds": None, "rto_seconds": None, "prometheus_url": "", "prometheus_selector": "",
+    "alertmanager_url": "", "panels": [],
 }  # fmt: skip
 
 
@@ -50,6 +49,12 @@ def test_verdict(findings: list[dict[str, Any]], expected: str) -> None:
 def test_summary() -> None:
     findings = [found("pass"), found("fail", "warning"), found("fail"), found("skip"), found("waived"), found("pass")]
     assert summary(findings) == {"pass": 2, "warn": 1, "fail": 1, "skip": 1, "waived": 1}
+
+
+def test_the_score_counts_what_could_be_looked_at_and_decides_nothing() -> None:
+    assert score([found("pass"), found("pass"), found("fail"), found("skip")]) == 66
+    assert score([found("skip")]) == 0
+    assert (judge(GOOD, "after", {})["score"], judge(GOOD, "after", {})["verdict"]) == (98, "NOT_READY")
 
 
 @pytest.mark.parametrize("until", [None, "2026-11-21", "2027-01-31"])
@@ -142,6 +147,9 @@ def test_what_is_declared() -> None:
         ("bind_address", "300.1.1.1", "300.1.1.1.*postgres_server_bind_address"),
         ("restart_window", "Sunday", "maintenance window 'Sunday' cannot be used"),
         ("neighbours", [{"name": "wiki-db", "memory": "64MB"}], "wiki-db cannot be counted.*64 MB is too small"),
+        ("load", {"clients": 0}, "load test cannot be made.*clients is 0.*postgres_preflight_load"),
+        ("load", {"speed": 9}, "speed is 9.*clients, seconds, tps, p95_ms"),
+        ("load", {"tps": "many"}, "tps is 'many'"),
         ("users", [{"name": "a%b"}], "a%b.*percent signs.*correct postgres_server_users"),
         ("databases", [{"name": "shop", "owner": "nobody"}], "owner nobody.*postgres_server_users"),
         ("init_sql", [{"database": "a", "file": "x/i.sql"}, {"database": "a", "file": "y/i.sql"}], "cannot be told"),
@@ -150,30 +158,3 @@ def test_what_is_declared() -> None:
 def test_what_cannot_be_declared(option: str, value: Any, words: str) -> None:
     with pytest.raises(PgkeepError, match=words):
         declared(PARAMS | {"memory": "1GB"} | {option: value})
-
-
-def test_report(tmp_path: Path) -> None:
-    folder = tmp_path / "reports" / "app-db"
-    result = judge(changed(GOOD, "sql.hba.0.error", "a | b\n<script>"), "after", {"B05": {"reason": "ordered"}})
-    write(str(folder), result)
-    write(str(folder), result)
-    assert sorted(path.name for path in folder.iterdir()) == ["preflight.json", "preflight.md"]
-    assert json.loads((folder / "preflight.json").read_text()) == result
-    text = (folder / "preflight.md").read_text()
-    assert text.startswith("# app-db: NOT_READY\n\nPhase after, 2026-11-21T")
-    assert text.index("## fail") < text.index("## waived") < text.index("## skip") < text.index("## pass")
-    assert "| B05 | critical | A copy is on another host | repositories: repo1 (posix) | waived: ordered |" in text
-    # Words of the server cannot end a cell or become markup.
-    assert "a \\| b \\<script\\>" in text
-
-
-def test_report_without_failures_has_no_such_table() -> None:
-    text = markdown(judge(BEFORE, "before", {}))
-    assert text.startswith("# app-db: READY\n")
-    assert "## fail" not in text
-
-
-def test_a_report_that_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(PgkeepError, match="The report cannot be written"):
-        write(str(tmp_path / "file"), judge(BEFORE, "before", {}))
