@@ -224,6 +224,14 @@ instance:
           type: int
           returned: success
           sample: 5
+    differences:
+      description:
+        - In check mode what differs, one entry for each setting, line, file and field, see
+          RV(pgkeep.postgres.drift#module:drift.findings).
+      type: list
+      elements: dict
+      returned: check mode and O(state=present)
+      sample: []
     interruption_ms:
       description:
         - How long clients were without an answer, measured by one that is connected over TCP and TLS and connects anew;
