@@ -60,7 +60,7 @@ def findings(
         if "create role %s nologin" % identifier(name) not in wanted:
             attributes = [word for word, has in zip(_ATTRIBUTES, found[name][2:]) if has]
             fix = "declare it in postgres_server_users, or %s" % psql(layout, "drop role %s" % quoted(name))
-            yield Finding("roles", name, "not declared", " ".join(["there", *attributes]), fix)
+            yield Finding("roles", name, "absent", " ".join(["there", *attributes]), fix)
     for group, member in rows(opened, _MEMBERS, (sorted(logins),)):
         if "grant %s to %s" % (identifier(group), identifier(member)) not in wanted:
             fix = psql(layout, "revoke %s from %s" % (quoted(group), quoted(member)))
@@ -73,7 +73,7 @@ def findings(
     for name in there:
         if name not in names:
             fix = "declare it in postgres_server_databases, or drop it"
-            yield Finding("databases", name, "not declared", "there", fix)
+            yield Finding("databases", name, "absent", "there", fix)
     yield from _extensions(layout, [each for each in declared["databases"] if each["name"] in there])
     yield from _privileges(layout, declared, there)
 

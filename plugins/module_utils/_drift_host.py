@@ -84,7 +84,7 @@ def _undeclared_containers(run: Run, layout: Layout, names: Sequence[str]) -> It
     for role in _OUR_ROLES:
         for name in docker.labelled(run, "container", layout.name, role):
             if name not in known and not (role == "pooler" and name == layout.pooler):
-                yield Finding("container", name, "not declared", "there, as a " + role, "docker rm --force " + name)
+                yield Finding("container", name, "absent", "there, as a " + role, "docker rm --force " + name)
 
 
 def _volumes(run: Run, layout: Layout) -> Iterator[Finding]:
@@ -115,7 +115,7 @@ def _files(layout: Layout, declared: Mapping[str, Any]) -> Iterator[Finding]:
         read = path.endswith(".conf") and os.path.dirname(path) == layout.server_config_dir + "/conf.d"
         fix = "put into the inventory what it is for, then rm -r " + path
         actual = "there, and the server reads it" if read else "there"
-        yield Finding("files", path, "not declared", actual, fix, RELOAD if read else NONE)
+        yield Finding("files", path, "absent", actual, fix, RELOAD if read else NONE)
 
 
 def _of_instance(path: str, layout: Layout, declared: Mapping[str, Any]) -> bool:

@@ -116,8 +116,8 @@ def _lines(wanted: str, found: str) -> tuple[str, str]:
     missing = [line for line in here if line not in there]
     further = [line for line in there if line not in here]
     return (
-        _shown("the lines", missing) if missing else "no other line",
-        _shown("instead", further) if further else "they are missing" if missing else "in another order",
+        _shown("with", missing) if missing else "without",
+        _shown("with", further) if further else "without" if missing else "in another order",
     )
 
 
