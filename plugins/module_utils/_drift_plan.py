@@ -35,9 +35,9 @@ def _findings(declared: Declared, plan: Plan) -> Iterator[Finding]:
         yield Finding("version", layout.name, plan.crossing.words, "not done", restart=CONTAINER)
     for container in plan.containers:
         yield from _container(container)
-    # Those that changed are told already, each with its file.
+    edited = {each.item for change in plan.files for each in _file(declared, plan, change)}
     for name in (*plan.restart_settings, *plan.waiting_settings):
-        if name not in plan.changed_settings:
+        if name not in edited:
             yield Finding("settings", name, "in force", "waits for a restart", restart=RESTART)
     if plan.reload and not plan.files:
         yield Finding("settings", "files of the server", "in force", "changed and not read again", restart=RELOAD)
