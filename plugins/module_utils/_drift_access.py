@@ -95,7 +95,7 @@ def of_role(role: Mapping[str, Any], found: Optional[Sequence[Any]]) -> Iterator
     if int(role.get("limit", -1)) != limit:
         yield Finding("roles", name, "connection limit %s" % role.get("limit", -1), "%d" % limit)
     if role.get("verifier") is not None and role["verifier"] != password:
-        yield Finding("roles", name, "the declared password", "another password" if password else "no password")
+        yield Finding("roles", name, "its password", "another password" if password else "no password")
 
 
 def _extensions(layout: Layout, databases: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:

@@ -65,9 +65,9 @@ def test_the_answer_of_a_deploy_that_is_only_checked():
     "answer, actual, fix",
     [
         (
-            {"error": {"what": "It cannot", "why": "a stranger", "next_step": "rename it"}},
-            "It cannot: a stranger",
-            "rename it",
+            {"error": {"what": "It cannot", "why": "strange", "next_step": "rename"}},
+            "It cannot: strange",
+            "rename",
         ),
         ({"failed": True, "msg": "undefined"}, "undefined", "correct what it names"),
     ],
