@@ -12,6 +12,8 @@ from typing import Any, Iterable, Mapping, Optional, Sequence
 
 from ._access_objects import absent
 from ._access_wishes import Wish, database_wishes, server_wishes, strangers
+from ._actor import ANSIBLE, actor
+from ._audit import recorded
 from ._errors import PgkeepError
 from ._layout import Layout
 from ._sql import connection, driver, query, rows
@@ -80,10 +82,9 @@ def _in(layout: Layout, database: str, wishes: Iterable[Wish], check_mode: bool)
             with connection(layout.socket_dir, database) as opened:
                 found = missing(opened, wanted)
                 if found and not check_mode:
-                    opened.autocommit = False
-                    for statement in (_PATIENCE, *(wish.statement for wish in found)):
-                        rows(opened, statement)
-                    opened.commit()
+                    told = {"database": database, "statements": [wish.statement for wish in found]}
+                    with recorded(layout.state_dir, "access", actor(ANSIBLE), told):
+                        _change(opened, told["statements"])
     except error as failure:
         raise PgkeepError(
             "Privileges in the database %s are not as declared" % database,
@@ -91,6 +92,13 @@ def _in(layout: Layout, database: str, wishes: Iterable[Wish], check_mode: bool)
             "correct what it names, then run again; in this database nothing was changed",
         ) from failure
     return [{"database": database, "statement": wish.statement} for wish in found]
+
+
+def _change(opened: Any, statements: Iterable[str]) -> None:
+    opened.autocommit = False
+    for statement in (_PATIENCE, *statements):
+        rows(opened, statement)
+    opened.commit()
 
 
 def _is_foretold(layout: Layout, database: str) -> bool:

@@ -6,6 +6,9 @@
 One JSON object a line, appended and flushed to disk; a start record before the work, an end record after it, so that a
 start without an end is work that was killed. Each line carries the SHA-256 of the one before: a line that was changed
 or taken out breaks the chain. Lines cut off at the end are seen only by whoever kept the last hash elsewhere.
+
+It is bounded: a full file is kept beside the next one, whose first line goes on with its chain, and forgotten when that
+one is full.
 """
 
 from __future__ import annotations
@@ -26,6 +29,14 @@ from ._layout import GID, UID
 from ._times import epoch_of, rfc3339
 
 FILE = "audit.jsonl"
+# The one before.
+FORMER = "audit.jsonl.1"
+
+# Some 8000 operations each; twice that is kept.
+_FULL_BYTES = 8 * 1024 * 1024
+
+# Of the first line of a file that goes on with the chain of another one.
+_CONTINUED = "continued"
 
 _FIRST = "0" * 64
 
@@ -80,30 +91,50 @@ def recorded(
 
 def append(state_dir: str, record: Mapping[str, Any]) -> None:
     """Add one record; at, host and previous are filled in."""
-    path = os.path.join(state_dir, FILE)
+    path, former = (os.path.join(state_dir, name) for name in (FILE, FORMER))
     with _opened(path) as handle:
-        line = {
-            "at": rfc3339(time.time()),
-            "host": socket.gethostname(),
-            **record,
-            "previous": _hash(_last_line(handle)),
-        }
-        handle.seek(0, os.SEEK_END)
-        # In one write: a crash leaves the line or nothing of it.
-        handle.write((json.dumps(line, ensure_ascii=False, sort_keys=True) + "\n").encode(errors="replace"))
-        handle.flush()
-        os.fsync(handle.fileno())
+        last = _last_line(handle)
+        if handle.seek(0, os.SEEK_END) < _FULL_BYTES:
+            if not last and os.path.exists(former):
+                with open(former, "r+b") as before:
+                    _write(handle, {"phase": _CONTINUED}, _hash(_last_line(before)))
+                last = _last_line(handle)
+            _write(handle, record, _hash(last))
+            return
+        os.rename(path, former)
+    append(state_dir, record)
+
+
+def _write(handle: BinaryIO, record: Mapping[str, Any], previous: str) -> None:
+    line = {"at": rfc3339(time.time()), "host": socket.gethostname(), **record, "previous": previous}
+    handle.seek(0, os.SEEK_END)
+    # In one write: a crash leaves the line or nothing of it.
+    handle.write((json.dumps(line, ensure_ascii=False, sort_keys=True) + "\n").encode(errors="replace"))
+    handle.flush()
+    os.fsync(handle.fileno())
 
 
 @contextlib.contextmanager
 def _opened(path: str) -> Iterator[BinaryIO]:
     """The file, locked against other writers. Root and the keeper both write it, so it belongs to the keeper's user."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-    with os.fdopen(descriptor, "r+b") as handle:
-        if os.geteuid() == 0:
-            os.fchown(descriptor, UID, GID)
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield handle
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        with os.fdopen(descriptor, "r+b") as handle:
+            if os.geteuid() == 0:
+                os.fchown(descriptor, UID, GID)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if not _is(path, descriptor):
+                # Somebody else has begun the next file meanwhile.
+                continue
+            yield handle
+            return
+
+
+def _is(path: str, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _last_line(handle: BinaryIO) -> str:
@@ -176,7 +207,9 @@ def verify(state_dir: str) -> Verdict:
     for number, line in enumerate(lines, 1):
         try:
             record = json.loads(line)
-            intact = record["previous"] == _hash(previous)
+            # The file before the oldest one is forgotten.
+            forgotten = number == 1 and record.get("phase") == _CONTINUED
+            intact = forgotten or record["previous"] == _hash(previous)
         except (ValueError, KeyError, TypeError):
             record, intact = {}, False
         if not intact and broken is None:
@@ -190,8 +223,12 @@ def verify(state_dir: str) -> Verdict:
 
 
 def _lines(state_dir: str) -> list[str]:
+    return [line for name in (FORMER, FILE) for line in _lines_of(os.path.join(state_dir, name))]
+
+
+def _lines_of(path: str) -> list[str]:
     try:
-        with open(os.path.join(state_dir, FILE), encoding="utf-8", errors="replace", newline="\n") as handle:
+        with open(path, encoding="utf-8", errors="replace", newline="\n") as handle:
             # Not splitlines(): a parameter may hold a line separator of Unicode, which JSON leaves as it is.
             text = handle.read()
         return text.removesuffix("\n").split("\n") if text else []

@@ -11,6 +11,7 @@ from typing import Any, Iterator, Mapping, Optional
 from . import _pooler_config as pooler_config
 from . import _render as render
 from . import _repositories as repositories
+from . import _server_log as server_log
 from ._container import ContainerSpec, HealthCheck, plain_address, reachable
 from ._files import File, Folder, secret_file
 from ._keeper_config import FILE as KEEPER_FILE
@@ -137,7 +138,7 @@ def folders(layout: Layout, pooled: bool) -> tuple[Folder, ...]:
 
 def _files(layout: Layout, options: Mapping[str, Any]) -> tuple[File, ...]:
     name, server, client = layout.name, layout.server_config_dir, layout.client_dir
-    tls, clients = options["tls"], options["clients"]
+    tls, clients, logging = options["tls"], options["clients"], options.get("logging") or {}
     pairs = [(entry["database"], entry["user"]) for entry in clients]
     address = reachable(options["bind_address"])
     monitor = {"database": "*", "user": MONITOR, "password": options["monitor_password"]}
@@ -150,14 +151,20 @@ def _files(layout: Layout, options: Mapping[str, Any]) -> tuple[File, ...]:
     # By what is added to the name of a service.
     ports = {"": options["port"], **({"-pooler": pooler["port"]} if pooler else {})}
 
+    base = {**render.base_settings(name, options["major"]), **server_log.settings(logging, options["major"])}
+
     def settings(file: str, about: str, values: Mapping[str, object]) -> File:
         return File("%s/conf.d/%s" % (server, file), render.settings_conf(name, about, values))
 
     return (
         File(server + "/postgresql.conf", render.postgresql_conf(name)),
-        settings("10-base.conf", "what the collection stands on", render.base_settings(name, options["major"])),
+        settings("10-base.conf", "what the collection stands on", base),
         settings("20-tuned.conf", "derived from the limits of the container by the filter tune", options["tuned"]),
-        settings("90-user.conf", "postgres_server_settings of the inventory", options["settings"]),
+        settings(
+            "90-user.conf",
+            "postgres_server_settings of the inventory",
+            server_log.of_inventory(options["settings"], logging),
+        ),
         File(
             server + "/pg_hba.conf",
             render.pg_hba(name, [*pairs, *lookups], networks, options["hba"], MONITOR),

@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 from typing import Any, Optional
 
+from ._actor import ANSIBLE, actor
+from ._audit import recorded
 from ._errors import PgkeepError
 from ._layout import Layout
 from ._sql import connection, driver, rows
@@ -31,6 +33,7 @@ _QUIET = (
     "log_min_error_statement = panic",
     "log_error_verbosity = terse",
     "log_statement = none",
+    "pgaudit.log = 'none'",
     "log_min_duration_statement = -1",
     "lc_messages = 'C'",
 )
@@ -49,14 +52,13 @@ def run_once(layout: Layout, database: str, script: str, content: str, check_mod
         with connection(layout.socket_dir, database, settings={}) as opened:
             known = _known(opened, script)
             if known is None and not check_mode:
-                opened.autocommit = False
-                for setting in _QUIET:
-                    rows(opened, "set local " + setting)
-                rows(opened, _TABLE)
-                # Before the script, which may go on as another role.
-                sha256, applied_at = rows(opened, _RECORD, (script, digest))[0]
-                rows(opened, _GUARDED % {"tag": "pgkeep_" + digest, "script": content})
-                opened.commit()
+                told = {"database": database, "script": script, "sha256": digest}
+                with recorded(layout.state_dir, "init-sql", actor(ANSIBLE), told):
+                    try:
+                        sha256, applied_at = _run(opened, script, digest, content)
+                    except error as failure:
+                        # Before the trail sees it: the driver's own words may show the script.
+                        raise _failed(script, database, failure) from failure
             else:
                 sha256, applied_at = known or (digest, None)
     except error as failure:
@@ -77,6 +79,19 @@ def run_once(layout: Layout, database: str, script: str, content: str, check_mod
             "applied_at": applied_at,
         },
     }
+
+
+def _run(opened: Any, script: str, digest: str, content: str) -> Any:
+    """No log has the script, which may hold a password."""
+    opened.autocommit = False
+    for setting in _QUIET:
+        rows(opened, "set local " + setting)
+    rows(opened, _TABLE)
+    # Before the script, which may go on as another role.
+    found = rows(opened, _RECORD, (script, digest))[0]
+    rows(opened, _GUARDED % {"tag": "pgkeep_" + digest, "script": content})
+    opened.commit()
+    return found
 
 
 def _known(opened: Any, script: str) -> Optional[tuple[str, str]]:

@@ -16,6 +16,7 @@ from ._audit import Outcome, recorded
 from ._collation import load_pending, repair, save_pending
 from ._crossing import given_up, recover, settle
 from ._declared import Declared
+from ._drift_plan import differences
 from ._errors import PgkeepError
 from ._files import make
 from ._images import remove_unused
@@ -81,7 +82,9 @@ def ensure(
     if check_mode:
         plan = make_plan(run, declared, terms.restart_allowed, check_mode)
         expected = Applied(interruption_ms=plan.interruption_seconds * 1000)
-        return _result(run, declared, plan, expected, _unfinished(layout), _moves(layout, release))
+        result = _result(run, declared, plan, expected, _unfinished(layout), _moves(layout, release))
+        result["instance"]["differences"] = differences(declared, plan)
+        return result
     for folder in declared.folders:
         if folder.path == layout.home:
             # The lock lies in it, so it is there before anything else is looked at.

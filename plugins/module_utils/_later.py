@@ -16,6 +16,7 @@ from datetime import datetime, timezone
 from typing import Any, Mapping, Optional, Sequence
 
 from . import _docker as docker
+from . import _server_log as server_log
 from ._container import ContainerSpec, differences, spec_from_dict
 from ._declared import Declared, Later, declare
 from ._errors import PgkeepError
@@ -93,6 +94,9 @@ def _fitting(
         address, port, _inside = server.ports[0].rsplit(":", 2)
         only_at_start = {name for (name,) in query(layout.socket_dir, _ONLY_AT_START)}
         before = _of_release(layout, release, "90-user.conf")
+        if server_log.AUDIT not in _of_release(layout, release, "10-base.conf").get(server_log.PRELOAD, ""):
+            # The image that runs may not have the library, and the server could not start again.
+            fitting["logging"] = {**(options.get("logging") or {}), "audit": "none"}
         fitting.update(
             bind_address=address,
             port=int(port),

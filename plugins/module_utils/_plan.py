@@ -15,6 +15,7 @@ from . import _archive_worker as archive_worker
 from . import _collation as collation
 from . import _docker as docker
 from . import _pooler as pooling
+from . import _server_log as server_log
 from ._container import ContainerSpec, differences
 from ._crossing import UNDO, Crossing, find_crossing
 from ._declared import Declared, Later
@@ -180,6 +181,8 @@ def make_plan(run: Run, declared: Declared, restart_allowed: bool = True, check_
     collations = _collations(run, declared, server) if asks else ()
     files = tuple(changes(declared.files))
     names = changed_settings(declared)
+    if server_log.PRELOAD in names or (server is not None and server.action != "start"):
+        server_log.refuse_missing(run, declared)
     there = docker.volumes(run, declared.volumes)
     serving = answers and server is None
     restarts = _needing_restart(layout, names) if serving else ()

@@ -11,13 +11,12 @@ version_added: "0.1.0"
 description:
   - Takes the whole declared state of an instance (limits, settings, files, image, volumes, port, keeper), compares it
     with the machine and makes a plan. Check mode returns the plan; otherwise it is carried out.
-  - A plan says for each step what changes, whether it is a reload, a restart or a new container, which field forces
-    the new container, and how many seconds of interruption to expect.
+  - A plan says for each step what changes, whether by a reload, a restart or a new container and which field forces
+    that, and how many seconds of interruption to expect.
   - A change of a server that serves has to pass gates before it is committed as a release, and a change that interrupts
     it makes a named restore point first. A deploy that changes nothing passes no gate and costs nothing.
-  - When a step or a gate fails, files, settings and containers are put back and the server that ran before serves
-    again. Volumes are created and never removed. A run that was killed is gone on with by the next one, which commits
-    or takes back the whole.
+  - When a step or a gate fails, files, settings and containers are put back and the server of before serves again.
+    Volumes are never removed. A run that was killed is gone on with by the next one, or taken back as a whole.
   - The first deploy has nothing to go back to. When it fails, containers are removed and volumes stay.
 extends_documentation_fragment:
   - pgkeep.postgres._attributes
@@ -25,6 +24,7 @@ extends_documentation_fragment:
   - pgkeep.postgres._instance
   - pgkeep.postgres._keeper
   - pgkeep.postgres._pooler
+  - pgkeep.postgres._server_log
   - pgkeep.postgres._repositories
   - pgkeep.postgres._transaction
 attributes:
@@ -224,6 +224,12 @@ instance:
           type: int
           returned: success
           sample: 5
+    differences:
+      description: What differs by setting, line, file and field, as RV(pgkeep.postgres.drift#module:drift.findings).
+      type: list
+      elements: dict
+      returned: check mode and O(state=present)
+      sample: []
     interruption_ms:
       description:
         - How long clients were without an answer, measured by one that is connected over TCP and TLS and connects anew;
@@ -314,6 +320,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._module import arg
 from ansible_collections.pgkeep.postgres.plugins.module_utils._pooler_config import SPEC as POOLER
 from ansible_collections.pgkeep.postgres.plugins.module_utils._repositories import SPEC as REPOSITORIES
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Run
+from ansible_collections.pgkeep.postgres.plugins.module_utils._server_log import SPEC as LOGGING
 from ansible_collections.pgkeep.postgres.plugins.module_utils._terms import GATES, terms_from
 from ansible_collections.pgkeep.postgres.plugins.module_utils._tls import OPTIONS as TLS
 from ansible_collections.pgkeep.postgres.plugins.module_utils._tls import refuse
@@ -337,6 +344,7 @@ SPEC = argument_spec(
     start_timeout_seconds={"type": "int", "default": 3600},
     tuned={"type": "dict", "default": {}},
     settings={"type": "dict", "default": {}},
+    logging={"type": "dict", "options": LOGGING},
     hba={"type": "list", "elements": "str", "default": []},
     allowed_networks={"type": "list", "elements": "str", "default": ["samenet"]},
     clients={

@@ -172,3 +172,34 @@ def test_processes_that_write_at_once_leave_one_chain(state):
 def run(program, state):
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "collections")}
     return subprocess.Popen([sys.executable, "-c", program, state], env=environment)
+
+
+def test_it_is_bounded_and_its_chain_goes_on(state, monkeypatch):
+    monkeypatch.setattr(audit, "_FULL_BYTES", 2000)
+    write(state, 3)
+    first = audit.records(state)[0]["id"]
+    write(state, 40)
+    sizes = [os.path.getsize(os.path.join(state, name)) for name in (audit.FILE, audit.FORMER)]
+    assert max(sizes) < 3000
+    verdict = audit.verify(state)
+    assert verdict.broken is None
+    assert verdict.records > 6
+    assert first not in [record.get("id") for record in audit.records(state)]
+    assert {each["result"] for each in audit.operations(audit.records(state))[1:]} == {"ok"}
+
+
+def test_a_line_taken_out_of_the_former_file_breaks_the_chain(state, monkeypatch):
+    monkeypatch.setattr(audit, "_FULL_BYTES", 2000)
+    write(state, 6)
+    former = Path(state) / audit.FORMER
+    kept = former.read_bytes().splitlines(keepends=True)
+    former.write_bytes(b"".join(kept[:-1]))
+    assert audit.verify(state).broken == len(kept)
+
+
+def test_a_crash_between_two_files_breaks_nothing(state):
+    write(state)
+    (Path(state) / audit.FILE).rename(Path(state) / audit.FORMER)
+    write(state)
+    assert audit.verify(state).broken is None
+    assert len(audit.records(state)) == 13
