@@ -71,7 +71,8 @@ options:
     default: []
   accepted:
     description:
-      - Patterns of findings that are wanted as they are, compared with C(<area>: <item>); V(*) stands for anything.
+      - Patterns of findings that are wanted as they are. They are compared with area and item, with a colon and a space
+        between them; V(*) stands for anything.
     type: list
     elements: str
     default: []
