@@ -89,6 +89,12 @@ def recorded(
         append(state_dir, {**end, "details": outcome.details, "error": error})
 
 
+def note(state_dir: str, action: str, actor: str) -> None:
+    """Record what ends in another program. A trail that cannot be written keeps nobody out: the disk may be full."""
+    with contextlib.suppress(OSError), recorded(state_dir, action, actor):
+        pass
+
+
 def append(state_dir: str, record: Mapping[str, Any]) -> None:
     """Add one record; at, host and previous are filled in."""
     path, former = (os.path.join(state_dir, name) for name in (FILE, FORMER))

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Mapping, Optional
 
 from . import _docker as docker
-from ._audit import recorded
+from ._audit import note
 from ._errors import PgkeepError
 from ._keeper import ask
 from ._layout import LABEL_INSTANCE, Layout
@@ -283,8 +283,7 @@ def _maintenance(context: Context, options: argparse.Namespace) -> dict[str, Any
 
 def _psql(context: Context, options: argparse.Namespace) -> dict[str, Any]:
     # Who came in, and never with which words: SQL may hold a password.
-    with recorded(context.layout.state_dir, "psql", context.who):
-        docker.docker(context.run, ["inspect", context.layout.server], what="There is no server to log in to")
+    note(context.layout.state_dir, "psql", context.who)
     terminal = ["--tty"] if sys.stdin.isatty() and sys.stdout.isatty() else []
     _become(["docker", "exec", "--interactive", *terminal, context.layout.server, "psql", *options.words])
     return {}
