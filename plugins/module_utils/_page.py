@@ -44,7 +44,6 @@ def render(status: Mapping[str, Any], refresh_seconds: int = REFRESH_SECONDS) ->
 
     now = moment(status.get("time"))
     judged = verdict.verdict(status, now)
-    backup_known = bool(status.get("sessions"))
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(TEMPLATE).render(
         style=Markup(STYLE),
@@ -56,7 +55,6 @@ def render(status: Mapping[str, Any], refresh_seconds: int = REFRESH_SECONDS) ->
         age=verdict.age(status),
         clock=clock(status.get("time")),
         verdict=judged,
-        was="was " if judged.stale else "",
         required=verdict.required(status, now),
         others=verdict.others(status, now),
         session_total=activity.session_total(status),
@@ -65,7 +63,7 @@ def render(status: Mapping[str, Any], refresh_seconds: int = REFRESH_SECONDS) ->
         trends=activity.trends(status),
         rates=activity.rates(status),
         longest=activity.longest(status),
-        no_transactions="none" if backup_known else "unknown",
+        no_transactions=activity.none(status),
         volumes=panels.volumes(status),
         storage_notes=panels.storage_notes(status),
         running=panels.running(status, now),

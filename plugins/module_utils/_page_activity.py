@@ -163,3 +163,8 @@ def _session(row: Mapping[str, Any]) -> Session:
         blocked_by=", ".join(pids),
         query=text(row.get("query"), _QUERY),
     )
+
+
+def none(status: Mapping[str, Any]) -> str:
+    """What is to be read where there is no transaction."""
+    return UNKNOWN if number(section(status, "sessions").get("total")) is None else "none"

@@ -38,12 +38,15 @@ _LISTED = 4
 
 @dataclass(frozen=True)
 class Volume:
+    """status: warning or critical where its check says so, else ""."""
+
     name: str
     path: str
     used: str
     free: str
     growth: str
     full_in: str
+    status: str
     bar: Optional[Bar]
 
 
@@ -67,10 +70,11 @@ class Event:
 
 
 def volumes(status: Mapping[str, Any]) -> list[Volume]:
-    return [_volume(row) for row in rows(status, "storage")]
+    judged = {check.get("id"): check.get("status") for check in rows(status, "checks")}
+    return [_volume(row, judged.get("disk_%s" % row.get("id"))) for row in rows(status, "storage")]
 
 
-def _volume(row: Mapping[str, Any]) -> Volume:
+def _volume(row: Mapping[str, Any], judged: Any) -> Volume:
     growth, days = number(row.get("growth_bytes_per_day")), number(row.get("days_to_full"))
     return Volume(
         name=known(row.get("id"), 24),
@@ -79,6 +83,7 @@ def _volume(row: Mapping[str, Any]) -> Volume:
         free=size(row.get("free_bytes")),
         growth=UNKNOWN if growth is None else size(growth),
         full_in=_full_in(growth, days),
+        status=judged if judged in ("warning", "critical") else "",
         bar=bar(row.get("used_percent"), 100, 70, 85),
     )
 
@@ -200,10 +205,12 @@ def _archiver(archiver: Mapping[str, Any]) -> Fact:
 
 def around(status: Mapping[str, Any]) -> list[Fact]:
     """Pool, replicas and slots."""
+    if number(status.get("snapshot_age_ms")) is None:
+        return [Fact("Pool", UNKNOWN), Fact("Replicas", UNKNOWN)]
     replicas = [_replica(row) for row in rows(status, "replicas")[:_LISTED]]
     slots = [_slot(row) for row in rows(status, "slots")[:_LISTED]]
     lag = number(status.get("replica_lag_seconds"))
-    own = [] if lag is None else [Fact("Behind its primary", duration(lag))]
+    own = [] if lag is None else [Fact("Behind primary", duration(lag))]
     return [_pool(status.get("pool")), *own, *(replicas or [Fact("Replicas", "none")]), *slots]
 
 
@@ -261,7 +268,7 @@ def alerts(status: Mapping[str, Any], now: Optional[float]) -> list[Fact]:
         Fact("Delivered", plain(found.get("delivered"))),
         Fact("Path proven", ago(proven, now), "by a test alert", "healthy")
         if proven
-        else Fact("Path proven", UNKNOWN if not found else "never", "", "unknown"),
+        else Fact("Path proven", UNKNOWN if waiting is None else "never", "", "unknown"),
     ]
     return facts + ([Fact("Failing", ", ".join(names), "", "critical")] if names else [])
 

@@ -54,7 +54,7 @@ code { font: 12px/1.35 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mo
 .number { text-align: right; white-space: nowrap; }
 
 .icon { width: 1em; height: 1em; fill: currentColor; flex: none; vertical-align: -0.125em; }
-.mark { fill: none; stroke: var(--panel); stroke-width: 2; stroke-linecap: round; stroke-linejoin: round; }
+.mark { fill: none; stroke: var(--mark, var(--panel)); stroke-width: 2; stroke-linecap: round; stroke-linejoin: round; }
 .ring { fill: none; stroke: currentColor; stroke-width: 2; }
 .ask { fill: none; stroke: currentColor; stroke-width: 1.8; stroke-linecap: round; }
 .icon.healthy, .said.healthy { color: var(--healthy); }
@@ -77,9 +77,6 @@ main { display: grid; gap: 10px; grid-template-columns: minmax(0, 1fr); }
   display: flex; gap: 10px; align-items: center; border: 1px solid var(--edge); border-radius: 8px;
   background: var(--panel); padding: 10px 14px; font-weight: 600;
 }
-.band.loud { background: var(--loud); color: var(--loud-text); border-color: var(--loud); font-size: 16px; }
-.band.loud .icon { color: var(--loud-text); }
-.band.loud .mark { stroke: var(--loud); }
 .band .icon { width: 20px; height: 20px; }
 
 .verdict { border: 1px solid; border-radius: 8px; padding: 10px 14px; }
@@ -87,6 +84,8 @@ main { display: grid; gap: 10px; grid-template-columns: minmax(0, 1fr); }
 .verdict.warning { background: var(--warning-ground); border-color: var(--warning); }
 .verdict.critical { background: var(--critical-ground); border-color: var(--critical); }
 .verdict.unknown { background: var(--unknown-ground); border-color: var(--unknown); }
+.verdict.stale { background: var(--loud); color: var(--loud-text); border-color: var(--loud); --mark: var(--loud); }
+.verdict.stale .icon, .verdict.stale .hint, .verdict.stale .note { color: var(--loud-text); }
 .headline { display: flex; flex-wrap: wrap; gap: 4px 12px; align-items: center; }
 .headline .icon { width: 24px; height: 24px; }
 .headline h2 { font-size: 20px; line-height: 1.2; margin: 0; }
@@ -155,9 +154,12 @@ tbody th { font-weight: 600; }
 .longest th:nth-child(3) { width: 23%; }
 .query code { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden; }
 .storage table { margin-bottom: 8px; table-layout: fixed; }
-.storage thead th { width: 16%; white-space: normal; vertical-align: bottom; }
+.storage thead th { width: 15%; white-space: normal; vertical-align: bottom; }
 .storage thead th:nth-child(1) { width: 22%; }
-.storage thead th:nth-child(2) { width: 30%; }
+.storage thead th:nth-child(2) { width: 29%; }
+.storage thead th:nth-child(4) { width: 19%; }
+tr.warning .filled { fill: var(--warning); }
+tr.critical .filled { fill: var(--critical); }
 .storage td b { font-weight: 400; }
 .storage td { line-height: 1.25; }
 .storage .bar { margin: 4px 0 3px; }

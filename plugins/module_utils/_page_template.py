@@ -74,7 +74,7 @@ TEMPLATE = """\
 <h1><bdi>{{ name }}</bdi>{% if environment %} <span class="tag">{{ environment }}</span>{% endif %}</h1>
 <p class="identity">{% for word in identity %}<span>{{ word }}</span>{% endfor %}</p>
 <p class="clock">
-<span>data <b>{{ age }}</b> old</span>
+<span><b>{{ age }}</b></span>
 <span>{{ clock }}</span>
 {% if refresh_seconds %}
 <span>every {{ refresh_seconds }} s · <a href="?refresh=0">pause</a></span>
@@ -85,17 +85,10 @@ TEMPLATE = """\
 </header>
 
 <main>
-{% if verdict.stale %}
-<p class="band loud" role="alert">{{ icon("critical") }}<span>{{ verdict.stale }}</span></p>
-{% endif %}
-{% if verdict.maintenance %}
-<p class="band">{{ icon("info") }}<span>{{ verdict.maintenance }}</span></p>
-{% endif %}
-
-<section class="verdict {{ verdict.status }}" aria-labelledby="h-verdict">
+<section class="verdict {{ "stale" if verdict.stale else verdict.status }}" aria-labelledby="h-verdict">
 <div class="headline">
 {{ icon(verdict.status) }}
-<h2 id="h-verdict">{{ verdict.status | capitalize }}</h2>
+<h2 id="h-verdict">{{ verdict.headline }}</h2>
 <p>{{ verdict.sentence }}</p>
 <p class="ready">Ready for traffic: <b>{{ verdict.ready }}</b></p>
 </div>
@@ -112,12 +105,16 @@ TEMPLATE = """\
 {% endif %}
 </section>
 
+{% if verdict.maintenance %}
+<p class="band">{{ icon("info") }}<span>{{ verdict.maintenance }}</span></p>
+{% endif %}
+
 <section class="checks" aria-labelledby="h-checks">
 <h2 id="h-checks" class="sr">Checks</h2>
 <ul class="cards">
 {% for check in required %}
 <li class="card {{ check.status }}">
-<h3>{{ check.title }}</h3>{{ said(check.status, was ~ check.status) }}
+<h3>{{ check.title }}</h3>{{ said(check.status, check.word) }}
 <p class="value">{{ shown(check.value) }}</p><p class="note since">{{ "for " ~ check.since if check.since }}</p>
 {% if check.bar %}<div class="scale">{{ meter(check.bar, check.title ~ ": " ~ check.value ~ ", " ~ check.limits) }}</div>{% endif %}
 
@@ -131,7 +128,7 @@ TEMPLATE = """\
 {% if others %}
 <ul class="chips" aria-label="Other checks">
 {% for check in others %}
-<li title="{{ check.message }}">{{ icon(check.status) }}<span class="sr">{{ was }}{{ check.status }}: </span>{{ check.title }} {{ shown(check.value) }}</li>
+<li title="{{ check.message }}">{{ icon(check.status) }}<span class="sr">{{ check.word }}: </span>{{ check.title }} {{ shown(check.value) }}</li>
 {% endfor %}
 </ul>
 {% endif %}
@@ -204,7 +201,8 @@ TEMPLATE = """\
 <th role="columnheader" scope="col" class="number">Full in</th></tr></thead>
 <tbody role="rowgroup">
 {% for volume in volumes %}
-<tr role="row"><th role="rowheader" scope="row" title="{{ volume.path }}">{{ volume.name }}</th>
+<tr role="row" class="{{ volume.status }}"><th role="rowheader" scope="row" title="{{ volume.path }}">{{ volume.name }}
+{%- if volume.status %} {{ icon(volume.status) }}<span class="sr"> {{ volume.status }}</span>{% endif %}</th>
 <td role="cell">{{ meter(volume.bar, volume.name ~ ": " ~ volume.used) }}<span class="note">{{ volume.used }}</span></td>
 <td role="cell" class="number" data-label="free">{{ shown(volume.free) }}</td>
 <td role="cell" class="number" data-label="a day">{{ shown(volume.growth) }}</td>

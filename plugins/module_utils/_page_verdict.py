@@ -13,7 +13,6 @@ from typing import Any, Mapping, Optional
 from ._page_sparkline import Bar, bar
 from ._page_words import (
     UNKNOWN,
-    ago,
     clock,
     duration,
     known,
@@ -65,6 +64,7 @@ _BEYOND = 1.25
 class Check:
     title: str
     status: str
+    word: str
     value: str
     message: str
     limits: str
@@ -83,14 +83,15 @@ class Reason:
 
 @dataclass(frozen=True)
 class Verdict:
-    """stale and maintenance are bands above everything, "" where there is nothing to say."""
+    """stale: the data are not of now, whatever they say; maintenance: a band below it, "" where there is none."""
 
     status: str
     symbol: str
+    headline: str
     sentence: str
     ready: str
     reasons: list[Reason]
-    stale: str
+    stale: bool
     maintenance: str
 
 
@@ -109,16 +110,30 @@ def title(check: Mapping[str, Any]) -> str:
 
 def verdict(status: Mapping[str, Any], now: Optional[float]) -> Verdict:
     judged = state(status.get("status"))
+    stale = status.get("live") is False
     reasons = _reasons(status, now)
     ready = status.get("ready")
+    headline, sentence = _stale(status) if stale else ("", _sentence(judged, len(reasons), status))
     return Verdict(
         status=judged,
         symbol=_SYMBOLS[judged],
-        sentence=_sentence(judged, len(reasons), status),
+        headline=judged.capitalize() + headline,
+        sentence=sentence,
         ready=UNKNOWN if ready is None else "yes" if ready is True else "no",
         reasons=reasons,
-        stale=_stale(status),
+        stale=stale,
         maintenance=_maintenance(status, now),
+    )
+
+
+def _stale(status: Mapping[str, Any]) -> tuple[str, str]:
+    """Headline and sentence."""
+    found = number(status.get("snapshot_age_ms"))
+    if found is None:
+        return ": no data yet", "The keeper has not finished its first look."
+    return (
+        ": the data is %s old" % duration(found / 1000),
+        "The keeper has not been able to look since. All below is how it was then.",
     )
 
 
@@ -154,19 +169,9 @@ def _reasons(status: Mapping[str, Any], now: Optional[float]) -> list[Reason]:
         for word in words if isinstance(words, (list, tuple)) else ():
             message = text(word, 300)
             if message and not message.startswith(told) and message not in [reason.message for reason in found]:
+                message = message[0].upper() + message[1:]
                 found.append(Reason(kind if kind in ("critical", "warning") else "warning", "", message, "", ""))
     return found
-
-
-def _stale(status: Mapping[str, Any]) -> str:
-    if status.get("live") is not False:
-        return ""
-    age = number(status.get("snapshot_age_ms"))
-    if age is None:
-        return "No data yet: the keeper has not finished its first look."
-    return "This data is %s old: the keeper has not been able to look since. All below is how it was then." % (
-        duration(age / 1000)
-    )
 
 
 def _maintenance(status: Mapping[str, Any], now: Optional[float]) -> str:
@@ -184,20 +189,19 @@ def required(status: Mapping[str, Any], now: Optional[float]) -> list[Check]:
     for name, ids, prefix in _REQUIRED:
         found = _pick(checks, ids, prefix)
         if found is None:
-            shown.append(Check(_TITLES[name], "unknown", UNKNOWN, "", "", ""))
+            shown.append(Check(_TITLES[name], "unknown", UNKNOWN, UNKNOWN, "", "", ""))
         else:
-            # A disk says which it is.
-            shown.append(_check(found, now, title(found)))
+            shown.append(_check(found, now, status.get("live") is False))
     return shown
 
 
 def others(status: Mapping[str, Any], now: Optional[float]) -> list[Check]:
-    """All checks that are not among the five."""
-    checks = rows(status, "checks")
+    """All checks that are neither among the five nor the headline."""
+    checks = [check for check in rows(status, "checks") if check.get("id") != "snapshot"]
     taken = [_pick(checks, ids, prefix) for _name, ids, prefix in _REQUIRED]
     left = [check for check in checks if not any(check is one for one in taken)]
     left.sort(key=lambda check: _SHOWN.index(state(check.get("status"))))
-    return [_check(check, now, title(check)) for check in left]
+    return [_check(check, now, status.get("live") is False) for check in left]
 
 
 def _pick(checks: list[Mapping[str, Any]], ids: tuple[str, ...], prefix: str) -> Optional[Mapping[str, Any]]:
@@ -211,10 +215,13 @@ def _pick(checks: list[Mapping[str, Any]], ids: tuple[str, ...], prefix: str) ->
     return family[0] if family else None
 
 
-def _check(check: Mapping[str, Any], now: Optional[float], name: str) -> Check:
+def _check(check: Mapping[str, Any], now: Optional[float], stale: bool) -> Check:
+    judged = state(check.get("status"))
     return Check(
-        title=name,
-        status=state(check.get("status")),
+        title=title(check),
+        status=judged,
+        # What was good then may be so no longer.
+        word="was %s" % judged if stale and judged != "unknown" else judged,
         value=_value(check),
         message=text(check.get("message"), 160),
         limits=_limits(check),
@@ -264,9 +271,9 @@ def _since(check: Mapping[str, Any], now: Optional[float]) -> str:
 
 
 def age(status: Mapping[str, Any]) -> str:
-    """Of the data: 1.8 s."""
+    """data 1.8 s old"""
     found = number(status.get("snapshot_age_ms"))
-    return UNKNOWN if found is None else duration(found / 1000)
+    return "no data" if found is None else "data %s old" % duration(found / 1000)
 
 
 def identity(status: Mapping[str, Any]) -> list[str]:
@@ -280,7 +287,3 @@ def identity(status: Mapping[str, Any]) -> list[str]:
         "timeline %s" % timeline,
         "up %s" % up if up != UNKNOWN else "uptime unknown",
     ]
-
-
-def started(status: Mapping[str, Any], now: Optional[float]) -> str:
-    return ago(section(status, "instance").get("started_at"), now)
