@@ -18,6 +18,7 @@ from . import (
     _drill_duty,
     _dump_settings,
     _heartbeat,
+    _http_duty,
     _job,
     _schedule_duty,
     _ship_duty,
@@ -25,6 +26,7 @@ from . import (
     _watch_duty,
 )
 from ._backup_repository import Keeper
+from ._board import Board
 from ._errors import PgkeepError
 
 
@@ -38,7 +40,17 @@ class Duty:
     check: Callable[[Keeper], object]
 
 
+def _say(words: str) -> None:
+    sys.stdout.write("pgkeep: %s\n" % words)
+    sys.stdout.flush()
+
+
+# Written by the poller, read by whoever asks.
+_BOARD = Board()
+
 DUTIES = (
+    # First, so that it answers (not ready, nothing known yet) from the first moment on.
+    Duty("http", 2.0, _http_duty.Service(_BOARD, _say).tick, _http_duty.check),
     Duty("schedule", 5.0, _schedule_duty.tick, _schedule_duty.check),
     Duty("timeline", _timelines.NOTICE_SECONDS, _timelines.notice, _timelines.nothing_to_check),
     Duty("foreign-timelines", _timelines.WATCH_SECONDS, _timelines.watch, _timelines.nothing_to_check),
@@ -96,8 +108,3 @@ def _forever(keeper: Keeper, duty: Duty) -> None:
                 said, said_at = words, time.monotonic()
                 _say(words)
         time.sleep(duty.interval_seconds)
-
-
-def _say(words: str) -> None:
-    sys.stdout.write("pgkeep: %s\n" % words)
-    sys.stdout.flush()
