@@ -19,6 +19,7 @@ from typing import Any, Callable, Mapping, Optional
 
 from . import _http_answers as answers
 from . import _metrics as metrics
+from . import _page as page
 from ._board import Board, present
 from ._errors import PgkeepError
 
@@ -28,11 +29,7 @@ _HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    # The page has its style and its pictures in itself, and nobody else's.
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'"
-    ),
+    "Content-Security-Policy": page.CONTENT_SECURITY_POLICY,
 }
 # For a browser and for everybody else.
 _CHALLENGES = ('Basic realm="pgkeep", charset="UTF-8"', 'Bearer realm="pgkeep"')
@@ -93,6 +90,7 @@ class _Views:
     def secret(self) -> dict[str, Callable[[], Any]]:
         """For who has the token, by path."""
         return {
+            "/": self._page,
             "/status": lambda: _reply(answers.OK, self._status()),
             "/production-readiness": self._production_readiness,
             "/metrics": self._metrics,
@@ -107,6 +105,11 @@ class _Views:
 
     def _production_readiness(self) -> Any:
         return _reply(*answers.production_readiness(self.known().report, _query(), self.clock()))
+
+    def _page(self) -> Any:
+        import flask
+
+        return flask.Response(page.render(self._status(), page.refresh_seconds(_query())), mimetype="text/html")
 
     def _metrics(self) -> Any:
         import flask

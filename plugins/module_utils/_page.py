@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import lru_cache
 from typing import Any, Mapping
 from urllib.parse import quote
 
 from . import _page_activity as activity
 from . import _page_panels as panels
 from . import _page_verdict as verdict
+from ._errors import PgkeepError
+from ._http_answers import refuse_unknown
 from ._page_style import STYLE
 from ._page_template import TEMPLATE
 from ._page_words import clock, known, moment, section, text
@@ -37,18 +40,24 @@ _FAVICONS = {
 }
 
 
-def render(status: Mapping[str, Any], refresh_seconds: int = REFRESH_SECONDS) -> str:
-    """HTML of what present() of _board says; 0 seconds: a page that stays as it is."""
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
+def refresh_seconds(query: Mapping[str, str]) -> int:
+    """refresh=0 is a page that stays as it is, for who wants to read, copy or have it read out in peace."""
+    refuse_unknown(query, ("refresh",))
+    wanted = query.get("refresh", str(REFRESH_SECONDS))
+    if wanted not in ("0", str(REFRESH_SECONDS)):
+        raise PgkeepError(
+            "The question cannot be answered", "refresh is %.40r" % wanted, "ask with refresh=0 or without"
+        )
+    return int(wanted)
 
+
+def render(status: Mapping[str, Any], refresh: int = REFRESH_SECONDS) -> str:
+    """HTML of what present() of _board says; 0 seconds: a page that stays as it is."""
     now = moment(status.get("time"))
     judged = verdict.verdict(status, now)
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(TEMPLATE).render(
-        style=Markup(STYLE),
+    return _template().render(
         favicon=_favicon(judged.status),
-        refresh_seconds=refresh_seconds,
+        refresh_seconds=refresh,
         name=known(section(status, "instance").get("name"), 60),
         environment=text(section(status, "instance").get("environment"), 20),
         identity=verdict.identity(status),
@@ -75,6 +84,16 @@ def render(status: Mapping[str, Any], refresh_seconds: int = REFRESH_SECONDS) ->
         events=panels.events(status, now),
         version=known(status.get("version"), 20),
     )
+
+
+@lru_cache(maxsize=1)
+def _template() -> Any:
+    """Compiled once: that takes longer than all of the rest. Everything from outside is escaped."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    # The style is put there before, as it is: its checksum is in the policy.
+    return environment.from_string(TEMPLATE.replace("@STYLE@", STYLE))
 
 
 def _favicon(status: str) -> str:

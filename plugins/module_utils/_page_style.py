@@ -61,7 +61,8 @@ code { font: 12px/1.35 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mo
 .icon.warning, .said.warning { color: var(--warning); }
 .icon.critical, .said.critical { color: var(--critical); }
 .icon.unknown, .said.unknown, .icon.info { color: var(--unknown); }
-.said { display: inline-flex; gap: 5px; align-items: center; font-size: 12px; font-weight: 600; }
+.said { font-size: 12px; font-weight: 600; }
+.said .icon { margin-right: 5px; }
 
 header { display: flex; flex-wrap: wrap; gap: 4px 16px; align-items: baseline; margin-bottom: 10px; }
 .tag {
@@ -149,7 +150,7 @@ thead th { color: var(--muted); font-size: 12px; padding-top: 0; }
 tbody tr > * { border-top: 1px solid var(--edge); }
 tbody th { font-weight: 600; }
 .longest table { table-layout: fixed; }
-.longest th:nth-child(1) { width: 72px; }
+.longest th:nth-child(1) { width: 80px; }
 .longest th:nth-child(2) { width: 25%; }
 .longest th:nth-child(3) { width: 23%; }
 .query code { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden; }
@@ -194,7 +195,7 @@ footer { color: var(--muted); font-size: 12px; margin-top: 10px; }
   thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
   tbody tr { display: grid; gap: 0 10px; border-top: 1px solid var(--edge); padding: 5px 0; }
   tbody tr > *, tbody tr > :last-child { border: 0; padding: 1px 0; }
-  .longest tr { grid-template-columns: 72px minmax(0, 1fr) minmax(0, 1fr); }
+  .longest tr { grid-template-columns: 80px minmax(0, 1fr) minmax(0, 1fr); }
   .query { grid-column: 1 / -1; }
   .storage tr { grid-template-columns: repeat(3, auto); justify-content: space-between; }
   .storage tbody th { grid-column: 1; }

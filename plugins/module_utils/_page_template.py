@@ -57,7 +57,7 @@ TEMPLATE = """\
 
 <title>{{ verdict.symbol }} {{ name }}: {{ "no fresh data" if verdict.stale else verdict.status }}</title>
 <link rel="icon" href="{{ favicon }}">
-<style>{{ style }}</style>
+<style>@STYLE@</style>
 </head>
 <body class="{{ 'stale' if verdict.stale else 'fresh' }}">
 <svg class="sr" aria-hidden="true" focusable="false">
@@ -155,7 +155,7 @@ TEMPLATE = """\
 <p class="value">{{ shown(trend.value) }}</p>
 <svg class="line" viewBox="0 0 240 40" preserveAspectRatio="none" role="img" aria-labelledby="t-{{ trend.key }} d-{{ trend.key }}">
 <title id="t-{{ trend.key }}">{{ trend.label }}, the last hour</title><desc id="d-{{ trend.key }}">Now {{ trend.value }}; {{ trend.summary }}
-{%- if trend.line.missing %}; {{ trend.line.missing }} points not known{% endif %}</desc>
+{%- if trend.line.line and trend.line.missing %}; {{ trend.line.missing }} points not known{% endif %}</desc>
 <path class="base" d="M0 39.5H240"/>
 {%- if trend.line.line %}<path class="area" d="{{ trend.line.area }}"/><path class="stroke" d="{{ trend.line.line }}"/>{% endif -%}
 {%- if trend.line.last %}<path class="last" d="{{ trend.line.last }}"/>{% endif -%}

@@ -127,9 +127,9 @@ def duration(value: Any) -> str:
     seconds = number(value)
     if seconds is None:
         return UNKNOWN
-    seconds = max(0.0, seconds)
-    if seconds < 59.5:
-        return unit(seconds if seconds < 10 else round(seconds), "s")
+    seconds = max(0.0, seconds) if seconds < 10 else round(seconds)
+    if seconds < 60:
+        return unit(seconds, "s")
     for name, each, smaller, part, until in (
         ("min", 60, "s", 1, 3600),
         ("h", 3600, "min", 60, 172800),
