@@ -16,7 +16,7 @@ from ._audit import operations, records
 from ._backup_repository import Keeper
 from ._checks import AFTER
 from ._deadman import summary as deadman
-from ._declared import MONITOR
+from ._layout import MONITOR
 from ._errors import PgkeepError
 from ._keeper import ask
 from ._layout import Layout

@@ -18,7 +18,8 @@ from typing import Any, Callable, Iterator, Mapping, Optional, Sequence
 from . import _docker as docker
 from ._applications import logins, refused
 from ._container import reachable
-from ._declared import MONITOR, Declared
+from ._declared import Declared
+from ._layout import MONITOR
 from ._errors import PgkeepError
 from ._files import kept, read
 from ._interrupt import Interrupted

@@ -12,7 +12,7 @@ from typing import Any, Mapping, Optional
 
 from . import _docker as docker
 from ._backup_repository import Keeper
-from ._declared import MONITOR
+from ._layout import MONITOR
 from ._drill_turn import Proof, proofs
 from ._errors import PgkeepError
 from ._keeper import ask

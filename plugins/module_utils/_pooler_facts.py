@@ -14,7 +14,7 @@ from typing import Any, Mapping, Optional, Sequence
 
 from . import _docker as docker
 from ._container import reachable
-from ._declared import MONITOR
+from ._layout import MONITOR
 from ._errors import PgkeepError
 from ._files import read
 from ._layout import Layout

@@ -19,12 +19,14 @@ from . import (
     _dump_settings,
     _heartbeat,
     _job,
+    _poll,
     _schedule_duty,
     _ship_duty,
     _timelines,
     _watch_duty,
 )
 from ._backup_repository import Keeper
+from ._board import Board
 from ._errors import PgkeepError
 
 
@@ -38,6 +40,9 @@ class Duty:
     check: Callable[[Keeper], object]
 
 
+_BOARD = Board()
+_POLLER = _poll.Poller(_BOARD)
+
 DUTIES = (
     Duty("schedule", 5.0, _schedule_duty.tick, _schedule_duty.check),
     Duty("timeline", _timelines.NOTICE_SECONDS, _timelines.notice, _timelines.nothing_to_check),
@@ -48,6 +53,9 @@ DUTIES = (
     Duty("watch", 2.0, _watch_duty.tick, _watch_duty.check),
     Duty("deadman", 2.0, _deadman.tick, _deadman.check),
     Duty("drill", 300.0, _drill_duty.tick, _drill_duty.check),
+    Duty("poll", _poll.TICK_SECONDS, _POLLER.tick, _poll.check),
+    # What may take longer than a poll; most times it only sees that nothing has changed.
+    Duty("evidence", 5.0, _POLLER.evidence.look, _timelines.nothing_to_check),
     Duty("heartbeat", _heartbeat.LOOK_SECONDS, _heartbeat.Heart().tick, _heartbeat.check),
 )
 # Of topics that no duty works on, but jobs and people.
