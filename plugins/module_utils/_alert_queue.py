@@ -144,7 +144,7 @@ def recent(state_dir: str, count: int) -> list[Mapping[str, Any]]:
         for name in os.listdir(folder)
         if name.endswith(".json")
     ]
-    found = []
+    found: list[Mapping[str, Any]] = []
     for path in sorted(paths, key=os.path.basename)[-count:]:
         with contextlib.suppress(ValueError, PermissionError):
             content = json.loads(read(path) or "null")

@@ -36,9 +36,7 @@ def info(keeper: Keeper) -> dict[str, Any]:
     return described(keeper, repository.snapshot(keeper), lambda: server.archiver(keeper).failing_since)
 
 
-def described(
-    keeper: Keeper, snapshot: pgbackrest.Snapshot, archiver: Callable[[], Optional[float]]
-) -> dict[str, Any]:
+def described(keeper: Keeper, snapshot: pgbackrest.Snapshot, archiver: Callable[[], Optional[float]]) -> dict[str, Any]:
     """The same for who has the snapshot already, and his own way to know since when the archiver fails."""
     backups = judge(keeper.instance, snapshot, evidence.notes(keeper))
     usable = current(keeper.instance, snapshot, backups)

@@ -9,10 +9,9 @@ whatever the server does: every wait has a deadline, and what may take long is r
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping, Optional
+from typing import Any, Callable, Mapping, Optional, Sequence
 
 from . import _audit as audit
 from . import _backup_server as backup_server
@@ -23,18 +22,17 @@ from . import _snapshot
 from ._backup_repository import Keeper
 from ._board import Board
 from ._errors import PgkeepError
-from ._files import read
+from ._http_duty import INTERVAL_SECONDS, TOPIC, interval_seconds
 from ._hysteresis import Hysteresis
 from ._keeper_config import topic
+from ._maintenance import Maintenance
+from ._maintenance import current as maintenance_of
 from ._poll_evidence import Evidence
 from ._poll_login import Login, Prober
 from ._poll_server import Answer, Server
 from ._starts import PLANNED, Seen
-from ._times import epoch_of
 from ._trend import Minutes
 
-TOPIC = "http"
-INTERVAL_SECONDS = 5.0
 # How exact the interval is.
 TICK_SECONDS = 0.5
 # A part of the interval is left for what comes after the server.
@@ -44,20 +42,6 @@ _SHARE = 0.85
 STOPPING = ("deploy", "restore", "promote", "restart", "restart test", "remove", "rollback", "upgrade", "undo-upgrade")
 
 _SEVERITY = {"healthy": "info", "warning": "warning", "critical": "critical", "unknown": "info"}
-
-
-def interval(keeper: Keeper) -> float:
-    return float(topic(keeper, TOPIC).get("interval_seconds") or INTERVAL_SECONDS)
-
-
-def check(keeper: Keeper) -> None:
-    """Raises PgkeepError for an interval that cannot be used."""
-    if not 1 <= interval(keeper) <= 300:
-        raise PgkeepError(
-            "The poller of %s cannot be used" % keeper.instance,
-            "interval_seconds is %g" % interval(keeper),
-            "set postgres_server_keeper_interval_seconds to a number from 1 to 300",
-        )
 
 
 @dataclass
@@ -87,7 +71,11 @@ class Poller:
         """Poll, if it is time for it; by the monotonic clock, so that no jump of the other one makes it pause."""
         if time.monotonic() < self._due:
             return
-        seconds = interval(keeper)
+        wanted = topic(keeper, TOPIC)
+        if not wanted:
+            # Nobody could ask for it.
+            return
+        seconds = interval_seconds(wanted)
         self._due = time.monotonic() + seconds
         self.poll(keeper, seconds)
 
@@ -171,7 +159,7 @@ class Poller:
         memory: memories.Memory,
         found: Mapping[str, Any],
         session: int,
-        maintenance: Optional[Mapping[str, Any]],
+        maintenance: Optional[Maintenance],
         now: float,
     ) -> None:
         seen = Seen(found["started_at"], found["reset_at"], session)
@@ -183,7 +171,7 @@ class Poller:
         if start is not None:
             memory.tell(start.at, "restart", "info" if start.kind == PLANNED else "critical", start.text)
 
-    def _tell_changes(self, memory: memories.Memory, checks: list[Mapping[str, Any]], now: float) -> None:
+    def _tell_changes(self, memory: memories.Memory, checks: Sequence[Mapping[str, Any]], now: float) -> None:
         for each in checks:
             if each["changed"]:
                 text = "%s is %s: %s" % (each["id"], each["status"], each["message"])
@@ -195,15 +183,8 @@ def _operated(keeper: Keeper, since: float) -> bool:
     return audit.beside(keeper.state, STOPPING, since) is not None
 
 
-def _maintenance(keeper: Keeper, now: float) -> Optional[dict[str, Any]]:
-    """What the host says it does; None when nothing, or when it said for how long and that is over."""
+def _maintenance(keeper: Keeper, now: float) -> Optional[Maintenance]:
     try:
-        found = json.loads(read(keeper.state + "/maintenance.json") or "null")
-        if not isinstance(found, dict):
-            return None
-        until = epoch_of(found["until"])
-        if until is None or now >= until:
-            return None
-        return {name: found.get(name) for name in ("reason", "since", "until")}
-    except (ValueError, KeyError, TypeError, OSError):
+        return maintenance_of(keeper.state, now)
+    except (OSError, PgkeepError):
         return None

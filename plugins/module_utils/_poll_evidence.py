@@ -16,7 +16,6 @@ from typing import Any, Callable, Mapping, Optional, TypeVar
 from . import _alert_queue as queue
 from . import _audit as audit
 from . import _drill_record as drill_record
-from . import _evidence_files as evidence_files
 from . import _job as jobs
 from . import _off_site as off_site
 from . import _schedule as schedule
@@ -31,7 +30,6 @@ from ._lock import holder
 from ._poll_login import address_of
 from ._probe import Target, certificate
 from ._repository_seen import mark_of, seen
-from ._times import rfc3339
 
 T = TypeVar("T")
 
@@ -111,7 +109,7 @@ class Evidence:
 
 def _files_mark(keeper: Keeper) -> list[tuple[str, float]]:
     names = [keeper.state + "/" + audit.FILE, keeper.state + "/alerts/delivery.json", keeper.state + "/schedule.json"]
-    names += [queue_dir for queue_dir in (queue.sent_dir(keeper.state), drill_record.folder(keeper.state))]
+    names += (queue.sent_dir(keeper.state), drill_record.folder(keeper.state))
     return [(name, os.stat(name).st_mtime) for name in names if os.path.exists(name)]
 
 

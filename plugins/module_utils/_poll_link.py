@@ -4,7 +4,7 @@
 """One kept connection that nothing can hang on: asynchronous, with a deadline for everything. Private.
 
 psycopg2 waits for ever for a server that was stopped by a signal or whose machine is frozen, over a unix socket too:
-connect_timeout ends with the login, statement_timeout is the server's own. So every wait here is a select() of ours.
+connect_timeout ends with the login, statement_timeout is the server's own. So every wait here is a poll() of ours.
 """
 
 from __future__ import annotations
@@ -120,11 +120,10 @@ class Link:
             state = self._opened.poll()
             if state == POLL_OK:
                 return
-            # The descriptor may be another one after each step of a connection.
-            descriptor = self._opened.fileno()
-            writes = state == POLL_WRITE
-            left = max(end - time.monotonic(), 0.0)
-            if not any(select.select([] if writes else [descriptor], [descriptor] if writes else [], [], left)):
+            # Not select(), which knows 1024 files; a new one, as each step of a login may have another descriptor.
+            waiting = select.poll()
+            waiting.register(self._opened.fileno(), select.POLLOUT if state == POLL_WRITE else select.POLLIN)
+            if not waiting.poll(max(end - time.monotonic(), 0.0) * 1000):
                 raise Silent(words)
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the pgkeep maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The login of an application, as far as the keeper can be one: no superuser, over the network, TLS verified. Private."""
+"""A login as an application makes it: no superuser, over the network, TLS verified. Private to the collection."""
 
 from __future__ import annotations
 
@@ -73,10 +73,11 @@ class Prober:
         connect_ms: Optional[float] = None if response_ms is None else self._last.connect_ms
         due = self._fresh_at is None or not 0 <= time.monotonic() - self._fresh_at < FRESH_SECONDS
         if response_ms is None or due:
+            failures: tuple[type[BaseException], ...] = (PgkeepError, *_failures())
             try:
                 connect_ms = self._fresh(keeper, end)
                 response_ms = self._link.ask("SELECT 1", end)[1]
-            except (PgkeepError, *_failures()) as error:
+            except failures as error:
                 return self._failed(now, around, error)
         self.breaker = self.breaker.succeeded()
         self._last = Login(None, "", _rounded(response_ms), _rounded(connect_ms))

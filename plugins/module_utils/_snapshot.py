@@ -34,7 +34,7 @@ _RANK = {WARNING: 1, CRITICAL: 2}
 def make(facts: Mapping[str, Any], hysteresis: Hysteresis) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The snapshot without events and history, and its checks with changed: whether it is another word since now."""
     now, answer, login = facts["now"], facts["answer"], facts["login"]
-    evidence = facts["evidence"]
+    evidence, maintenance = facts["evidence"], facts["maintenance"]
     found, rare = answer.frequent, answer.rare or {}
     role = None if found is None else "standby" if found["recovering"] else "primary"
     sessions = None if found is None else sql.sessions(found)
@@ -65,7 +65,7 @@ def make(facts: Mapping[str, Any], hysteresis: Hysteresis) -> tuple[dict[str, An
         "checks": [{name: value for name, value in each.items() if name != "changed"} for each in checks],
         "reasons": ["%(id)s: %(message)s" % each for each in checks if _RANK.get(each["status"])],
         "reasons_not_ready": not_ready,
-        "maintenance": facts["maintenance"],
+        "maintenance": None if maintenance is None else {name: getattr(maintenance, name) for name in _MAINTENANCE},
         "circuit": {
             "state": facts["breaker"].state,
             "failures": facts["breaker"].failures,
@@ -97,6 +97,7 @@ def make(facts: Mapping[str, Any], hysteresis: Hysteresis) -> tuple[dict[str, An
     return snapshot, checks
 
 
+_MAINTENANCE = ("reason", "since", "until")
 _SESSIONS = ("total", "active", "idle", "idle_in_transaction", "blocked", "maximum")
 _MEMORY = ("limit_bytes", "used_bytes", "working_set_bytes", "oom_kills")
 _CPU = ("periods", "throttled_periods", "throttled_ratio", "used_ratio", "quota_cpus")
@@ -174,9 +175,7 @@ def _checks(
 def _settled(found: Sequence[Check], hysteresis: Hysteresis, now: float) -> list[dict[str, Any]]:
     settled = []
     for each in found:
-        status, since, changed = hysteresis.settle(
-            each.id, each.status, now, at_once=not each.id.startswith(_STEADY)
-        )
+        status, since, changed = hysteresis.settle(each.id, each.status, now, at_once=not each.id.startswith(_STEADY))
         settled.append({**vars(each), "status": status, "since": rfc3339(since), "target": "", "changed": changed})
     return settled
 
@@ -184,8 +183,9 @@ def _settled(found: Sequence[Check], hysteresis: Hysteresis, now: float) -> list
 def _not_ready(facts: Mapping[str, Any], checks: Sequence[Mapping[str, Any]]) -> list[str]:
     """Why no traffic should be sent now; empty when it may."""
     reasons = []
-    if facts["maintenance"] is not None:
-        reasons.append("maintenance: %(reason)s until %(until)s" % facts["maintenance"])
+    maintenance = facts["maintenance"]
+    if maintenance is not None and maintenance.drains:
+        reasons.append("maintenance: %s until %s" % (maintenance.reason, maintenance.until))
     database = next(each for each in checks if each["id"] == "database")
     if facts["login"].state is not None or database["status"] != HEALTHY:
         words = database["message"]

@@ -24,6 +24,7 @@ from ._errors import PgkeepError
 from ._evidence import current, judge
 from ._files import File, read, write
 from ._keeper_config import topic
+from ._maintenance import current as maintenance
 from ._pgbackrest_errors import not_archived
 from ._repository_seen import REPOSITORY_SECONDS, mark_of, seen
 from ._times import epoch_of, rfc3339
@@ -96,6 +97,11 @@ def _facts(keeper: Keeper, config: Config, memory: dict[str, Any], now: float) -
     known = _judged(keeper, memory, now)
     if known["error"] is not None:
         unknown.add("backup-age")
+    repository_error = tuple(known["error"]) if known["error"] is not None else None
+    if maintenance(keeper.state, now) is not None:
+        # It stands still on purpose. What began before is neither over nor told again.
+        server_error, archiver_since, repository_error = None, None, None
+        unknown |= _watch.STOPPABLE
     started = _started(keeper, wanted, memory)
     proven = tuple(proofs(keeper))
     noted = [known.get("newest_at"), *(proof.proven_at for proof in proven), *started.values()]
@@ -112,7 +118,7 @@ def _facts(keeper: Keeper, config: Config, memory: dict[str, Any], now: float) -
             for used in [used_percent(path)]
             if used is not None
         },
-        repository_error=tuple(known["error"]) if known["error"] is not None else None,
+        repository_error=repository_error,
         started=started,
         clean_at=known["clean_at"],
         proofs=proven,
