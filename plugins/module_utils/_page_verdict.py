@@ -8,7 +8,7 @@ collection.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Mapping, Optional
+from typing import Any, Callable, Mapping, Optional
 
 from ._page_sparkline import Bar, bar
 from ._page_words import (
@@ -20,6 +20,7 @@ from ._page_words import (
     number,
     percent,
     plain,
+    ratio,
     rows,
     section,
     size,
@@ -41,7 +42,8 @@ _TITLES = {
     "response_time": "Response time",
     "xid_age": "Wraparound",
     "cpu": "CPU",
-    "wal": "WAL",
+    "cpu_throttling": "CPU throttling",
+    "off_site": "Off-site",
 }
 
 # Checks of which there is one for each of some things: disk_data, certificate_server.
@@ -55,6 +57,18 @@ _REQUIRED = (
     ("restarts", ("restarts",), ""),
     ("response_time", ("response_time",), ""),
 )
+
+# How the units of checks are written; any other word stands behind its number.
+_FORMS: Mapping[str, Callable[[Any], str]] = {
+    "": plain,
+    "%": percent,
+    "ratio": ratio,
+    "bytes": size,
+    "s": duration,
+    "seconds": duration,
+    "hours": lambda hours: duration(hours * 3600),
+    "days": lambda days: duration(days * 86400),
+}
 
 # A bar goes on behind the critical bound, so that one can see how far.
 _BEYOND = 1.25
@@ -238,15 +252,8 @@ def _value(check: Mapping[str, Any]) -> str:
 def _measured(value: Any, check: Mapping[str, Any]) -> str:
     """A number with the unit of its check."""
     name = text(check.get("unit"), 20)
-    if name == "%":
-        return percent(value)
-    if name == "s":
-        return duration(value)
-    if name in ("B", "bytes"):
-        return size(value)
-    if check.get("id") == "xid_age":
-        return percent(100 * (number(value) or 0.0))
-    return unit(value, name) if name else plain(value)
+    form = _FORMS.get(name)
+    return form(value) if form else unit(value, name)
 
 
 def _limits(check: Mapping[str, Any]) -> str:
