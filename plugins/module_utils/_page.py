@@ -55,7 +55,7 @@ def render(status: Mapping[str, Any], refresh: int = REFRESH_SECONDS) -> str:
     """HTML of what present() of _board says; 0 seconds: a page that stays as it is."""
     now = moment(status.get("time"))
     judged = verdict.verdict(status, now)
-    return _template().render(
+    html: str = _template().render(
         favicon=_favicon(judged.status),
         refresh_seconds=refresh,
         name=known(section(status, "instance").get("name"), 60),
@@ -84,6 +84,7 @@ def render(status: Mapping[str, Any], refresh: int = REFRESH_SECONDS) -> str:
         events=panels.events(status, now),
         version=known(status.get("version"), 20),
     )
+    return html
 
 
 @lru_cache(maxsize=1)

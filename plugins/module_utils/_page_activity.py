@@ -87,11 +87,8 @@ def _trend(status: Mapping[str, Any], key: str, label: str, value: Any, scale: _
     length = max(2, int(number(history.get("points")) or 60))
     line = sparkline(values, length, scale.floor)
     span = duration(length * (number(history.get("interval_seconds")) or 60.0))
-    if line.low is None:
-        summary = "no history yet"
-    else:
-        summary = "%s to %s in %s" % (plain(line.low), plain(line.high), span)
-    return Trend(key, label, scale.shown(scale.of(value)), summary, line)
+    bounds = "no history yet" if line.low is None else "%s to %s in %s" % (plain(line.low), plain(line.high), span)
+    return Trend(key, label, scale.shown(scale.of(value)), bounds, line)
 
 
 def rates(status: Mapping[str, Any]) -> list[Fact]:

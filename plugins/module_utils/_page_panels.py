@@ -8,7 +8,7 @@ collection.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Mapping, Optional
+from typing import Any, Mapping, Optional, Sequence, Set
 
 from ._page_sparkline import Bar, bar
 from ._page_words import (
@@ -32,16 +32,16 @@ from ._page_words import (
 
 # Days that a certificate is still good for (checks of the launch gate: H04), and those until a volume is full.
 _CERTIFICATE_WARNING, _CERTIFICATE_CRITICAL = 30, 7
-_EVENTS = 8
+_EVENTS = 6
 _LISTED = 4
 
 
 @dataclass(frozen=True)
 class Volume:
-    """status: warning or critical where its check says so, else ""."""
+    """others: what else is on the same disk; status: warning or critical where a check says so, else ""."""
 
     name: str
-    path: str
+    others: str
     used: str
     free: str
     growth: str
@@ -70,20 +70,27 @@ class Event:
 
 
 def volumes(status: Mapping[str, Any]) -> list[Volume]:
+    """One for each disk: volumes on the same one fill together, and are one line."""
     judged = {check.get("id"): check.get("status") for check in rows(status, "checks")}
-    return [_volume(row, judged.get("disk_%s" % row.get("id"))) for row in rows(status, "storage")]
+    disks: dict[Any, list[Mapping[str, Any]]] = {}
+    for row in rows(status, "storage"):
+        same = (number(row.get("size_bytes")), number(row.get("used_percent")))
+        # What is not known is not the same.
+        disks.setdefault(id(row) if None in same else same, []).append(row)
+    return [_volume(on_it, {judged.get("disk_%s" % row.get("id")) for row in on_it}) for on_it in disks.values()]
 
 
-def _volume(row: Mapping[str, Any], judged: Any) -> Volume:
+def _volume(on_it: Sequence[Mapping[str, Any]], judged: Set[Any]) -> Volume:
+    row = on_it[0]
     growth, days = number(row.get("growth_bytes_per_day")), number(row.get("days_to_full"))
     return Volume(
         name=known(row.get("id"), 24),
-        path=text(row.get("path"), 60),
+        others=", ".join(known(other.get("id"), 24) for other in on_it[1:]),
         used="%s of %s" % (percent(row.get("used_percent")), size(row.get("size_bytes"))),
         free=size(row.get("free_bytes")),
         growth=UNKNOWN if growth is None else size(growth),
         full_in=_full_in(growth, days),
-        status=judged if judged in ("warning", "critical") else "",
+        status=next((word for word in ("critical", "warning") if word in judged), ""),
         bar=bar(row.get("used_percent"), 100, 70, 85),
     )
 
@@ -132,7 +139,9 @@ def _newest(backup: Mapping[str, Any], now: Optional[float]) -> list[Fact]:
     if not newest:
         # Without a word of the keeper nobody knows whether there is one.
         none = "none" if backup.get("status") else UNKNOWN
-        return [Fact("Newest", none, text(backup.get("status_text"), 120), "unknown" if none == UNKNOWN else "critical")]
+        return [
+            Fact("Newest", none, text(backup.get("status_text"), 120), "unknown" if none == UNKNOWN else "critical")
+        ]
     stored = number(newest.get("repository_bytes"))
     sizes = size(newest.get("size_bytes")) + ("" if stored is None else ", %s stored" % size(stored))
     proven = newest.get("proven_at")

@@ -45,8 +45,8 @@ def sparkline(points: Sequence[Any], length: int = 60, floor: Optional[float] = 
 
     The scale begins at floor, or where that is None at the lowest point.
     """
-    values = [number(point) for point in points][-length:]
-    values = [None] * (length - len(values)) + values
+    newest = [number(point) for point in points][-length:]
+    values = [*([None] * (length - len(newest))), *newest]
     found = [value for value in values if value is not None]
     if not found:
         return Sparkline("", "", "", None, None, length)
@@ -68,8 +68,8 @@ def sparkline(points: Sequence[Any], length: int = 60, floor: Optional[float] = 
         area.append(
             "M%.1f %d L%s L%.1f %d Z" % (run[0][0] * step, HEIGHT, " ".join(corners), run[-1][0] * step, HEIGHT)
         )
-    newest = values[-1]
-    last = "" if newest is None else "M{0} L{0}".format(place(length - 1, newest))
+    end = values[-1]
+    last = "" if end is None else "M{0} L{0}".format(place(length - 1, end))
     return Sparkline(" ".join(line), " ".join(area), last, low, high, length - len(found))
 
 

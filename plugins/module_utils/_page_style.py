@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How the status page looks. Private to the collection.
 
-Every pair of a text and what is behind it has a contrast of at least 4.5 to 1 in both schemes, by a test. Nothing moves.
+Every pair of a text and what is behind it has a contrast of at least 4.5 to 1 in both schemes, by a test.
+Nothing moves.
 """
 
 from __future__ import annotations
@@ -51,7 +52,6 @@ code { font: 12px/1.35 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mo
 .value { font-size: 18px; line-height: 1.25; }
 .value b { font-weight: 650; }
 .value .note { font-size: 16px; }
-.number { text-align: right; white-space: nowrap; }
 
 .icon { width: 1em; height: 1em; fill: currentColor; flex: none; vertical-align: -0.125em; }
 .mark { fill: none; stroke: var(--mark, var(--panel)); stroke-width: 2; stroke-linecap: round; stroke-linejoin: round; }
@@ -138,13 +138,14 @@ main { display: grid; gap: 10px; grid-template-columns: minmax(0, 1fr); }
 .line .area { fill: var(--line); fill-opacity: 0.12; }
 
 .facts { display: grid; gap: 3px 16px; }
-.facts > div { display: grid; grid-template-columns: 104px minmax(0, 1fr); gap: 8px; align-items: baseline; }
+.facts > div { display: grid; grid-template-columns: 100px minmax(0, 1fr); gap: 8px; align-items: baseline; }
+.narrow .facts > div { grid-template-columns: 88px minmax(0, 1fr); }
 .facts dt { color: var(--muted); font-size: 12px; }
 .facts .icon { margin-right: 5px; }
 
 table { width: 100%; border-collapse: collapse; }
 th, td { text-align: left; vertical-align: top; padding: 4px 8px 4px 0; font-weight: 400; }
-th.number, td.number { text-align: right; }
+.storage th:nth-child(n + 3), .storage td:nth-child(n + 3) { text-align: right; white-space: nowrap; }
 tr > :last-child { padding-right: 0; }
 thead th { color: var(--muted); font-size: 12px; padding-top: 0; }
 tbody tr > * { border-top: 1px solid var(--edge); }
@@ -155,7 +156,7 @@ tbody th { font-weight: 600; }
 .longest th:nth-child(3) { width: 23%; }
 .query code { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden; }
 .storage table { margin-bottom: 8px; table-layout: fixed; }
-.storage thead th { width: 15%; white-space: normal; vertical-align: bottom; }
+.storage thead th:nth-child(n) { width: 15%; white-space: normal; vertical-align: bottom; }
 .storage thead th:nth-child(1) { width: 22%; }
 .storage thead th:nth-child(2) { width: 29%; }
 .storage thead th:nth-child(4) { width: 19%; }
@@ -175,16 +176,16 @@ footer { color: var(--muted); font-size: 12px; margin-top: 10px; }
 .stale .card, .stale .panel, .stale .chips { --healthy: var(--unknown); }
 
 @media (min-width: 1000px) {
-  .board { grid-template-columns: minmax(0, 55fr) minmax(0, 45fr); grid-template-rows: auto auto auto 1fr; }
+  .board { grid-template-columns: minmax(0, 55fr) minmax(0, 45fr); grid-template-rows: auto auto 1fr; }
   .activity, .longest, .events { grid-column: 1; }
-  .column { grid-column: 2; grid-row: 1 / 3; }
-  .column.narrow { grid-row: 3 / 5; }
+  .column { grid-column: 2; grid-row: 1 / 4; }
+  .column.narrow { grid-column: 1 / -1; grid-row: auto; grid-template-columns: repeat(4, minmax(0, 1fr)); }
+  .column.narrow { align-items: start; }
 }
 @media (min-width: 1320px) {
-  .board { grid-template-columns: minmax(0, 48fr) minmax(0, 30fr) minmax(0, 22fr); grid-template-rows: auto auto 1fr; }
-  .column { grid-row: 1 / 4; }
-  .column.narrow { grid-column: 3; grid-row: 1 / 4; }
-  .narrow .facts > div { grid-template-columns: 92px minmax(0, 1fr); }
+  .board { grid-template-columns: minmax(0, 48fr) minmax(0, 30fr) minmax(0, 22fr); }
+  .column.narrow { grid-column: 3; grid-row: 1 / 4; grid-template-columns: minmax(0, 1fr); align-content: start; }
+  .column { align-content: start; }
 }
 @media (max-width: 640px) {
   body { padding: 8px; }
@@ -200,7 +201,7 @@ footer { color: var(--muted); font-size: 12px; margin-top: 10px; }
   .storage tr { grid-template-columns: repeat(3, auto); justify-content: space-between; }
   .storage tbody th { grid-column: 1; }
   .storage td:nth-child(2) { grid-column: 1 / -1; }
-  .storage td.number::before { content: attr(data-label) " "; color: var(--muted); font-size: 12px; }
+  .storage td[data-label]::before { content: attr(data-label) " "; color: var(--muted); font-size: 12px; }
 }
 @media print {
   :root { --ground: #ffffff; }

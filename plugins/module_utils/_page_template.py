@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The status page as HTML: where things stand, and nothing that decides anything. Private to the collection.
 
-A string of Python, because the library travels as Python files only: into the keeper's image, into the archive on a host.
+A string of Python, because the library travels as Python files only: into the image of the keeper, into an archive.
 """
 
 from __future__ import annotations
@@ -38,12 +38,23 @@ TEMPLATE = """\
 <dl class="{{ class }}">
 {% for fact in list %}
 <div><dt>
-{%- if fact.swatch %}<svg class="swatch {{ fact.swatch }}" viewBox="0 0 8 8" aria-hidden="true"><rect width="8" height="8"/></svg>{% endif -%}
+{%- if fact.swatch -%}
+<svg class="swatch {{ fact.swatch }}" viewBox="0 0 8 8" aria-hidden="true"><rect width="8" height="8"/></svg>
+{%- endif -%}
 {{ fact.label }}</dt><dd>
 {%- if fact.status %}{{ icon(fact.status) }}<span class="sr">{{ fact.status }}: </span>{% endif -%}
 {{ shown(fact.value) }}{% if fact.note %} <span class="note">{{ fact.note }}</span>{% endif %}</dd></div>
 {% endfor %}
 </dl>
+{%- endmacro -%}
+
+{#- The roles say what is lost where a phone lays the cells out anew. -#}
+{%- macro head(titles) -%}
+<thead role="rowgroup"><tr role="row">
+{% for title in titles %}
+<th role="columnheader" scope="col">{{ title }}</th>
+{% endfor %}
+</tr></thead>
 {%- endmacro -%}
 
 <!DOCTYPE html>
@@ -53,16 +64,19 @@ TEMPLATE = """\
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="robots" content="noindex">
-{% if refresh_seconds %}<meta http-equiv="refresh" content="{{ refresh_seconds }}">{% endif %}
-
+{% if refresh_seconds %}
+<meta http-equiv="refresh" content="{{ refresh_seconds }}">
+{% endif %}
 <title>{{ verdict.symbol }} {{ name }}: {{ "no fresh data" if verdict.stale else verdict.status }}</title>
 <link rel="icon" href="{{ favicon }}">
 <style>@STYLE@</style>
 </head>
 <body class="{{ 'stale' if verdict.stale else 'fresh' }}">
 <svg class="sr" aria-hidden="true" focusable="false">
-<symbol id="icon-healthy" viewBox="0 0 16 16"><circle cx="8" cy="8" r="8"/><path class="mark" d="M4.4 8.4 7 11l4.7-5.6"/></symbol>
-<symbol id="icon-warning" viewBox="0 0 16 16"><path d="M8 .6 16 15H0Z"/><path class="mark" d="M8 6v4M8 12.4v.4"/></symbol>
+<symbol id="icon-healthy" viewBox="0 0 16 16"><circle cx="8" cy="8" r="8"/>
+<path class="mark" d="M4.4 8.4 7 11l4.7-5.6"/></symbol>
+<symbol id="icon-warning" viewBox="0 0 16 16"><path d="M8 .6 16 15H0Z"/>
+<path class="mark" d="M8 6v4M8 12.4v.4"/></symbol>
 <symbol id="icon-critical" viewBox="0 0 16 16"><path d="M4.7 0h6.6L16 4.7v6.6L11.3 16H4.7L0 11.3V4.7Z"/>
 <path class="mark" d="m5 5 6 6M11 5l-6 6"/></symbol>
 <symbol id="icon-unknown" viewBox="0 0 16 16"><circle class="ring" cx="8" cy="8" r="6.9"/>
@@ -116,19 +130,23 @@ TEMPLATE = """\
 <li class="card {{ check.status }}">
 <h3>{{ check.title }}</h3>{{ said(check.status, check.word) }}
 <p class="value">{{ shown(check.value) }}</p><p class="note since">{{ "for " ~ check.since if check.since }}</p>
-{% if check.bar %}<div class="scale">{{ meter(check.bar, check.title ~ ": " ~ check.value ~ ", " ~ check.limits) }}</div>{% endif %}
-
-{% if check.message %}<p class="note">{{ check.message }}</p>{% endif %}
-
-{% if check.limits %}<p class="note limits">{{ check.limits }}</p>{% endif %}
-
+{% if check.bar %}
+<div class="scale">{{ meter(check.bar, check.title ~ ": " ~ check.value ~ ", " ~ check.limits) }}</div>
+{% endif %}
+{% if check.message %}
+<p class="note">{{ check.message }}</p>
+{% endif %}
+{% if check.limits %}
+<p class="note">{{ check.limits }}</p>
+{% endif %}
 </li>
 {% endfor %}
 </ul>
 {% if others %}
 <ul class="chips" aria-label="Other checks">
 {% for check in others %}
-<li title="{{ check.message }}">{{ icon(check.status) }}<span class="sr">{{ check.word }}: </span>{{ check.title }} {{ shown(check.value) }}</li>
+<li title="{{ check.message }}">{{ icon(check.status) }}<span class="sr">{{ check.word }}: </span>
+{{- check.title }} {{ shown(check.value) }}</li>
 {% endfor %}
 </ul>
 {% endif %}
@@ -141,8 +159,11 @@ TEMPLATE = """\
 <p><b class="value">{{ session_total }}</b></p>
 <div class="scale">
 {% if shares %}
-<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true"><rect class="rail" width="100" height="8"/>
-{%- for share in shares %}<rect class="{{ share.kind }}" x="{{ share.begin }}" width="{{ share.width }}" height="8"/>{% endfor -%}
+<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">
+<rect class="rail" width="100" height="8"/>
+{% for share in shares %}
+<rect class="{{ share.kind }}" x="{{ share.begin }}" width="{{ share.width }}" height="8"/>
+{% endfor %}
 </svg>
 {% endif %}
 </div>
@@ -153,12 +174,18 @@ TEMPLATE = """\
 <li>
 <h3>{{ trend.label }}</h3>
 <p class="value">{{ shown(trend.value) }}</p>
-<svg class="line" viewBox="0 0 240 40" preserveAspectRatio="none" role="img" aria-labelledby="t-{{ trend.key }} d-{{ trend.key }}">
-<title id="t-{{ trend.key }}">{{ trend.label }}, the last hour</title><desc id="d-{{ trend.key }}">Now {{ trend.value }}; {{ trend.summary }}
+<svg class="line" viewBox="0 0 240 40" preserveAspectRatio="none" role="img"
+aria-labelledby="t-{{ trend.key }} d-{{ trend.key }}">
+<title id="t-{{ trend.key }}">{{ trend.label }}, the last hour</title>
+<desc id="d-{{ trend.key }}">Now {{ trend.value }}; {{ trend.summary }}
 {%- if trend.line.line and trend.line.missing %}; {{ trend.line.missing }} points not known{% endif %}</desc>
 <path class="base" d="M0 39.5H240"/>
-{%- if trend.line.line %}<path class="area" d="{{ trend.line.area }}"/><path class="stroke" d="{{ trend.line.line }}"/>{% endif -%}
-{%- if trend.line.last %}<path class="last" d="{{ trend.line.last }}"/>{% endif -%}
+{% if trend.line.line %}
+<path class="area" d="{{ trend.line.area }}"/><path class="stroke" d="{{ trend.line.line }}"/>
+{% endif %}
+{% if trend.line.last %}
+<path class="last" d="{{ trend.line.last }}"/>
+{% endif %}
 </svg>
 <p class="note">{{ trend.summary }}</p>
 </li>
@@ -171,8 +198,7 @@ TEMPLATE = """\
 <h2 id="h-longest">Longest transactions</h2>
 {% if longest %}
 <table role="table">
-<thead role="rowgroup"><tr role="row"><th role="columnheader" scope="col">Runs for</th><th role="columnheader" scope="col">Who</th>
-<th role="columnheader" scope="col">State</th><th role="columnheader" scope="col">Query</th></tr></thead>
+{{ head(["Runs for", "Who", "State", "Query"]) }}
 <tbody role="rowgroup">
 {% for row in longest %}
 <tr role="row">
@@ -196,17 +222,16 @@ TEMPLATE = """\
 <h2 id="h-storage">Storage</h2>
 {% if volumes %}
 <table role="table">
-<thead role="rowgroup"><tr role="row"><th role="columnheader" scope="col">Volume</th><th role="columnheader" scope="col">Used</th>
-<th role="columnheader" scope="col" class="number">Free</th><th role="columnheader" scope="col" class="number">Growth a day</th>
-<th role="columnheader" scope="col" class="number">Full in</th></tr></thead>
+{{ head(["Volume", "Used", "Free", "Growth a day", "Full in"]) }}
 <tbody role="rowgroup">
 {% for volume in volumes %}
-<tr role="row" class="{{ volume.status }}"><th role="rowheader" scope="row" title="{{ volume.path }}">{{ volume.name }}
+<tr role="row" class="{{ volume.status }}"><th role="rowheader" scope="row">{{ volume.name }}
 {%- if volume.status %} {{ icon(volume.status) }}<span class="sr"> {{ volume.status }}</span>{% endif %}</th>
-<td role="cell">{{ meter(volume.bar, volume.name ~ ": " ~ volume.used) }}<span class="note">{{ volume.used }}</span></td>
-<td role="cell" class="number" data-label="free">{{ shown(volume.free) }}</td>
-<td role="cell" class="number" data-label="a day">{{ shown(volume.growth) }}</td>
-<td role="cell" class="number" data-label="full in">{{ shown(volume.full_in) }}</td></tr>
+<td role="cell">{{ meter(volume.bar, volume.name ~ ": " ~ volume.used) }}<span class="note">{{ volume.used }}</span>
+{%- if volume.others %}<br><span class="note">with {{ volume.others }}</span>{% endif %}</td>
+<td role="cell" data-label="free">{{ shown(volume.free) }}</td>
+<td role="cell" data-label="a day">{{ shown(volume.growth) }}</td>
+<td role="cell" data-label="full in">{{ shown(volume.full_in) }}</td></tr>
 {% endfor %}
 </tbody>
 </table>
@@ -219,7 +244,8 @@ TEMPLATE = """\
 <section class="panel backup" aria-labelledby="h-backup">
 <h2 id="h-backup">Backups and drills</h2>
 {% if running %}
-<div class="running" role="status"><p><b>{{ running.words }}</b>{% if running.percent %} <span>{{ running.percent }}</span>{% endif %}</p>
+<div class="running" role="status">
+<p><b>{{ running.words }}</b>{% if running.percent %} <span>{{ running.percent }}</span>{% endif %}</p>
 {{ meter(running.bar, running.words ~ ", " ~ running.percent) }}</div>
 {% endif %}
 {{ facts(backup_facts) }}
@@ -254,7 +280,8 @@ TEMPLATE = """\
 <ol>
 {% for event in events %}
 <li>{{ icon(event.severity) }}<time datetime="{{ event.at }}" title="{{ event.shown }}">{{ event.age }}</time>
-<span class="kind"><span class="sr">{{ event.severity }} </span>{{ event.kind }}</span><span class="what"><bdi>{{ event.text }}</bdi></span></li>
+<span class="kind"><span class="sr">{{ event.severity }} </span>{{ event.kind }}</span>
+<span class="what"><bdi>{{ event.text }}</bdi></span></li>
 {% endfor %}
 </ol>
 {% else %}
@@ -265,7 +292,8 @@ TEMPLATE = """\
 </main>
 
 <footer>
-<p>pgkeep {{ version }} · <a href="/status">status as JSON</a> · <a href="/production-readiness">launch gate</a> · <a href="/metrics">metrics</a></p>
+<p>pgkeep {{ version }} · <a href="/status">status as JSON</a> ·
+<a href="/production-readiness">launch gate</a> · <a href="/metrics">metrics</a></p>
 </footer>
 </body>
 </html>

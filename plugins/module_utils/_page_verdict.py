@@ -260,7 +260,9 @@ def _limits(check: Mapping[str, Any]) -> str:
     warn, crit = number(check.get("warn")), number(check.get("crit"))
     sign = "<" if warn is not None and crit is not None and crit < warn else "≥"
     bounds = [("warn", warn), ("critical", crit)]
-    shown = ["%s\u00a0%s\u00a0%s" % (word, sign, _measured(bound, check)) for word, bound in bounds if bound is not None]
+    shown = [
+        "%s\u00a0%s\u00a0%s" % (word, sign, _measured(bound, check)) for word, bound in bounds if bound is not None
+    ]
     return ", ".join(shown)
 
 

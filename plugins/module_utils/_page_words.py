@@ -87,7 +87,7 @@ def plain(value: Any) -> str:
         return UNKNOWN
     if abs(found) < 99.95:
         return ("%.1f" % found).replace(".0", "")
-    return "{:,.0f}".format(found).replace(",", "\u202f")
+    return f"{found:,.0f}".replace(",", "\u202f")
 
 
 def unit(value: Any, name: str) -> str:

@@ -34,7 +34,7 @@ OUTSIDE = [
     *("instance.name", "instance.environment", "instance.pg_version", "instance.role", "version", "xid_age.database"),
     *("checks.0.value", "checks.3.id", "checks.3.message", "checks.3.hint", "checks.3.unit", "reasons"),
     *("sessions.longest.0.%s" % key for key in ("user", "database", "application", "client", "state", "wait", "query")),
-    *("sessions.longest.0.pid", "sessions.longest.0.blocked_by", "databases.0.name", "storage.0.id", "storage.0.path"),
+    *("sessions.longest.0.pid", "sessions.longest.0.blocked_by", "databases.0.name", "storage.0.id"),
     *("backup.newest.label", "backup.newest.type", "backup.newest.proven_at", "backup.running.operation"),
     *("backup.last_run.job", "backup.drill.result", "backup.repositories.0.type", "backup.repositories.0.error"),
     *("replicas.0.application", "replicas.0.state", "slots.0.name", "certificates.0.of", "settings.pending_restart"),
@@ -93,7 +93,9 @@ def order(words: str, *parts: str) -> None:
         assert place >= 0, part
 
 
-@pytest.mark.parametrize("status", [FRESH, GOOD, STALE, NOTHING, {}], ids=["fresh", "good", "stale", "nothing", "empty"])
+@pytest.mark.parametrize(
+    "status", [FRESH, GOOD, STALE, NOTHING, {}], ids=["fresh", "good", "stale", "nothing", "empty"]
+)
 def test_it_is_well_formed_whole_in_itself_and_can_be_navigated(status):
     html = page.render(status)
     markup = Markup(html)
@@ -112,7 +114,8 @@ def test_it_is_well_formed_whole_in_itself_and_can_be_navigated(status):
     assert all(attrs.get("scope") for attrs in markup.all("th"))
     # A symbol is for eyes, and a picture that tells something tells it to ears too.
     assert all(
-        attrs.get("aria-hidden") == "true" or attrs.get("role") == "img" and (attrs.keys() & {"aria-label", "aria-labelledby"})
+        attrs.get("aria-hidden") == "true"
+        or (attrs.get("role") == "img" and (attrs.keys() & {"aria-label", "aria-labelledby"}))
         for attrs in markup.all("svg")
     )
 
@@ -139,13 +142,30 @@ def test_everything_that_people_ask_for_is_there_in_this_order():
         *("15 s pid 64", "12 s pid 71", "web · 172.18.0.1", "blocked by 64", "Lock/transactionid", "UPDATE stock SET"),
         *("3.1 s pid 80", "psql · local socket"),
         *("data warning", "75.2 % of 93.1 GB", "23.1 GB", "536.9 MB", "44 d", "shop 57 GB, postgres 7.4 MB"),
-        *("Backup running for 5 s 42 %", "full, 9 h 30 min old", "57.1 GB, 13.2 GB stored", "Proven healthy: 8 h 20 min"),
+        *(
+            "Backup running for 5 s 42 %",
+            "full, 9 h 30 min old",
+            "57.1 GB, 13.2 GB stored",
+            "Proven healthy: 8 h 20 min",
+        ),
         *("Last run healthy: backup ok", "Next backup in 14 h 25 Nov 00:30 UTC", "RTO 1.5 s · RPO 0 s", "in 6 d 15 h"),
         *("Repository 1 healthy: posix up to date", "s3 31 s behind", "Archiving healthy: works 0 waiting"),
         *("Pool healthy: 12 clients 2 servers busy", "app-b healthy: streaming 0.1 s · 8 kB behind", "Slot warehouse"),
-        *("Server healthy: 812 d left until 13 Feb 2029", "Waiting 0", "Delivered 4", "Path proven healthy: 4 d 1 h ago"),
+        *(
+            "Server healthy: 812 d left until 13 Feb 2029",
+            "Waiting 0",
+            "Delivered 4",
+            "Path proven healthy: 4 d 1 h ago",
+        ),
         *("Wraparound < 0.1 % shop", "Checksum failures 0", "Wait for a restart warning: shared_buffers"),
-        *("18 min ago", "check", "disk_data: healthy -> warning", "restart", "the server was restarted", "pgkeep 0.2.0"),
+        *(
+            "18 min ago",
+            "check",
+            "disk_data: healthy -> warning",
+            "restart",
+            "the server was restarted",
+            "pgkeep 0.2.0",
+        ),
     )
 
 
@@ -160,9 +180,10 @@ def test_a_good_day_says_what_the_backup_is_worth():
 
 def test_a_bad_day_begins_with_the_worst_and_says_everything_once():
     status = changed(FRESH, "checks.0.status", "critical")
-    status = {
-        **status,
-        **{"status": "critical", "ready": False, "maintenance": {"reason": "deploy", "since": "2026-11-24T09:59:00Z"}},
+    status |= {
+        "status": "critical",
+        "ready": False,
+        "maintenance": {"reason": "deploy", "since": "2026-11-24T09:59:00Z"},
         "reasons_not_ready": ["database: login and SELECT 1 as pgkeep_monitor", "maintenance: deploy"],
     }
     words = text(status)
@@ -244,3 +265,12 @@ def test_who_wants_to_read_in_peace_can_stop_the_page():
 def test_a_question_that_means_nothing_is_refused(query):
     with pytest.raises(PgkeepError, match="The question cannot be answered"):
         page.refresh_seconds(query)
+
+
+def test_volumes_of_one_disk_are_one_line():
+    twin = {**FRESH["storage"][0], "id": "spool"}
+    lone = {"id": "dumps"}
+    status = {**FRESH, "storage": [*FRESH["storage"], twin, lone, {**lone, "id": "scratch"}]}
+    words = text(status)
+    assert words.count("75.2 % of 93.1 GB") == 1
+    order(words, "data warning", "75.2 % of 93.1 GB", "with spool", "repository", "dumps unknown of unknown", "scratch")
