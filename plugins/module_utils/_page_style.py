@@ -177,15 +177,17 @@ footer { color: var(--muted); font-size: 12px; margin-top: 10px; }
 
 @media (min-width: 1000px) {
   .board { grid-template-columns: minmax(0, 55fr) minmax(0, 45fr); grid-template-rows: auto auto 1fr; }
-  .activity, .longest, .events { grid-column: 1; }
+  .activity, .longest { grid-column: 1; }
   .column { grid-column: 2; grid-row: 1 / 4; }
   .column.narrow { grid-column: 1 / -1; grid-row: auto; grid-template-columns: repeat(4, minmax(0, 1fr)); }
   .column.narrow { align-items: start; }
+  .events { grid-column: 1 / -1; }
 }
 @media (min-width: 1320px) {
   .board { grid-template-columns: minmax(0, 48fr) minmax(0, 30fr) minmax(0, 22fr); }
   .column.narrow { grid-column: 3; grid-row: 1 / 4; grid-template-columns: minmax(0, 1fr); align-content: start; }
   .column { align-content: start; }
+  .events { grid-column: 1; }
 }
 @media (max-width: 640px) {
   body { padding: 8px; }
@@ -198,6 +200,8 @@ footer { color: var(--muted); font-size: 12px; margin-top: 10px; }
   tbody tr > *, tbody tr > :last-child { border: 0; padding: 1px 0; }
   .longest tr { grid-template-columns: 80px minmax(0, 1fr) minmax(0, 1fr); }
   .query { grid-column: 1 / -1; }
+  .events li { flex-wrap: wrap; row-gap: 0; }
+  .what { flex: 1 0 100%; padding-left: 21px; }
   .storage tr { grid-template-columns: repeat(3, auto); justify-content: space-between; }
   .storage tbody th { grid-column: 1; }
   .storage td:nth-child(2) { grid-column: 1 / -1; }
