@@ -20,6 +20,7 @@ from ._layout import (
     DUMPS_MOUNT,
     GID,
     KEEPER_CONFIG_MOUNT,
+    KEEPER_CURL,
     KEEPER_PORT,
     KEEPER_TOKEN,
     PGBACKREST_CONFIG_MOUNT,
@@ -197,7 +198,8 @@ def _keeper_files(layout: Layout, options: Mapping[str, Any]) -> Iterator[File]:
     if http:
         topics = {**topics, "http": {key: http[key] for key in ("environment", "interval_seconds")}}
         secrets = {**secrets, KEEPER_TOKEN: http["token"] + "\n"}
-        yield secret_file("%s/%s" % (layout.client_dir, KEEPER_TOKEN), http["token"] + "\n", uid=0, gid=0)
+        for name, line in ((KEEPER_TOKEN, "%s\n"), (KEEPER_CURL, 'header = "Authorization: Bearer %s"\n')):
+            yield secret_file("%s/%s" % (layout.client_dir, name), line % http["token"], uid=0, gid=0)
     yield File(layout.keeper_config_dir + "/" + KEEPER_FILE, render.keeper_json(topics))
     for secret, content in sorted(secrets.items()):
         yield secret_file("%s/%s" % (layout.keeper_config_dir, secret), content)
