@@ -23,6 +23,7 @@ from ._layout import (
     KEEPER_CURL,
     KEEPER_PORT,
     KEEPER_TOKEN,
+    MONITOR,
     PGBACKREST_CONFIG_MOUNT,
     PORT,
     REPO_MOUNT,
@@ -39,8 +40,6 @@ from ._rules import refuse_options
 from ._runbook import FILE as RUNBOOK
 from ._runbook import render as runbook
 from ._timers import timer_files
-
-MONITOR = "pgkeep_monitor"
 
 # Over TCP and not over the socket: nothing of ours counts as healthy that an application could not reach.
 # As a role that pg_hba.conf lets in, or every check would leave a FATAL line in the log.
@@ -194,7 +193,8 @@ def _files(layout: Layout, options: Mapping[str, Any]) -> tuple[File, ...]:
 
 def _keeper_files(layout: Layout, options: Mapping[str, Any]) -> Iterator[File]:
     """What the keeper does, its secrets, and for programs on the host the token of its endpoints."""
-    topics, secrets, http = options["keeper"], options["keeper_secrets"], options["keeper_http"]
+    topics, http = options["keeper"], options["keeper_http"]
+    secrets = {**options["keeper_secrets"], "monitor.password": options["monitor_password"] + "\n"}
     if http:
         topics = {**topics, "http": {key: http[key] for key in ("environment", "interval_seconds")}}
         secrets = {**secrets, KEEPER_TOKEN: http["token"] + "\n"}

@@ -132,6 +132,7 @@ def files(layout: Layout) -> dict[str, dict[str, int]]:
         layout.pgbackrest_config_dir + "/pgbackrest.conf",
         layout.client_dir + "/pgpass",
         layout.client_dir + "/monitor.password",
+        layout.keeper_config_dir + "/monitor.password",
         layout.client_dir + "/" + KEEPER_TOKEN,
         layout.client_dir + "/" + KEEPER_CURL,
         layout.keeper_config_dir + "/" + KEEPER_TOKEN,

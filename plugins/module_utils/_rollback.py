@@ -78,6 +78,7 @@ def _with_passwords(layout: Layout, file: File, current: Mapping[str, Any]) -> F
         return file
     if file.path in (
         layout.client_dir + "/monitor.password",
+        layout.keeper_config_dir + "/monitor.password",
         layout.pooler_config_dir + "/" + POOLER_USERS,
         layout.client_dir + "/" + KEEPER_TOKEN,
         layout.client_dir + "/" + KEEPER_CURL,

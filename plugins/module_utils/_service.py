@@ -20,6 +20,7 @@ from . import (
     _heartbeat,
     _http_duty,
     _job,
+    _poll,
     _schedule_duty,
     _ship_duty,
     _timelines,
@@ -47,6 +48,7 @@ def _say(words: str) -> None:
 
 # Written by the poller, read by whoever asks.
 _BOARD = Board()
+_POLLER = _poll.Poller(_BOARD)
 
 DUTIES = (
     # First, so that it answers (not ready, nothing known yet) from the first moment on.
@@ -60,6 +62,9 @@ DUTIES = (
     Duty("watch", 2.0, _watch_duty.tick, _watch_duty.check),
     Duty("deadman", 2.0, _deadman.tick, _deadman.check),
     Duty("drill", 300.0, _drill_duty.tick, _drill_duty.check),
+    Duty("poll", _poll.TICK_SECONDS, _POLLER.tick, _timelines.nothing_to_check),
+    # What may take longer than a poll; most times it only sees that nothing has changed.
+    Duty("evidence", 5.0, _POLLER.evidence.look, _timelines.nothing_to_check),
     Duty("heartbeat", _heartbeat.LOOK_SECONDS, _heartbeat.Heart().tick, _heartbeat.check),
 )
 # Of topics that no duty works on, but jobs and people.
