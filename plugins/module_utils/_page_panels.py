@@ -153,7 +153,7 @@ def _newest(backup: Mapping[str, Any], now: Optional[float]) -> list[Fact]:
         ),
         Fact("Proven", ago(proven, now), "by restoring it", "healthy")
         if proven
-        else Fact("Proven", "not yet", "the next drill restores it", "warning"),
+        else Fact("Proven", "not yet", "the next drill restores it", "unknown"),
     ]
 
 

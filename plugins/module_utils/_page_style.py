@@ -154,7 +154,10 @@ tbody th { font-weight: 600; }
 .longest th:nth-child(1) { width: 80px; }
 .longest th:nth-child(2) { width: 25%; }
 .longest th:nth-child(3) { width: 23%; }
-.query code { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden; }
+tbody .with > td { border: 0; padding-top: 0; white-space: normal; text-align: left; }
+.query code, .card .message { display: -webkit-box; -webkit-box-orient: vertical; overflow: hidden; }
+.query code { -webkit-line-clamp: 2; }
+.card .message { -webkit-line-clamp: 3; }
 .storage table { margin-bottom: 8px; table-layout: fixed; }
 .storage thead th:nth-child(n) { width: 15%; white-space: normal; vertical-align: bottom; }
 .storage thead th:nth-child(1) { width: 22%; }
@@ -204,7 +207,8 @@ footer { color: var(--muted); font-size: 12px; margin-top: 10px; }
   .what { flex: 1 0 100%; padding-left: 21px; }
   .storage tr { grid-template-columns: repeat(3, auto); justify-content: space-between; }
   .storage tbody th { grid-column: 1; }
-  .storage td:nth-child(2) { grid-column: 1 / -1; }
+  .storage td:nth-child(2), .storage .with td { grid-column: 1 / -1; }
+  .storage tbody .with { border: 0; padding-top: 0; }
   .storage td[data-label]::before { content: attr(data-label) " "; color: var(--muted); font-size: 12px; }
 }
 @media print {

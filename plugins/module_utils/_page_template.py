@@ -134,7 +134,7 @@ TEMPLATE = """\
 <div class="scale">{{ meter(check.bar, check.title ~ ": " ~ check.value ~ ", " ~ check.limits) }}</div>
 {% endif %}
 {% if check.message %}
-<p class="note">{{ check.message }}</p>
+<p class="note message">{{ check.message }}</p>
 {% endif %}
 {% if check.limits %}
 <p class="note">{{ check.limits }}</p>
@@ -146,7 +146,8 @@ TEMPLATE = """\
 <ul class="chips" aria-label="Other checks">
 {% for check in others %}
 <li title="{{ check.message }}">{{ icon(check.status) }}<span class="sr">{{ check.word }}: </span>
-{{- check.title }} {{ shown(check.value) }}</li>
+{{- check.title }}
+{%- if check.value != "unknown" or check.status == "unknown" %} {{ shown(check.value) }}{% endif %}</li>
 {% endfor %}
 </ul>
 {% endif %}
@@ -227,11 +228,14 @@ aria-labelledby="t-{{ trend.key }} d-{{ trend.key }}">
 {% for volume in volumes %}
 <tr role="row" class="{{ volume.status }}"><th role="rowheader" scope="row">{{ volume.name }}
 {%- if volume.status %} {{ icon(volume.status) }}<span class="sr"> {{ volume.status }}</span>{% endif %}</th>
-<td role="cell">{{ meter(volume.bar, volume.name ~ ": " ~ volume.used) }}<span class="note">{{ volume.used }}</span>
-{%- if volume.others %}<br><span class="note">with {{ volume.others }}</span>{% endif %}</td>
+<td role="cell">{{ meter(volume.bar, volume.name ~ ": " ~ volume.used) }}
+<span class="note">{{ volume.used }}</span></td>
 <td role="cell" data-label="free">{{ shown(volume.free) }}</td>
 <td role="cell" data-label="a day">{{ shown(volume.growth) }}</td>
 <td role="cell" data-label="full in">{{ shown(volume.full_in) }}</td></tr>
+{% if volume.others %}
+<tr role="row" class="with"><td role="cell" colspan="5" class="note">on the same disk: {{ volume.others }}</td></tr>
+{% endif %}
 {% endfor %}
 </tbody>
 </table>

@@ -273,4 +273,12 @@ def test_volumes_of_one_disk_are_one_line():
     status = {**FRESH, "storage": [*FRESH["storage"], twin, lone, {**lone, "id": "scratch"}]}
     words = text(status)
     assert words.count("75.2 % of 93.1 GB") == 1
-    order(words, "data warning", "75.2 % of 93.1 GB", "with spool", "repository", "dumps unknown of unknown", "scratch")
+    order(
+        words,
+        "data warning",
+        "75.2 % of 93.1 GB",
+        "on the same disk: spool",
+        "repository",
+        "dumps unknown of unknown",
+        "scratch",
+    )
