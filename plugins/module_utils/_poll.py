@@ -135,6 +135,8 @@ class Poller:
             apart = found["now"] - before.frequent["now"] if before.frequent else 0.0
             cpu = machine.cpu(found["cgroup"], before.cpu, apart)
             self._before = _Before(found, cpu, now)
+        waiting = backup_server.ready(keeper)
+        self.evidence.archiver_since = None if found is None else _failing_since(keeper, found["archiver"], waiting)
         return {
             "instance": keeper.instance,
             "environment": topic(keeper, TOPIC).get("environment"),
@@ -148,8 +150,8 @@ class Poller:
             "maintenance": maintenance,
             "starts": memory.starts,
             "storage": memory.storage(now, machine.disks(keeper)),
-            "archive_waiting": backup_server.ready(keeper),
-            "archive_failing": found is not None and backup_server.waits(keeper, found["archiver"]["last_failed_wal"]),
+            "archive_waiting": waiting,
+            "archive_failing_since": self.evidence.archiver_since,
             "evidence": self.evidence.latest,
         }
 
@@ -176,6 +178,13 @@ class Poller:
             if each["changed"]:
                 text = "%s is %s: %s" % (each["id"], each["status"], each["message"])
                 memory.tell(now, "check", _SEVERITY[each["status"]], text)
+
+
+def _failing_since(keeper: Keeper, archiver: Mapping[str, Any], waiting: list[float]) -> Optional[float]:
+    """Since when the archiver fails, None while it works."""
+    if not backup_server.waits(keeper, archiver["last_failed_wal"]):
+        return None
+    return backup_server.failing_since(waiting, archiver["failed_at"])
 
 
 def _operated(keeper: Keeper, since: float) -> bool:

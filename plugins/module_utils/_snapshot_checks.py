@@ -101,10 +101,10 @@ def idle_in_transaction(seconds: Optional[float], known: bool) -> Check:
 
 def memory(found: Optional[Mapping[str, Any]]) -> Check:
     """Of the server's control group; what is used up to its limit ends with a kill and a crash of all sessions."""
-    if found is None or found["limit_bytes"] is None or found["working_set_bytes"] is None:
+    if found is None or found["limit_bytes"] is None or found["held_bytes"] is None:
         return _unknown("memory", "%", _MEMORY_PERCENT, "no limit or no control group")
-    value = round(100 * found["working_set_bytes"] / found["limit_bytes"], 1)
-    message = "%s %% of %s are in use" % (value, human(found["limit_bytes"]))
+    value = round(100 * found["held_bytes"] / found["limit_bytes"], 1)
+    message = "%s %% of %s are in use beside the cache of files" % (value, human(found["limit_bytes"]))
     if found["oom_kills"]:
         message += "; %d processes were killed for want of memory since the container started" % found["oom_kills"]
     return _graded("memory", value, "%", _MEMORY_PERCENT, message, "raise postgres_server_memory, or lower work_mem")
