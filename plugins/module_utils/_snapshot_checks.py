@@ -34,7 +34,7 @@ _STATES = {
     UNTRUSTED: ("the certificate of the server cannot be trusted", RENEW),
 }
 
-_BLOCKED = (1.0, 5.0)
+_BLOCKED = (5.0, 20.0)
 _IDLE_SECONDS = (300.0, 3600.0)
 _THROTTLED = (0.25, 0.75)
 _MEMORY_PERCENT = (90.0, 97.0)
@@ -49,7 +49,9 @@ def database(name: str, login: Login, breaker: Breaker, role: Optional[str], dow
         message = "login over TLS in %.0f ms, %s" % (login.connect_ms or 0, role or "unknown role")
         return Check("database", HEALTHY, "accepting", message)
     meaning, hint = _STATES.get(login.state, ("the server cannot be reached", "read docker logs %(name)s"))
-    message = "%s (%s)" % (meaning, login.words) if login.words else meaning
+    # Of a server that is not there libpq tells only where it has looked.
+    words = "" if login.state in (STOPPED, DEAD) else login.words
+    message = "%s (%s)" % (meaning, words) if words else meaning
     if breaker.state == OPEN:
         message += "; after %d failures it is tried again within %d s" % (breaker.failures, breaker.open_seconds)
     status = CRITICAL
