@@ -19,7 +19,7 @@ NOW = SNAPSHOT["taken_at"] + 1.0
 TOKEN = "a-token-of-32-characters-or-more"
 BEARER = {"Authorization": "Bearer " + TOKEN}
 OPEN = ("/live", "/health", "/ready")
-SECRET = ("/status", "/production-readiness", "/metrics")
+SECRET = ("/", "/status", "/production-readiness", "/metrics")
 REPORT = {"verdict": "NOT_READY", "generated_at": "2026-11-24T10:00:00Z", "checks": []}
 
 
@@ -152,9 +152,7 @@ def test_the_report_of_the_launch_gate_has_an_age_and_strict_means_it():
     assert "preflight.yml" in none.json["next_step"]
 
 
-@pytest.mark.parametrize(
-    "path", ["/nothing", "/ready/", "//ready", "/../etc/passwd", "/%2e%2e/x", "/static/x", "/%00", "/\u00e9"]
-)
+@pytest.mark.parametrize("path", ["/nothing", "/ready/", "/../etc/passwd", "/%2e%2e/x", "/static/x", "/%00", "/\u00e9"])
 def test_what_is_not_there_is_404_and_says_what_is(path: str):
     answer = Case().get(path)
     assert answer.status_code == 404
@@ -180,3 +178,12 @@ def test_a_fault_of_ours_tells_where_and_not_what():
     answer = case.get("/ready?role=primary")
     assert (answer.status_code, answer.json["why"]) == (500, "TypeError")
     assert case.said[0].startswith("http: /ready failed with TypeError at ")
+
+
+def test_the_page_is_html_with_the_policy_of_its_style():
+    answer = Case().get("/", headers=BEARER)
+    assert answer.mimetype == "text/html"
+    assert '<meta http-equiv="refresh" content="5">' in answer.text
+    assert "unsafe" not in answer.headers["Content-Security-Policy"]
+    assert "http-equiv" not in Case().get("/?refresh=0", headers=BEARER).text
+    assert Case().get("/?refresh=1", headers=BEARER).status_code == 400
