@@ -177,13 +177,17 @@ def renewed(browser: Chromium) -> Iterator[Finding]:
     yield "it renews itself", took < REFRESH_SECONDS, took
 
 
+def blocked(page: bytes) -> bool:
+    return b"&lt;script&gt;" in page and b"blocked by" in page
+
+
 def look() -> Iterator[Finding]:
     yield from answers()
     holder = session("holder", "BEGIN", f"LOCK {TABLE}", "SELECT pg_sleep(60)")
     waiter = session(HOSTILE, "SELECT pg_sleep(1)", f"SELECT count(*) FROM {TABLE}")
     try:
         until = time.monotonic() + 20
-        while TABLE.encode() not in ask("/", **BASIC)[2] and time.monotonic() < until:
+        while not blocked(ask("/", **BASIC)[2]) and time.monotonic() < until:
             time.sleep(0.5)
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
             browser = Chromium(profile)
