@@ -82,7 +82,7 @@ def make(facts: Mapping[str, Any], hysteresis: Hysteresis) -> tuple[dict[str, An
         "archiver": {name: (archiver or {}).get(name) for name in _ARCHIVER},
         "slots": (found or {}).get("slots") or [],
         "replicas": (found or {}).get("replicas") or [],
-        "replica_lag_seconds": (found or {}).get("replica_lag_seconds"),
+        **{name: (found or {}).get(name) for name in ("replica_lag_seconds", "replica_lag_bytes")},
         "backup": _backup(facts),
         "alerts": {name: (evidence.get("alerts") or {}).get(name) for name in ("waiting", "delivered", "proven_at")},
         "pool": None,
