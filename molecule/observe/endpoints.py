@@ -105,7 +105,7 @@ def not_meant() -> Iterator[Finding]:
         ("a body of 1 GB", b"POST /ready HTTP/1.1\r\nContent-Length: 1000000000\r\n\r\n", (b"413", b"405")),
         ("garbage", os.urandom(2000) + b"\r\n\r\n", (b"400", b"431", b"")),
         ("two lengths", b"GET /ready HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", (b"400",)),
-        ("TLS", bytes.fromhex("1603010200010001fc0303") + b"\r\n\r\n", (b"400", b"")),
+        ("TLS", bytes.fromhex("1603010200010001fc0303") + b"\r\n\r\n", (b"400", b"404", b"")),
     ):
         line = raw(sent)
         yield name, [*line.split(b" "), b""][1 if line else 0] in codes, line
