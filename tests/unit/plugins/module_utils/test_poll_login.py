@@ -159,7 +159,5 @@ def test_what_an_error_means(words: str, state: str) -> None:
 
 
 def test_words_for_people_have_no_addresses() -> None:
-    error = Broken(
-        'connection to server at "app" (172.18.0.5), port 5432 failed: FATAL:  sorry,\n too many clients already\n'
-    )
-    assert link.words_of(error) == "sorry, too many clients already"
+    error = Broken('connection to server at "app" (172.18.0.5), port 5432 failed: FATAL:  sorry,\n too many clients\n')
+    assert link.words_of(error) == "sorry, too many clients"
