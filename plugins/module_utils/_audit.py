@@ -38,6 +38,19 @@ _FULL_BYTES = 8 * 1024 * 1024
 # Of the first line of a file that goes on with the chain of another one.
 _CONTINUED = "continued"
 
+# Operations of the host that may stop the server.
+STOPPING = (
+    "deploy",
+    "rollback",
+    "undo-upgrade",
+    "finish-upgrade",
+    "restore",
+    "promote",
+    "restart",
+    "restart test",
+    "remove",
+)
+
 _FIRST = "0" * 64
 
 # Enough for the last line; doubled where it is not.

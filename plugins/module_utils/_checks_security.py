@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
-from ._checks import BLOCKER, CRITICAL, WARNING, Check, Facts, Outcome, failed, passed, skipped, verdict_of
+from ._checks import BLOCKER, CRITICAL, WARNING, Check, Facts, Outcome, failed, passed, verdict_of
 from ._checks_capacity import lints
 from ._checks_docker import is_private
 from ._checks_host import numbers
@@ -20,7 +20,6 @@ _WITHOUT_PASSWORD = ("trust", "peer", "ident", "cert", "gss", "sspi")
 ROOT_ROLE = "postgres"
 OUR_ROLES = ("pgkeep_monitor", "pgkeep_pooler")
 # Of the keeper's HTTP service, in the folder of clients.
-TOKEN = "keeper.token"
 
 
 def _rule(rule: Mapping[str, Any]) -> str:
@@ -128,15 +127,31 @@ def s06(facts: Facts) -> Outcome:
     return failed("; ".join(problems)) if problems else passed("nobody may create or connect without a grant")
 
 
-def s07(facts: Facts) -> Outcome:
-    addresses = facts["container"]["addresses"]
+def _public(facts: Facts, addresses: Sequence[str]) -> list[str]:
+    """Addresses of the Internet that reach what is published on addresses; one for all means those of the host."""
     everywhere = any(ipaddress.ip_address(address).is_unspecified for address in addresses)
     reached = {*addresses, *(facts["host"]["addresses"] if everywhere else ())}
-    public = sorted(
+    return sorted(
         address for address in reached if not ipaddress.ip_address(address).is_unspecified and not is_private(address)
     )
+
+
+def s07(facts: Facts) -> Outcome:
+    addresses = facts["container"]["addresses"]
+    public = _public(facts, addresses)
     evidence = "published on %s" % (", ".join(addresses) or "no address")
     return failed("%s; public: %s" % (evidence, ", ".join(public))) if public else passed(evidence)
+
+
+def s13(facts: Facts) -> Outcome:
+    addresses = facts["endpoints"]["addresses"]
+    if not addresses:
+        return passed("the keeper publishes no port")
+    public = _public(facts, addresses)
+    problems = ["public: %s" % ", ".join(public)] if public else []
+    problems += [] if facts["endpoints"]["token"] else ["there is no token"]
+    evidence = "published on %s" % ", ".join(addresses)
+    return failed("; ".join([evidence, *problems])) if problems else passed(evidence + ", details with a token only")
 
 
 def _open(facts: Facts, kind: str, bits: int) -> list[str]:
@@ -185,21 +200,6 @@ def s11(facts: Facts) -> Outcome:
     return failed("; ".join(found)) if found else passed("no function lends its rights unguarded, no policy is idle")
 
 
-def s13(facts: Facts) -> Outcome:
-    """The keeper answers over HTTP only where it publishes a port; the mode of its token is the business of S08."""
-    name = facts["declared"]["name"] + "-keeper"
-    keeper = next((each for each in facts["engine"]["containers"] if each["name"] == name), None)
-    if keeper is None:
-        return skipped("there is no container %s" % name)
-    if not keeper["published"]:
-        return passed("the keeper publishes no port")
-    evidence = "published on %s" % ", ".join(keeper["published_on"])
-    if not any(path.endswith("/" + TOKEN) for path in facts["files"]["secret"]):
-        return failed("%s without a token" % evidence)
-    public = [address for address in keeper["published_on"] if not is_private(address)]
-    return verdict_of(not public, evidence + ", with a token")
-
-
 def s14(facts: Facts) -> Outcome:
     """What an inventory demands to be logged of logins; it is demanded of few."""
     declared = {str(name).lower(): str(value).lower() for name, value in facts["declared"]["settings"].items()}
@@ -220,7 +220,6 @@ _CATALOGS = ("sql", "catalogs")
 _DEPLOY = "run the playbook deploy.yml"
 _REVOKE = "REVOKE CREATE ON SCHEMA …, CONNECT ON DATABASE … FROM PUBLIC"
 _FUNCTION = "ALTER FUNCTION … SET search_path = …; ALTER TABLE … ENABLE ROW LEVEL SECURITY"
-_KEEPER = "run the playbook deploy.yml; set postgres_server_keeper_bind_address to a private address"
 _NETWORKS = "name networks in postgres_server_allowed_networks and postgres_server_hba"
 
 SECURITY = (
@@ -236,8 +235,15 @@ SECURITY = (
     Check("S08", "Secrets are for their owner alone", CRITICAL, s08, _DEPLOY, ("files",)),
     Check("S10", "Roles for one purpose have one right", WARNING, s10, "run deploy.yml, or ALTER ROLE", _SQL),
     Check("S11", "No function lends its rights unguarded", WARNING, s11, _FUNCTION, _CATALOGS),
+    Check(
+        "S13",
+        "The keeper's endpoints are not public",
+        CRITICAL,
+        s13,
+        "set postgres_server_keeper_bind_address to 127.0.0.1 or a private address, then run the playbook deploy.yml",
+        ("endpoints", "host"),
+    ),
     Check("S12", "Nobody comes from everywhere", WARNING, s12, _NETWORKS, _SQL),
     Check("S09", "Data and settings are not for others", CRITICAL, s09, "chmod 0700", ("files", "container")),
-    Check("S13", "The keeper answers only who may ask", CRITICAL, s13, _KEEPER, ("engine", "files")),
     Check("S14", "Logins are logged where that is demanded", WARNING, s14, _DEPLOY, _SQL),
 )

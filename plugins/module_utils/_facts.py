@@ -18,11 +18,10 @@ from ._audit import operations, records
 from ._backup_repository import Keeper
 from ._checks import AFTER
 from ._deadman import summary as deadman
-from ._declared import MONITOR
 from ._drill_record import summary as drill
 from ._errors import PgkeepError
 from ._keeper import ask
-from ._layout import Layout
+from ._layout import MONITOR, Layout
 from ._leftovers import look as leftovers
 from ._pooler_facts import limits as limits_of_pooler
 from ._pooler_facts import look as look_at_pooler
@@ -31,9 +30,10 @@ from ._run import Run
 
 
 def collect(run: Run, layout: Layout, declared: Mapping[str, Any], phase: str) -> dict[str, Any]:
-    """declared (see _preflight.declared; None for what is not), phase, host, engine, port, pooler_port, majors, disks,
-    keys; after a deploy container, sql, catalogs, files, repository, backup, certificate, leftovers, pooler, pools,
-    alerts, drill, dumps and monitoring too. exercises is empty: whoever asks for them adds them.
+    """declared (see _preflight.declared; None for what is not), phase, host, engine, port, pooler_port, keeper_port,
+    majors, disks, keys; after a deploy container, sql, catalogs, files, repository, backup, certificate, leftovers,
+    endpoints, pooler, pools, alerts, drill, dumps and monitoring too. exercises is empty: whoever asks for them adds
+    them.
 
     A source that cannot be read is not in the result; why and next_step are in errors by the same name.
     """
@@ -56,6 +56,7 @@ def collect(run: Run, layout: Layout, declared: Mapping[str, Any], phase: str) -
     read("engine", lambda: machine.engine(run))
     read("port", lambda: _port(run, facts, "postgres_server_port"))
     read("pooler_port", lambda: _port(run, facts, "postgres_pooler_port"))
+    read("keeper_port", lambda: _port(run, facts, "postgres_server_keeper_port"))
     read("majors", lambda: container.volume_majors(run, layout))
     read("disks", lambda: container.disks(run, layout))
     read("keys", lambda: container.keys(run, layout))
@@ -68,6 +69,7 @@ def collect(run: Run, layout: Layout, declared: Mapping[str, Any], phase: str) -
         read("backup", lambda: ask(run, layout, ["info"], timeout=60)["backup_info"])
         read("certificate", lambda: _certificate(layout, facts))
         read("leftovers", lambda: leftovers(run, layout))
+        read("endpoints", lambda: container.endpoints(run, layout))
         read("pooler", lambda: look_at_pooler(run, layout))
         read("pools", lambda: limits_of_pooler(layout, (facts["pooler"] or {}).get("inspect")), "pooler")
         read("alerts", lambda: alerts(run, layout))
@@ -82,7 +84,7 @@ def _port(run: Run, facts: Mapping[str, Any], word: str) -> Any:
     if word not in wants["ports"]:
         return None
     containers = facts["engine"]["containers"] if "engine" in facts else []
-    return machine.port(run, wants["bind_address"], wants["ports"][word], containers)
+    return machine.port(run, wants["addresses"][word], wants["ports"][word], containers)
 
 
 def _certificate(layout: Layout, facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,10 +26,8 @@ from ._files import File, read, write
 from ._keeper_config import topic
 from ._maintenance import current as maintenance
 from ._pgbackrest_errors import not_archived
+from ._repository_seen import REPOSITORY_SECONDS, mark_of, seen
 from ._times import epoch_of, rfc3339
-
-# Judging the repository costs two processes of pgBackRest, so it is done that often, and after every job.
-REPOSITORY_SECONDS = 600.0
 
 
 def check(keeper: Keeper) -> None:
@@ -151,14 +149,14 @@ def _started(keeper: Keeper, wanted: schedule.Schedule, memory: dict[str, Any]) 
 
 def _judged(keeper: Keeper, memory: dict[str, Any], now: float) -> dict[str, Any]:
     """clean_at, newest_at and error, read anew when something was done or it is time for it."""
-    mark = _mark(keeper)
+    mark = mark_of(keeper)
     known: dict[str, Any] = memory.get("judged") or {}
     if known.get("mark") == mark and 0 <= now - known["at"] < REPOSITORY_SECONDS and known["error"] is None:
         return known
     clean_at, newest_at = known.get("clean_at"), known.get("newest_at")
     error = None
     try:
-        snapshot = repository.snapshot(keeper)
+        snapshot = seen(keeper, mark, now)
         problem = repository.problem(keeper, snapshot.info)
         if problem is not None:
             raise problem
@@ -177,17 +175,6 @@ def _judged(keeper: Keeper, memory: dict[str, Any], now: float) -> dict[str, Any
         "error": error,
     }
     return dict(memory["judged"])
-
-
-def _mark(keeper: Keeper) -> list[list[Any]]:
-    """What changes with every job and every backup."""
-    return [
-        [name, os.stat(os.path.join(folder, name)).st_mtime]
-        for folder in (keeper.state + "/jobs", keeper.evidence_dir)
-        if os.path.isdir(folder)
-        for name in sorted(os.listdir(folder))
-        if name.endswith(".json") and os.path.exists(os.path.join(folder, name))
-    ]
 
 
 def _path(keeper: Keeper) -> str:

@@ -303,6 +303,8 @@ NEIGHBOUR = {
     "bind_address": {"type": "str", "default": "127.0.0.1"},
     "port": {"type": "int"},
     "pooler_port": {"type": "int"},
+    "keeper_port": {"type": "int"},
+    "keeper_bind_address": {"type": "str", "default": "127.0.0.1"},
 }
 
 SPEC = argument_spec(
@@ -314,6 +316,8 @@ SPEC = argument_spec(
     keeper_memory={"type": "str"},
     pooler_memory={"type": "str"},
     pooler_port={"type": "int"},
+    keeper_port={"type": "int"},
+    keeper_bind_address={"type": "str", "default": "127.0.0.1"},
     neighbours={"type": "list", "elements": "dict", "default": [], "options": NEIGHBOUR},
     cpu_overcommit={"type": "float", "default": CPU_OVERCOMMIT},
     memory_overcommit={"type": "float", "default": MEMORY_OVERCOMMIT},
