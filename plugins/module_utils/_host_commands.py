@@ -96,6 +96,13 @@ class Command:
     harmless: Callable[[argparse.Namespace], bool] = lambda options: bool(getattr(options, "check", False))
 
 
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 1 <= value <= 3600:
+        raise argparse.ArgumentTypeError("%s is not between 1 and 3600" % text)
+    return value
+
+
 def known() -> list[str]:
     """Names of the instances that were deployed on this machine."""
     try:
@@ -208,6 +215,12 @@ def _restore_point(context: Context, options: argparse.Namespace) -> dict[str, A
     return {"restore_point": answer["restore_point"]}
 
 
+def _monitor(context: Context, options: argparse.Namespace) -> dict[str, Any]:
+    from ._monitor import monitor
+
+    return monitor(context, options)
+
+
 def _releases(context: Context, options: argparse.Namespace) -> dict[str, Any]:
     from ._rollback import releases
 
@@ -290,6 +303,16 @@ def _become(argv: list[str]) -> None:
 _ALL = (
     Command("status", "what it is, how it is, what can be restored", _status, "status"),
     Command("health", "every check of its health", _health, "health"),
+    Command(
+        "monitor",
+        "a screen that stays: health, load, storage, backups; keys to act",
+        _monitor,
+        options=(
+            ("--once", {"action": "store_true", "help": "print it once; exit code 0 healthy, 1 warning, 2 critical"}),
+            ("--plain", {"action": "store_true", "help": "lines, also where there is a terminal"}),
+            ("--interval", {"type": _seconds, "default": 5.0, "metavar": "N", "help": "seconds; default: %(default)g"}),
+        ),
+    ),
     Command(
         "backup",
         "take a backup now",
