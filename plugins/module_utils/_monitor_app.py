@@ -10,7 +10,7 @@ makes the data older, which the screen says, and never stops the keys.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Callable, ClassVar, Mapping, Optional
 
 from . import _monitor_panels as panels
 from ._errors import PgkeepError
@@ -22,6 +22,7 @@ from ._monitor_views import COLUMNS, row_of, stores, told
 
 if TYPE_CHECKING:
     from textual.app import App, ComposeResult
+    from textual.screen import Screen
     from textual.widgets import DataTable
 
 Look = Callable[[], Mapping[str, Any]]
@@ -42,7 +43,7 @@ Screen { background: $background; }
 #overview, #stores, #sessions { height: 1fr; }
 #message { height: auto; max-height: 4; display: none; padding: 0 1; background: $surface; }
 #message.shown { display: block; }
-#list { height: 1fr; }
+#list { height: 1fr; background: $background; scrollbar-size-horizontal: 0; }
 #one { height: 5; border-top: solid #3a4656; border-title-color: #58b7e6; padding: 0 1; }
 #log { height: 1fr; background: $background; }
 ContentSwitcher { height: 1fr; }
@@ -50,7 +51,7 @@ ContentSwitcher { height: 1fr; }
 )
 
 
-def dashboard(look: Look, work: Work, interval: float) -> App[None]:
+def dashboard(look: Look, work: Work, interval: float) -> App[None]:  # noqa: C901 - the methods within are counted as its own
     """The screen over what look() sees every so many seconds, with work behind its keys."""
     from textual.app import App
     from textual.binding import Binding
@@ -61,17 +62,17 @@ def dashboard(look: Look, work: Work, interval: float) -> App[None]:
         CSS = _CSS
         TITLE = "pgkeep"
         ENABLE_COMMAND_PALETTE = False
-        BINDINGS = [
+        BINDINGS: ClassVar[list[Any]] = [
             Binding("b,B", "backup", "Backup", key_display="B"),
             Binding("l,L", "logs", "Logs", key_display="L"),
             Binding("r,R", "restart", "Restart", key_display="R"),
             Binding("s,S,p,P", "stop", "Stop monitoring", key_display="S"),
+            Binding("q,Q", "quit", "Quit", key_display="Q"),
+            Binding("question_mark", "help", "Help", key_display="?"),
+            Binding("k,K", "terminate", "End session", key_display="K"),
             Binding("1", "view('overview')", "Overview"),
             Binding("2", "view('sessions')", "Sessions"),
             Binding("3", "view('stores')", "Storage"),
-            Binding("k,K", "terminate", "End session", key_display="K"),
-            Binding("question_mark", "help", "Help", key_display="?"),
-            Binding("q,Q", "quit", "Quit", key_display="Q"),
             Binding("escape", "forget", show=False),
         ]
 
@@ -81,6 +82,7 @@ def dashboard(look: Look, work: Work, interval: float) -> App[None]:
             # When the data in seen were new, on the monotonic clock.
             self.born: Optional[float] = None
             self.looking = self.stopped = False
+            self.view = "overview"
             self.job: Optional[Job] = None
             self.sessions: list[dict[str, Any]] = []
 
@@ -88,7 +90,7 @@ def dashboard(look: Look, work: Work, interval: float) -> App[None]:
             yield Static(id="verdict")
             with ContentSwitcher(initial="overview"):
                 with VerticalScroll(id="overview"):
-                    yield from self._pair("checks", "load")
+                    yield from self._pair("checks", "load", "Load, last hour")
                     yield self._panel("transactions", "Longest transactions")
                     yield from self._pair("storage", "backup")
                     yield from self._pair("events", "partners")
@@ -101,10 +103,10 @@ def dashboard(look: Look, work: Work, interval: float) -> App[None]:
             yield Static(id="message")
             yield Footer()
 
-        def _pair(self, left: str, right: str) -> ComposeResult:
+        def _pair(self, left: str, right: str, title: str = "") -> ComposeResult:
             with Horizontal(classes="pair"):
                 yield self._panel(left, left.capitalize(), "panel left")
-                yield self._panel(right, right.capitalize())
+                yield self._panel(right, title or right.capitalize())
 
         def _panel(self, name: str, title: str, classes: str = "panel") -> Static:
             made = Static(id=name, classes=classes)
@@ -113,9 +115,9 @@ def dashboard(look: Look, work: Work, interval: float) -> App[None]:
 
         def on_mount(self) -> None:
             table = self.query_one(DataTable)
-            for name in COLUMNS:
-                table.add_column(name)
-            self.query_one("#one", Static).border_title = "Query"
+            for name, width in COLUMNS.items():
+                table.add_column(name, width=width)
+            self.query_one("#one", Static).border_title = "Session"
             self.set_interval(interval, self.tick)
             # The age grows also while nothing arrives, and a job ends at any time.
             self.set_interval(1.0, self.head)
@@ -170,8 +172,9 @@ def dashboard(look: Look, work: Work, interval: float) -> App[None]:
             self.draw()
 
         @property
-        def view(self) -> str:
-            return str(self.query_one(ContentSwitcher).current)
+        def base(self) -> Screen[Any]:
+            """The screen of the panels, whatever is on top of it."""
+            return self.screen_stack[0]
 
         @property
         def age(self) -> Optional[float]:
@@ -187,14 +190,14 @@ def dashboard(look: Look, work: Work, interval: float) -> App[None]:
                 if not note and panels.stale(self.age, interval):
                     note = "STALE %.0f s" % (self.age or 0)
                 lines = panels.verdict(self.seen, self.size.width, self.age, note)
-            self.screen_stack[0].query_one("#verdict", Static).update(text(lines, badge=True))
+            self.base.query_one("#verdict", Static).update(text(lines, badge=True))
 
         def draw(self) -> None:
             self.head()
             if self.seen is None:
                 return
             status, (width, height) = self.seen, self.size
-            base = self.screen_stack[0]
+            base = self.base
             base.set_class(width < _NARROW, "narrow")
             half = width - 1 if width < _NARROW else width // 2 - 1
             most = 3 if height < _LOW else 5
@@ -218,7 +221,7 @@ def dashboard(look: Look, work: Work, interval: float) -> App[None]:
 
         def _list(self) -> None:
             """The sessions anew, the cursor on the same one where it is still there."""
-            table = self.screen_stack[0].query_one(DataTable)
+            table = self.base.query_one(DataTable)
             at, pid = table.cursor_row, None
             if 0 <= at < table.row_count:
                 pid = table.get_row_at(at)[0]
@@ -235,18 +238,17 @@ def dashboard(look: Look, work: Work, interval: float) -> App[None]:
 
         def _one(self) -> None:
             chosen = self.chosen
-            words = clean(chosen["query"] or "") if chosen else "no session"
-            self.screen_stack[0].query_one("#one", Static).update(told(words, self.size.width - 3))
+            self.base.query_one("#one", Static).update(told(chosen, self.size.width - 3) if chosen else "")
 
         @property
         def chosen(self) -> Optional[dict[str, Any]]:
-            at = self.screen_stack[0].query_one(DataTable).cursor_row
+            at = self.base.query_one(DataTable).cursor_row
             return self.sessions[at] if 0 <= at < len(self.sessions) else None
 
         def say(self, words: str, style: str = "") -> None:
             """Below the panels until Esc, or until the next words."""
             lines: list[Line] = [[(clean(line), style)] for line in words.splitlines()[:4]]
-            message = self.screen_stack[0].query_one("#message", Static)
+            message = self.base.query_one("#message", Static)
             shown = text(lines)
             shown.no_wrap = False
             message.update(shown)
@@ -255,9 +257,11 @@ def dashboard(look: Look, work: Work, interval: float) -> App[None]:
         # Keys.
 
         def action_view(self, name: str) -> None:
-            self.query_one(ContentSwitcher).current = name
+            if len(self.screen_stack) > 1:
+                self.pop_screen()
+            self.view = self.base.query_one(ContentSwitcher).current = name
             if name == "sessions":
-                self.query_one(DataTable).focus()
+                self.base.query_one(DataTable).focus()
                 self.tick()
             self.refresh_bindings()
 

@@ -8,7 +8,7 @@ Classes of Textual are made in functions: only the host that shows the screen ha
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Sequence
 
 from ._monitor_draw import Line
 
@@ -31,7 +31,8 @@ _STYLES = {
 
 CSS = """
 ModalScreen { align: center middle; background: $background 60%; }
-#box { width: 72; max-width: 96%; height: auto; max-height: 96%; padding: 1 2; border: round $accent; background: $surface; }
+#box { width: 72; max-width: 96%; height: auto; max-height: 96%; padding: 1 2; border: round $accent;
+       background: $surface; }
 #box.danger { border: round #ff6b6b; }
 #box Static { height: auto; }
 #name { margin-top: 1; }
@@ -71,7 +72,10 @@ def confirm(question: str, about: str, name: str = "") -> ModalScreen[bool]:
 
     class Confirm(ModalScreen[bool]):
         # With a name to type, y and n are letters of it.
-        BINDINGS = [Binding("escape", "no"), *([] if name else [Binding("y,Y", "yes"), Binding("n,N", "no")])]
+        BINDINGS: ClassVar[list[Any]] = [
+            Binding("escape", "no"),
+            *([] if name else [Binding("y,Y", "yes"), Binding("n,N", "no")]),
+        ]
 
         def compose(self) -> ComposeResult:
             with Vertical(id="box", classes="danger"):

@@ -96,14 +96,24 @@ def bar(percent: Optional[float], width: int) -> str:
 
 
 def spark(values: Sequence[Optional[float]], width: int) -> str:
-    """The newest values as blocks between the least and the most of them, right aligned; a space where none is known."""
-    newest = list(values)[-width:] if width > 0 else []
-    known = [value for value in newest if value is not None]
-    least = min(known, default=0.0)
-    span = max(known, default=0.0) - least
+    """All values as blocks between their least and their most; the mean of neighbours where they are more than width.
+
+    A space where nothing is known; the newest is at the right edge.
+    """
+    columns = min(width, len(values))
+    drawn: list[Optional[float]] = []
+    for column in range(columns):
+        part = values[column * len(values) // columns : (column + 1) * len(values) // columns]
+        known = [value for value in part if value is not None]
+        drawn.append(sum(known) / len(known) if known else None)
+    there = [value for value in drawn if value is not None]
+    least = min(there, default=0.0)
+    span = max(there, default=0.0) - least
     top = len(_BLOCKS) - 1
-    drawn = [" " if v is None else _BLOCKS[round((v - least) / span * top)] if span > 0 else _BLOCKS[0] for v in newest]
-    return "".join(drawn).rjust(width)
+    return "".join(
+        " " if value is None else _BLOCKS[round((value - least) / span * top)] if span > 0 else _BLOCKS[0]
+        for value in drawn
+    ).rjust(max(width, 0))
 
 
 def number(value: Optional[float], digits: int = 0, unit: str = "") -> str:

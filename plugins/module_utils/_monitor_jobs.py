@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import IO, Any, Callable, Mapping, Optional, Sequence
 
 from . import _sql as sql
@@ -62,13 +62,17 @@ def _start(argv: Sequence[str], out: IO[bytes], err: IO[bytes]) -> subprocess.Po
 
 @dataclass
 class Job:
-    """A command that runs; done() does not wait. Its files have no name, so nothing is left of them."""
+    """A command that runs, begun by begin(stdout, stderr); done() does not wait. Its files have no name, so nothing is
+    left of them."""
 
     name: str
-    process: subprocess.Popen[bytes]
-    out: IO[bytes]
-    err: IO[bytes]
+    begin: InitVar[Callable[[IO[bytes], IO[bytes]], subprocess.Popen[bytes]]]
+    out: IO[bytes] = field(default_factory=tempfile.TemporaryFile)
+    err: IO[bytes] = field(default_factory=tempfile.TemporaryFile)
     began: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self, begin: Callable[[IO[bytes], IO[bytes]], subprocess.Popen[bytes]]) -> None:
+        self.process = begin(self.out, self.err)
 
     def done(self) -> Optional[tuple[int, str]]:
         """Exit code and last words; None while it runs. The words of a failure are what, why and next."""
@@ -100,10 +104,9 @@ class Work:
         return self._job("restart", ["--confirm", self.layout.name])
 
     def _job(self, name: str, words: Sequence[str]) -> Job:
-        out, err = tempfile.TemporaryFile(), tempfile.TemporaryFile()
         argv = [*itself(), self.layout.name, name, *words]
         try:
-            return Job(name, self.start(argv, out, err), out, err)
+            return Job(name, lambda out, err: self.start(argv, out, err))
         except OSError as error:
             raise PgkeepError("The %s could not be started" % name, "%s: %s" % (argv[0], error)) from error
 

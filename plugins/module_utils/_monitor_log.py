@@ -9,7 +9,7 @@ import re
 import subprocess
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING, Any, Callable, ClassVar
 
 from ._monitor_dialogs import text
 from ._monitor_draw import Line, clean
@@ -34,14 +34,14 @@ def wanted(words: str, errors: bool, search: str) -> bool:
     return (not errors or bool(_TROUBLE.search(words))) and search.lower() in words.lower()
 
 
-def log_screen(opened: Callable[[], subprocess.Popen[bytes]], name: str) -> Screen[None]:
+def log_screen(opened: Callable[[], subprocess.Popen[bytes]], name: str) -> Screen[None]:  # noqa: C901 - the methods within are counted as its own
     """A screen over the output of the process that opened() starts; it ends with the screen."""
     from textual.binding import Binding
     from textual.screen import Screen
     from textual.widgets import Footer, Input, RichLog, Static
 
     class Log(Screen[None]):
-        BINDINGS = [
+        BINDINGS: ClassVar[list[Any]] = [
             Binding("escape,l,L", "back", "Back", key_display="Esc"),
             Binding("e,E", "errors", "Errors only", key_display="E"),
             Binding("f,F", "follow", "Follow", key_display="F"),

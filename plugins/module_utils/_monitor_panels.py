@@ -80,19 +80,17 @@ def age_words(seconds: Optional[float]) -> str:
     return "no data yet" if seconds is None else "data %.0f s old" % seconds
 
 
-def _reasons(status: Status, width: int, level: str, most: int = 2) -> list[Line]:
+def _reasons(status: Status, width: int, level: str) -> list[Line]:
+    """At most two lines, and how many more there are."""
     reasons = [clean(reason) for reason in status["reasons"]]
     if not reasons:
         return [[("   nothing to complain about", "dim")]]
-    lines: list[Line] = [[("   " + words, level)] for words in wrapped(reasons[0], width - 3, most)]
-    more = reasons[1:]
-    room = most - len(lines)
-    if not more or room < 1:
-        more_words = "  (and %d more)" % len(more) if more else ""
-        lines[-1] = [(fit(lines[-1][0][0], width - len(more_words)).rstrip() + more_words, level)]
-        return lines
-    rest = more[0] if len(more) == 1 else "%s  (and %d more)" % (more[0], len(more) - 1)
-    return [*lines, [("   " + fit(rest, width - 3).rstrip(), level)]]
+    shown = wrapped(reasons[0], width - 3, 2) if len(reasons) == 1 else reasons[:2]
+    more = "  (and %d more)" % (len(reasons) - 2) if len(reasons) > 2 else ""
+    room = [width - 3] * (len(shown) - 1) + [width - 3 - len(more)]
+    lines: list[Line] = [[("   " + fit(words, size).rstrip(), level)] for words, size in zip(shown, room)]
+    lines[-1].append((more, level))
+    return lines
 
 
 def five(status: Status) -> list[tuple[str, Mapping[str, Any]]]:
@@ -117,17 +115,17 @@ def checks(status: Status, width: int) -> list[Line]:
             shown = number(value, 0 if value == int(value) else 1, check["unit"])
             share = 100.0 * value / check["crit"] if check["crit"] else None
             # A percentage is a bar of its own; the rest is full where it becomes critical.
-            drawn = bar(value if check["unit"] == "%" else share, 10)
+            drawn = bar(value if check["unit"] == "%" else share, 8)
             bounds = "%g|%g" % (check["warn"], check["crit"]) if check["warn"] is not None and check["crit"] else ""
         else:
             shown, drawn, bounds = clean(check["message"] if value is None else value), "", ""
         since = epoch_of(check.get("since"))
         age = "" if since is None or now is None else hours(max(now - since, 0))
-        line: Line = [(" %s " % SYMBOLS[style], style), (fit(title, 14), "")]
+        line: Line = [(" %s " % SYMBOLS[style], style), (fit(title, 13), "")]
         if drawn:
-            line += [(fit(shown, 9, right=True) + " ", "strong"), (drawn, style), (" " + fit(bounds, 8), "dim")]
+            line += [(fit(shown, 9, right=True) + " ", "strong"), (drawn, style), (" " + fit(bounds, 7), "dim")]
         else:
-            line += [(fit(shown, 28), "strong" if value is not None else "dim")]
+            line += [(fit(shown, 26), "strong" if value is not None else "dim")]
         lines.append(cut([*line, (age and " " + age, "dim")], width))
     return lines
 
@@ -192,8 +190,7 @@ def transactions(status: Status, width: int, most: int = 5) -> list[Line]:
     lines: list[Line] = [[(" " + " ".join(fit(name, size) for name, size in columns) + " QUERY", "dim")]]
     for each in longest:
         blockers = ", ".join(str(pid) for pid in each["blocked_by"])
-        state = "idle in tx" if str(each["state"]).startswith("idle in") else each["state"]
-        values = (each["pid"], each["user"], each["database"], state, span_of(each["seconds"]), each["wait"])
+        values = (each["pid"], each["user"], each["database"], state_of(each), span_of(each["seconds"]), each["wait"])
         lead = " ".join(fit(value, size) for value, (_name, size) in zip(values, columns))
         style = "warning" if blockers else ""
         lines.append(
@@ -209,37 +206,33 @@ def transactions(status: Status, width: int, most: int = 5) -> list[Line]:
     return [cut(line, width) for line in lines]
 
 
+def state_of(session: Mapping[str, Any]) -> str:
+    """As PostgreSQL calls it, the long one short."""
+    return clean(session["state"] or NOTHING).replace("idle in transaction", "idle in tx")
+
+
 def storage(status: Status, width: int) -> list[Line]:
-    """Each volume with what it grows a day and when it is full; the WAL."""
-    lines = []
+    """Each volume with what it grows a day and when it is full; databases and WAL."""
     levels = {check["id"]: check["status"] for check in status["checks"]}
+    columns = (("VOLUME", 17), ("USED", 7), ("FREE", 9), ("A DAY", 9))
+    lines: list[Line] = [[(" " + "".join(fit(name, size) for name, size in columns) + "FULL", "dim")]]
     for each in status["storage"]:
-        style = level_style(levels.get("disk_%s" % each["id"], "healthy"))
         growth, left = each["growth_bytes_per_day"], each["days_to_full"]
-        used = each["used_percent"]
-        words = "%s free" % human(each["free_bytes"]) if each["free_bytes"] is not None else ""
-        words += ", %s%s a day" % ("+" if growth >= 0 else "-", human(abs(growth))) if growth is not None else ""
-        words += ", full in %d days" % left if left is not None else ""
+        used = "" if each["used_percent"] is None else "%.0f %%" % each["used_percent"]
+        free = None if each["free_bytes"] is None else human(each["free_bytes"])
+        day = None if growth is None else ("+" if growth >= 0 else "-") + human(abs(growth))
         lines.append(
-            cut(
-                [
-                    (" " + fit(each["id"], 11), ""),
-                    (bar(used, 8) + " ", style),
-                    (fit("" if used is None else "%.1f %%" % used, 7, right=True) + "  ", "strong"),
-                    (words, "dim"),
-                ],
-                width,
-            )
+            [
+                (" " + fit(each["id"], 11), ""),
+                (bar(each["used_percent"], 5) + " ", level_style(levels.get("disk_%s" % each["id"], "healthy"))),
+                (fit(used, 7), "strong"),
+                (fit(free, 9) + fit(day, 9) + (NOTHING if left is None else "%.0f days" % left), "dim"),
+            ]
         )
-    databases = sum(each["size_bytes"] or 0 for each in status["databases"])
-    words = "databases %s" % (human(databases) if status["databases"] else NOTHING)
-    wal = status["wal_bytes"]
-    lines.append([(cut_words(" %s, WAL %s" % (words, NOTHING if wal is None else human(wal)), width), "dim")])
-    return lines
-
-
-def cut_words(words: str, width: int) -> str:
-    return fit(words, width).rstrip() if len(words) > width else words
+    sizes = human(sum(each["size_bytes"] or 0 for each in status["databases"])) if status["databases"] else NOTHING
+    wal = NOTHING if status["wal_bytes"] is None else human(status["wal_bytes"])
+    lines.append([(" databases %s, WAL %s" % (sizes, wal), "dim")])
+    return [cut(line, width) for line in lines]
 
 
 def backup(status: Status, width: int) -> list[Line]:

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any, Mapping
 
 from . import _monitor_panels as panels
 from ._monitor_dialogs import text
-from ._monitor_draw import Line, clean, cut, fit, number, span_of, wrapped
+from ._monitor_draw import NOTHING, Line, clean, cut, fit, number, span_of, wrapped
+from ._monitor_panels import state_of
 from ._units import human
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-COLUMNS = ("PID", "USER", "DATABASE", "APPLICATION", "CLIENT", "STATE", "FOR", "WAITS", "BLOCKED BY", "QUERY")
+# Name -> columns of the terminal; the query takes what is left of the line.
+COLUMNS = {"PID": 7, "FOR": 8, "STATE": 12, "USER": 12, "DATABASE": 12, "WAITS": 18, "BY": 8, "QUERY": 160}
 
 
 def row_of(session: Mapping[str, Any]) -> list[Text]:
@@ -24,17 +26,26 @@ def row_of(session: Mapping[str, Any]) -> list[Text]:
     style = "warning" if blockers else ""
     values = (
         str(session["pid"]),
-        *(clean(session[name] or "-") for name in ("user", "database", "application", "client", "state")),
         span_of(session["seconds"]),
-        clean(session["wait"] or "-"),
+        state_of(session),
+        clean(session["user"] or NOTHING),
+        clean(session["database"] or NOTHING),
+        clean(session["wait"] or NOTHING),
         blockers,
-        clean(session["query"] or "")[:200],
+        clean(session["query"] or "")[:160],
     )
     return [text([[(value, style)]]) for value in values]
 
 
-def told(words: str, width: int) -> Text:
-    return text([[(line, "")] for line in wrapped(words, max(width, 10), 4)])
+def told(session: Mapping[str, Any], width: int) -> Text:
+    """Who it is, and its whole query as far as there is room."""
+    names = (
+        session["application"],
+        "from %s" % (session["client"] or "the socket"),
+        "since %s" % session["began"][:19],
+    )
+    lines: list[Line] = [[(" · ".join(clean(name) for name in names if name), "dim")]]
+    return text([*lines, *([(line, "")] for line in wrapped(session["query"] or "", max(width, 10), 3))])
 
 
 def stores(status: Mapping[str, Any], width: int) -> list[Line]:
