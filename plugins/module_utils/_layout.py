@@ -36,6 +36,9 @@ STATE_MOUNT = "/var/lib/pgkeep"
 SCRATCH_MOUNT = "/var/lib/pgkeep-scratch"
 DUMPS_MOUNT = "/var/lib/pgkeep-dumps"
 
+# The role of health checks: it may log in and read statistics.
+MONITOR = "pgkeep_monitor"
+
 # Name of the lock in the state folder.
 DRILL_LOCK = "drill.lock"
 
