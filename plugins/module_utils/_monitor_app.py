@@ -33,14 +33,13 @@ _NARROW, _LOW, _HIGH = 76, 30, 42
 _CSS = (
     CSS
     + """
-Screen { background: $background; }
 #verdict { height: auto; max-height: 3; }
 .panel { width: 1fr; height: auto; border-top: solid #3a4656; border-title-color: #58b7e6; border-title-style: bold; }
 .left { margin-right: 1; }
 .pair { height: auto; }
 .narrow .pair { layout: vertical; }
 .narrow .pair .panel { width: 100%; margin-right: 0; }
-#overview, #stores, #sessions { height: 1fr; }
+#overview, #stores, #sessions { height: 1fr; scrollbar-size-vertical: 1; }
 #message { height: auto; max-height: 4; display: none; padding: 0 1; background: $surface; }
 #message.shown { display: block; }
 #list { height: 1fr; background: $background; scrollbar-size-horizontal: 0; }
@@ -211,7 +210,7 @@ def dashboard(look: Look, work: Work, interval: float) -> App[None]:  # noqa: C9
                 "events": panels.events(status, half, rest),
                 "partners": panels.partners(status, half)[: max(rest, 4)],
                 "others": panels.others(status, width - 1),
-                "all": stores(status, width - 1),
+                "all": stores(status, width - 3),
             }
             for name, lines in drawn.items():
                 base.query_one("#" + name, Static).update(text(lines))

@@ -41,19 +41,20 @@ def cells(words: str) -> int:
     )
 
 
+def crop(words: str, width: int) -> str:
+    """words in at most width columns, with an ellipsis where something is missing."""
+    if cells(words) <= width:
+        return words
+    while words and cells(words) > max(width - 1, 0):
+        words = words[:-1]
+    return words + "…" if width > 0 else ""
+
+
 def fit(value: Any, width: int, right: bool = False) -> str:
-    """value in exactly width columns, cut with an ellipsis; right aligns numbers."""
-    words = NOTHING if value is None or value == "" else clean(value)
-    if cells(words) > width:
-        while words and cells(words) > max(width - 1, 0):
-            words = words[:-1]
-        words += "…" if width > 0 else ""
+    """value in exactly width columns; right aligns numbers."""
+    words = crop(NOTHING if value is None or value == "" else clean(value), width)
     space = " " * (width - cells(words))
     return space + words if right else words + space
-
-
-def width_of(line: Line) -> int:
-    return sum(cells(words) for words, _style in line)
 
 
 def cut(line: Line, width: int) -> Line:
@@ -62,7 +63,7 @@ def cut(line: Line, width: int) -> Line:
     left = width
     for words, style in line:
         if cells(words) > left:
-            return [*kept, (fit(words, left), style)] if left > 0 else kept
+            return [*kept, (crop(words, left), style)] if left > 0 else kept
         kept.append((words, style))
         left -= cells(words)
     return kept
@@ -74,7 +75,7 @@ def wrapped(words: str, width: int, most: int) -> list[str]:
     rest = clean(words)
     while rest and len(lines) < most:
         if cells(rest) <= width or len(lines) == most - 1:
-            lines.append(fit(rest, width).rstrip())
+            lines.append(crop(rest, width))
             break
         at = rest.rfind(" ", 1, width + 1)
         at = width if at < 1 else at

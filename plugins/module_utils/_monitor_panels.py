@@ -19,6 +19,7 @@ from ._monitor_draw import (
     bar,
     clean,
     clock,
+    crop,
     cut,
     fit,
     number,
@@ -88,7 +89,7 @@ def _reasons(status: Status, width: int, level: str) -> list[Line]:
     shown = wrapped(reasons[0], width - 3, 2) if len(reasons) == 1 else reasons[:2]
     more = "  (and %d more)" % (len(reasons) - 2) if len(reasons) > 2 else ""
     room = [width - 3] * (len(shown) - 1) + [width - 3 - len(more)]
-    lines: list[Line] = [[("   " + fit(words, size).rstrip(), level)] for words, size in zip(shown, room)]
+    lines: list[Line] = [[("   " + crop(words, size), level)] for words, size in zip(shown, room)]
     lines[-1].append((more, level))
     return lines
 
@@ -214,8 +215,8 @@ def state_of(session: Mapping[str, Any]) -> str:
 def storage(status: Status, width: int) -> list[Line]:
     """Each volume with what it grows a day and when it is full; databases and WAL."""
     levels = {check["id"]: check["status"] for check in status["checks"]}
-    columns = (("VOLUME", 17), ("USED", 7), ("FREE", 9), ("A DAY", 9))
-    lines: list[Line] = [[(" " + "".join(fit(name, size) for name, size in columns) + "FULL", "dim")]]
+    columns = (("VOLUME", 16), ("USED", 6), ("FREE", 10), ("A DAY", 10))
+    lines: list[Line] = [[(" " + "".join(fit(name, size) for name, size in columns) + "FULL IN", "dim")]]
     for each in status["storage"]:
         growth, left = each["growth_bytes_per_day"], each["days_to_full"]
         used = "" if each["used_percent"] is None else "%.0f %%" % each["used_percent"]
@@ -224,9 +225,9 @@ def storage(status: Status, width: int) -> list[Line]:
         lines.append(
             [
                 (" " + fit(each["id"], 11), ""),
-                (bar(each["used_percent"], 5) + " ", level_style(levels.get("disk_%s" % each["id"], "healthy"))),
-                (fit(used, 7), "strong"),
-                (fit(free, 9) + fit(day, 9) + (NOTHING if left is None else "%.0f days" % left), "dim"),
+                (bar(each["used_percent"], 4) + " ", level_style(levels.get("disk_%s" % each["id"], "healthy"))),
+                (fit(used, 6), "strong"),
+                (fit(free, 10) + fit(day, 10) + (NOTHING if left is None else "%.0f d" % left), "dim"),
             ]
         )
     sizes = human(sum(each["size_bytes"] or 0 for each in status["databases"])) if status["databases"] else NOTHING
