@@ -84,6 +84,7 @@ def dashboard(look: Look, work: Work, interval: float) -> App[None]:  # noqa: C9
             self.view = "overview"
             self.job: Optional[Job] = None
             self.sessions: list[dict[str, Any]] = []
+            self.drawn: dict[str, list[Line]] = {}
 
         def compose(self) -> ComposeResult:
             yield Static(id="verdict")
@@ -152,7 +153,7 @@ def dashboard(look: Look, work: Work, interval: float) -> App[None]:  # noqa: C9
             self, status: Mapping[str, Any], sessions: Optional[list[dict[str, Any]]] = None, trouble: str = ""
         ) -> None:
             """What was seen. Of a silent keeper only the verdict is news: the rest stays and grows old."""
-            if self.stopped:
+            if self.stopped or not self.base.query("#verdict"):
                 return
             if status["silent"] is None or self.seen is None:
                 self.seen = status
@@ -189,11 +190,19 @@ def dashboard(look: Look, work: Work, interval: float) -> App[None]:  # noqa: C9
                 if not note and panels.stale(self.age, interval):
                     note = "STALE %.0f s" % (self.age or 0)
                 lines = panels.verdict(self.seen, self.size.width, self.age, note)
-            self.base.query_one("#verdict", Static).update(text(lines, badge=True))
+            self._put("verdict", lines)
+
+        def _put(self, name: str, lines: list[Line]) -> None:
+            """Into its widget, where that is something new: drawing is what costs on a small machine."""
+            place = self.base.query("#" + name)
+            # At the end of the screen its last news may still arrive.
+            if place and self.drawn.get(name) != lines:
+                self.drawn[name] = lines
+                place.only_one(Static).update(text(lines, badge=name == "verdict"))
 
         def draw(self) -> None:
             self.head()
-            if self.seen is None:
+            if self.seen is None or not self.is_running:
                 return
             status, (width, height) = self.seen, self.size
             base = self.base
@@ -213,7 +222,7 @@ def dashboard(look: Look, work: Work, interval: float) -> App[None]:  # noqa: C9
                 "all": stores(status, width - 3),
             }
             for name, lines in drawn.items():
-                base.query_one("#" + name, Static).update(text(lines))
+                self._put(name, lines)
             # Its place stays the same, whether five run or none.
             base.query_one("#transactions").styles.height = most + 2
             base.query_one("#others").display = height >= _HIGH
@@ -247,11 +256,11 @@ def dashboard(look: Look, work: Work, interval: float) -> App[None]:  # noqa: C9
         def say(self, words: str, style: str = "") -> None:
             """Below the panels until Esc, or until the next words."""
             lines: list[Line] = [[(clean(line), style)] for line in words.splitlines()[:4]]
-            message = self.base.query_one("#message", Static)
             shown = text(lines)
             shown.no_wrap = False
-            message.update(shown)
-            message.set_class(bool(words), "shown")
+            for message in self.base.query("#message").results(Static):
+                message.update(shown)
+                message.set_class(bool(words), "shown")
 
         # Keys.
 
@@ -355,7 +364,8 @@ def dashboard(look: Look, work: Work, interval: float) -> App[None]:  # noqa: C9
             done = job.done()
             if done is None:
                 seconds = time.monotonic() - job.began
-                self.say("%s runs for %s%s" % (job.name.capitalize(), span_of(seconds), self._share()), "now")
+                share = self._share() if job.name == "backup" else ""
+                self.say("%s runs for %s%s" % (job.name.capitalize(), span_of(seconds), share), "now")
                 return
             self.job = None
             rc, words = done

@@ -66,7 +66,7 @@ def verdict(status: Status, width: int, age_seconds: Optional[float] = None, not
         about.append("in maintenance: %s" % status["maintenance"]["reason"])
     elif not status["ready"]:
         about.append("NOT READY")
-    right = note or age_words(age_seconds)
+    right = (note or age_words(age_seconds)) if width >= 40 else ""
     head: Line = [
         (" %s %s " % (SYMBOLS[level], status["status"].upper()), level),
         ("  %s" % clean(instance["name"]), "strong"),
@@ -85,7 +85,7 @@ def _reasons(status: Status, width: int, level: str) -> list[Line]:
     """At most two lines, and how many more there are."""
     reasons = [clean(reason) for reason in status["reasons"]]
     if not reasons:
-        return [[("   nothing to complain about", "dim")]]
+        return [cut([("   nothing to complain about", "dim")], width)]
     shown = wrapped(reasons[0], width - 3, 2) if len(reasons) == 1 else reasons[:2]
     more = "  (and %d more)" % (len(reasons) - 2) if len(reasons) > 2 else ""
     room = [width - 3] * (len(shown) - 1) + [width - 3 - len(more)]
@@ -186,23 +186,27 @@ def transactions(status: Status, width: int, most: int = 5) -> list[Line]:
     longest = status["sessions"]["longest"][:most]
     if not longest:
         words = "no transaction runs" if status["sessions"]["total"] is not None else "not known"
-        return [[(" " + words, "dim")]]
-    columns = ("PID", 7), ("USER", 10), ("DATABASE", 10), ("STATE", 12), ("FOR", 8), ("WAITS", 14), ("BY", 7)
+        return [cut([(" " + words, "dim")], width)]
+    columns = [("PID", 7), ("USER", 10), ("DATABASE", 10), ("STATE", 11), ("FOR", 7), ("WAITS", 12), ("BY", 7)]
+    if width < 90:
+        # The query tells more than the name of the database.
+        del columns[2]
     lines: list[Line] = [[(" " + " ".join(fit(name, size) for name, size in columns) + " QUERY", "dim")]]
     for each in longest:
         blockers = ", ".join(str(pid) for pid in each["blocked_by"])
-        values = (each["pid"], each["user"], each["database"], state_of(each), span_of(each["seconds"]), each["wait"])
-        lead = " ".join(fit(value, size) for value, (_name, size) in zip(values, columns))
+        values = {
+            "PID": each["pid"],
+            "USER": each["user"],
+            "DATABASE": each["database"],
+            "STATE": state_of(each),
+            "FOR": span_of(each["seconds"]),
+            "WAITS": str(each["wait"] or NOTHING).rpartition("/")[2],
+        }
         style = "warning" if blockers else ""
+        lead = " ".join(fit(values[name], size) for name, size in columns[:-1])
+        by = crop(blockers, 7)
         lines.append(
-            cut(
-                [
-                    (" " + lead + " ", style),
-                    (fit(blockers or "", 7) if blockers else " " * 7, "critical"),
-                    (" " + clean(each["query"] or ""), style),
-                ],
-                width,
-            )
+            [(" " + lead + " ", style), (by + " " * (8 - len(by)), "critical"), (clean(each["query"] or ""), style)]
         )
     return [cut(line, width) for line in lines]
 
@@ -334,7 +338,7 @@ def events(status: Status, width: int, most: int = 5) -> list[Line]:
     found: Sequence[Mapping[str, Any]] = status["events"]
     newest = sorted(found, key=lambda each: str(each["at"]), reverse=True)[:most]
     if not newest:
-        return [[(" nothing happened yet", "dim")]]
+        return [cut([(" nothing happened yet", "dim")], width)]
     now = now_of(status)
     return [
         cut(
