@@ -29,6 +29,8 @@ Look = Callable[[], Mapping[str, Any]]
 
 # Below these a column stands under the other one, and lists are shorter.
 _NARROW, _LOW, _HIGH = 76, 30, 42
+# The keeper looks so often; who asks more often gets nothing newer.
+_POLL_SECONDS = 5.0
 
 _CSS = (
     CSS
@@ -187,7 +189,7 @@ def dashboard(look: Look, work: Work, interval: float) -> App[None]:  # noqa: C9
                 lines: list[Line] = [[(" looking at %s … " % work.layout.name, "now")]]
             else:
                 note = "STOPPED, S goes on" if self.stopped else ""
-                if not note and panels.stale(self.age, interval):
+                if not note and panels.stale(self.age, max(interval, _POLL_SECONDS)):
                     note = "STALE %.0f s" % (self.age or 0)
                 lines = panels.verdict(self.seen, self.size.width, self.age, note)
             self._put("verdict", lines)

@@ -113,7 +113,9 @@ def checks(status: Status, width: int) -> list[Line]:
         style = level_style(check["status"])
         value = check["value"]
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            shown = number(value, 0 if value == int(value) else 1, check["unit"])
+            # Words for a unit, such as per day, are in the title.
+            unit = check["unit"] if len(check["unit"]) < 3 else ""
+            shown = number(value, 0 if value == int(value) else 1, unit)
             share = 100.0 * value / check["crit"] if check["crit"] else None
             # A percentage is a bar of its own; the rest is full where it becomes critical.
             drawn = bar(value if check["unit"] == "%" else share, 8)
@@ -216,19 +218,29 @@ def state_of(session: Mapping[str, Any]) -> str:
     return clean(session["state"] or NOTHING).replace("idle in transaction", "idle in tx")
 
 
+def _places(status: Status) -> list[tuple[str, Mapping[str, Any]]]:
+    """The volumes by name, those that share their space with one before them only counted there."""
+    shared: dict[Any, list[Mapping[str, Any]]] = {}
+    for each in status["storage"]:
+        shared.setdefault((each["size_bytes"], each["free_bytes"]), []).append(each)
+    return [
+        ("%s +%d" % (all_[0]["id"], len(all_) - 1) if all_[1:] else all_[0]["id"], all_[0]) for all_ in shared.values()
+    ]
+
+
 def storage(status: Status, width: int) -> list[Line]:
-    """Each volume with what it grows a day and when it is full; databases and WAL."""
+    """Each space with what it grows a day and when it is full; databases and WAL."""
     levels = {check["id"]: check["status"] for check in status["checks"]}
     columns = (("VOLUME", 16), ("USED", 6), ("FREE", 10), ("A DAY", 10))
     lines: list[Line] = [[(" " + "".join(fit(name, size) for name, size in columns) + "FULL IN", "dim")]]
-    for each in status["storage"]:
+    for name, each in _places(status):
         growth, left = each["growth_bytes_per_day"], each["days_to_full"]
         used = "" if each["used_percent"] is None else "%.0f %%" % each["used_percent"]
         free = None if each["free_bytes"] is None else human(each["free_bytes"])
         day = None if growth is None else ("+" if growth >= 0 else "-") + human(abs(growth))
         lines.append(
             [
-                (" " + fit(each["id"], 11), ""),
+                (" " + fit(name, 11), ""),
                 (bar(each["used_percent"], 4) + " ", level_style(levels.get("disk_%s" % each["id"], "healthy"))),
                 (fit(used, 6), "strong"),
                 (fit(free, 10) + fit(day, 10) + (NOTHING if left is None else "%.0f d" % left), "dim"),
