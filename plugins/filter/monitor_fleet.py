@@ -42,9 +42,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The keys C(rows), a list; C(status), the worst of all; and C(lines), the rows as a table.
+  description:
+    - The keys C(rows), a list; C(status), the worst of all; C(reached), the levels from V(warning) up to that; and
+      C(lines), the rows as a table.
   type: dict
-  sample: {rows: [{instance: app, status: healthy, ready: true}], status: healthy, lines: ["INSTANCE  STATUS"]}
+  sample: {rows: [{instance: app, status: healthy, ready: true}], status: healthy, reached: [], lines: ["INSTANCE  STATUS"]}
 """
 
 from typing import Any, Callable

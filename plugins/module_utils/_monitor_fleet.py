@@ -52,17 +52,20 @@ def row(status: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def fleet(hosts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """One object of the variables of hosts: rows, the worst first; status, the worst of all; lines, the rows as a table.
+    """One object of the variables of hosts: rows, the worst first; status, the worst of all; reached, the levels
+    from warning up to that; lines, the rows as a table.
 
     monitor_result among them is the result of the module monitor_info. A host without one is a row too: nobody could
     look at it.
     """
     rows = [_row(str(host["inventory_hostname"]), host.get("monitor_result") or {}) for host in hosts]
     rows.sort(key=lambda each: (-LEVELS.index(each["status"]), each["instance"]))
+    status = worst(*(each["status"] for each in rows))
     cells = [[_cells(each)[name] for name in _HEADER] for each in rows]
     return {
         "rows": rows,
-        "status": worst(*(each["status"] for each in rows)),
+        "status": status,
+        "reached": list(LEVELS[1 : LEVELS.index(status) + 1]),
         "lines": table(_HEADER, cells, Style()).splitlines(),
     }
 
