@@ -20,6 +20,7 @@ from ._layout import (
     DUMPS_MOUNT,
     GID,
     KEEPER_CONFIG_MOUNT,
+    KEEPER_CURL,
     KEEPER_PORT,
     KEEPER_TOKEN,
     MONITOR,
@@ -180,7 +181,6 @@ def _files(layout: Layout, options: Mapping[str, Any]) -> tuple[File, ...]:
         secret_file(server + "/tls/server.key", tls["private_key"]),
         *_tool_files(layout, options),
         *_keeper_files(layout, options),
-        secret_file(layout.keeper_config_dir + "/monitor.password", options["monitor_password"] + "\n"),
         File("%s/%s" % (layout.config_dir, RUNBOOK), runbook(layout, options, address), 0o644, gid=0),
         *(pooler_config.files(layout, options, MONITOR) if pooler else ()),
         *timer_files(layout, options["keeper"].get("schedule") or {}),
@@ -193,11 +193,13 @@ def _files(layout: Layout, options: Mapping[str, Any]) -> tuple[File, ...]:
 
 def _keeper_files(layout: Layout, options: Mapping[str, Any]) -> Iterator[File]:
     """What the keeper does, its secrets, and for programs on the host the token of its endpoints."""
-    topics, secrets, http = options["keeper"], options["keeper_secrets"], options["keeper_http"]
+    topics, http = options["keeper"], options["keeper_http"]
+    secrets = {**options["keeper_secrets"], "monitor.password": options["monitor_password"] + "\n"}
     if http:
         topics = {**topics, "http": {key: http[key] for key in ("environment", "interval_seconds")}}
         secrets = {**secrets, KEEPER_TOKEN: http["token"] + "\n"}
-        yield secret_file("%s/%s" % (layout.client_dir, KEEPER_TOKEN), http["token"] + "\n", uid=0, gid=0)
+        for name, line in ((KEEPER_TOKEN, "%s\n"), (KEEPER_CURL, 'header = "Authorization: Bearer %s"\n')):
+            yield secret_file("%s/%s" % (layout.client_dir, name), line % http["token"], uid=0, gid=0)
     yield File(layout.keeper_config_dir + "/" + KEEPER_FILE, render.keeper_json(topics))
     for secret, content in sorted(secrets.items()):
         yield secret_file("%s/%s" % (layout.keeper_config_dir, secret), content)

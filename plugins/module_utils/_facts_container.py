@@ -16,7 +16,7 @@ from typing import Any, Mapping, Optional
 from . import _docker as docker
 from ._errors import PgkeepError
 from ._files import read
-from ._layout import DATA_MOUNT, KEEPER_PORT, KEEPER_TOKEN, PORT, REPO_MOUNT, Layout
+from ._layout import DATA_MOUNT, KEEPER_CURL, KEEPER_PORT, KEEPER_TOKEN, PORT, REPO_MOUNT, Layout
 from ._probe import disk, mounted_from
 from ._run import Run
 
@@ -132,7 +132,9 @@ def files(layout: Layout) -> dict[str, dict[str, int]]:
         layout.pgbackrest_config_dir + "/pgbackrest.conf",
         layout.client_dir + "/pgpass",
         layout.client_dir + "/monitor.password",
+        layout.keeper_config_dir + "/monitor.password",
         layout.client_dir + "/" + KEEPER_TOKEN,
+        layout.client_dir + "/" + KEEPER_CURL,
         layout.keeper_config_dir + "/" + KEEPER_TOKEN,
         layout.pooler_config_dir + "/server.key",
         layout.pooler_config_dir + "/userlist.txt",

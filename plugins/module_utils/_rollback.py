@@ -17,7 +17,7 @@ from ._files import File
 from ._images import images_of
 from ._instance import ensure
 from ._journal import begun
-from ._layout import KEEPER_TOKEN, Layout
+from ._layout import KEEPER_CURL, KEEPER_TOKEN, Layout
 from ._logins import twins
 from ._pgpass import parse, render
 from ._pooler_config import USERS as POOLER_USERS
@@ -78,8 +78,10 @@ def _with_passwords(layout: Layout, file: File, current: Mapping[str, Any]) -> F
         return file
     if file.path in (
         layout.client_dir + "/monitor.password",
+        layout.keeper_config_dir + "/monitor.password",
         layout.pooler_config_dir + "/" + POOLER_USERS,
         layout.client_dir + "/" + KEEPER_TOKEN,
+        layout.client_dir + "/" + KEEPER_CURL,
         layout.keeper_config_dir + "/" + KEEPER_TOKEN,
     ):
         return replace(file, content=now["content"])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
 
 from ._container import authority
-from ._layout import KEEPER_TOKEN, Layout
+from ._layout import KEEPER_CURL, Layout
 
 FILE = "RUNBOOK.md"
 
@@ -218,17 +218,12 @@ def _pooler(layout: Layout, options: Mapping[str, Any], address: str) -> Sequenc
 
 
 def _endpoints(layout: Layout, options: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
-    """The token goes by standard input: whoever lists processes would read it in an argument."""
     http = options["keeper_http"]
     if not http:
         return ()
     place = "http://%s" % authority(http["bind_address"], http["port"])
-    token = "%s/%s" % (layout.client_dir, KEEPER_TOKEN)
-    asked = 'printf \'header = "Authorization: Bearer %%s"\\n\' "$(cat %s)" | curl -sSK - %s/status' % (token, place)
-    return (
-        ("is it ready, and if not, why", "`curl -sS %s/ready`" % place),
-        ("the same with all details", "`%s`" % asked),
-    )
+    details = "`curl -sSK %s/%s %s/status`" % (layout.client_dir, KEEPER_CURL, place)
+    return (("is it ready, and if not, why", "`curl -sS %s/ready`" % place), ("the same with all details", details))
 
 
 def _section(section: Section, name: str) -> str:

@@ -98,6 +98,7 @@ def test_endpoints_are_published_where_the_inventory_says_and_the_token_is_a_fil
     tokens = [file for file in result.files if "keeper-secret" in file.content]
     assert [(file.path, file.mode, file.uid, file.secret) for file in tokens] == [
         ("/etc/pgkeep/app/client/keeper.token", 0o400, 0, True),
+        ("/etc/pgkeep/app/client/keeper.curl", 0o400, 0, True),
         ("/etc/pgkeep/app/keeper/keeper.token", 0o400, 999, True),
     ]
     topics = json.loads(next(file.content for file in result.files if file.path.endswith("keeper.json")))
