@@ -43,10 +43,14 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - The keys C(rows), a list; C(status), the worst of all; C(reached), the levels from V(warning) up to that; and
+    - The keys C(rows), a list; C(status), the worst of all; C(reached), the levels from V(warning) to that; and
       C(lines), the rows as a table.
   type: dict
-  sample: {rows: [{instance: app, status: healthy, ready: true}], status: healthy, reached: [], lines: ["INSTANCE  STATUS"]}
+  sample:
+    rows: [{instance: app, status: healthy, ready: true}]
+    status: healthy
+    reached: []
+    lines: ["INSTANCE  STATUS", "app       healthy"]
 """
 
 from typing import Any, Callable

@@ -232,7 +232,7 @@ def storage(status: Status, width: int) -> list[Line]:
     """Each space with what it grows a day and when it is full; databases and WAL."""
     levels = {check["id"]: check["status"] for check in status["checks"]}
     columns = (("VOLUME", 16), ("USED", 6), ("FREE", 10), ("A DAY", 10))
-    lines: list[Line] = [[(" " + "".join(fit(name, size) for name, size in columns) + "FULL IN", "dim")]]
+    lines: list[Line] = [[(" " + "".join(fit(name, size) for name, size in columns) + "FULL", "dim")]]
     for name, each in _places(status):
         growth, left = each["growth_bytes_per_day"], each["days_to_full"]
         used = "" if each["used_percent"] is None else "%.0f %%" % each["used_percent"]
