@@ -72,16 +72,25 @@ class Job:
     began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self, begin: Callable[[IO[bytes], IO[bytes]], subprocess.Popen[bytes]]) -> None:
-        self.process = begin(self.out, self.err)
+        try:
+            self.process = begin(self.out, self.err)
+        except OSError:
+            self._close()
+            raise
+
+    def _close(self) -> None:
+        self.out.close()
+        self.err.close()
 
     def done(self) -> Optional[tuple[int, str]]:
-        """Exit code and last words; None while it runs. The words of a failure are what, why and next."""
+        """Exit code and last words, told once; None while it runs. The words of a failure are what, why and next."""
         rc = self.process.poll()
         if rc is None:
             return None
         self.err.seek(0)
         self.out.seek(0)
         words = (self.err.read() if rc else self.out.read()).decode(errors="replace").strip()
+        self._close()
         return rc, words or "exit code %d" % rc
 
 

@@ -100,9 +100,9 @@ def test_what_to_install_for_the_screen(monkeypatch, tmp_path, version, words):
 
 def finished(job):
     deadline = time.monotonic() + 10
-    while job.done() is None:
+    while (told := job.done()) is None:
         assert time.monotonic() < deadline
-    return job.done()
+    return told
 
 
 def test_the_keys_start_the_command_itself(monkeypatch):
