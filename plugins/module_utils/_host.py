@@ -4,7 +4,8 @@
 """The command pgkeep on a host: what it is asked, what it answers with. Private to the collection.
 
 ``pgkeep <instance> <command>`` needs no control node. Every command hands out one object, printed as JSON or as text.
-Exit codes: 0 done, 1 failed or critical, 2 called wrongly, 75 (EX_TEMPFAIL) busy, repeat later.
+Exit codes: 0 done, 1 failed or critical, 2 called wrongly, 75 (EX_TEMPFAIL) busy, repeat later; those of monitor --once
+are the verdict: 0 healthy, 1 warning, 2 critical.
 """
 
 from __future__ import annotations
@@ -103,7 +104,10 @@ def _without_confirm(words: Sequence[str]) -> list[str]:
 
 
 def _print(options: argparse.Namespace, render: str, answer: Mapping[str, Any]) -> int:
-    """The object, or its text; a key failed in it is the exit code and not printed."""
+    """The object, or its text; a key failed in it is the exit code and not printed. A command that has printed all
+    itself answers with its exit_code alone."""
+    if "exit_code" in answer:
+        return int(answer["exit_code"])
     shown = {key: value for key, value in answer.items() if key != "failed"}
     if options.json:
         sys.stdout.write(json.dumps(shown, ensure_ascii=False) + "\n")
@@ -138,7 +142,8 @@ def usage(instance: str = "<instance>") -> str:
         "pgkeep list                    the instances of this machine\n"
         "pgkeep --version\n\n%s\n"
         "--json prints the object instead of text, <command> --help its options. What to do in an emergency is in\n"
-        "/etc/pgkeep/%s/RUNBOOK.md. Exit codes: 0 done, 1 failed or critical, 2 called wrongly, 75 busy.\n"
+        "/etc/pgkeep/%s/RUNBOOK.md. Exit codes: 0 done, 1 failed or critical, 2 called wrongly, 75 busy;\n"
+        "of monitor --once: 0 healthy, 1 warning, 2 critical.\n"
     ) % (instance, rows, instance)
 
 

@@ -18,60 +18,12 @@ from typing import Any, Callable, Mapping, Optional
 from . import _docker as docker
 from ._audit import note
 from ._errors import PgkeepError
+from ._host_options import CHECK, DRILL, MONITOR, REPLACING, RESTORE, Options
 from ._keeper import ask
 from ._layout import LABEL_INSTANCE, Layout
 from ._run import Run
 
 CONFIG = "/etc/pgkeep"
-
-# Options as argparse takes them.
-Options = tuple[tuple[str, Mapping[str, Any]], ...]
-
-_CHECK = ("--check", {"action": "store_true", "help": "only say what would be done"})
-
-# Field of _restore_plan.Request -> option. A new kind of target is a new row.
-_RESTORE: Options = (
-    (
-        "action",
-        {
-            "nargs": "?",
-            "choices": ("restore", "preview", "promote", "clone", "abandon", "sweep"),
-            "default": "restore",
-            "help": "preview makes a read-only copy to look at, promote puts it in place; clone makes one --into with"
-            " a volume of its own; abandon ends the preview or the clone --into, sweep what is over;"
-            " default: %(default)s",
-        },
-    ),
-    ("--label", {"help": "the state at the end of this backup"}),
-    ("--restore-point", {"metavar": "NAME", "help": "everything up to this point of the command restore-point"}),
-    ("--lsn", {"help": "everything written before this position, such as 0/3000060"}),
-    ("--xid", {"help": "everything up to and with this transaction"}),
-    ("--immediate", {"action": "store_true", "help": "the state at the end of the newest clean backup"}),
-    ("--repository", {"type": int, "metavar": "N", "help": "default: the first one that has a backup"}),
-    (
-        "--time",
-        {"help": "everything committed before this moment, such as '2026-01-05 02:00:00+00'; a timezone is required"},
-    ),
-    (
-        "--keep-previous",
-        {"type": int, "default": 1, "metavar": "N", "help": "old data directories that stay; default: %(default)s"},
-    ),
-    ("--timeout-seconds", {"type": int, "default": 21600, "metavar": "N", "help": "default: %(default)s"}),
-    ("--into", {"metavar": "NAME", "help": "name of the clone"}),
-    ("--port", {"type": int, "help": "port of 127.0.0.1 for the clone"}),
-    ("--masking-sql-file", {"metavar": "PATH", "help": "script for psql that masks the clone before it has a network"}),
-    (
-        "--ttl-seconds",
-        {"type": int, "default": 14400, "metavar": "N", "help": "how long a copy stands; default: %(default)s"},
-    ),
-)
-# What replaces the data; the other actions leave them alone.
-_REPLACING = ("restore", "promote")
-_DRILL: Options = (
-    ("--label", {"help": "prove this backup instead of the newest clean one"}),
-    ("--repository", {"type": int, "default": 1, "metavar": "N", "help": "default: %(default)s"}),
-    ("--timeout-seconds", {"type": int, "metavar": "N", "help": "default: what the inventory says"}),
-)
 
 
 @dataclass(frozen=True)
@@ -209,6 +161,12 @@ def _restore_point(context: Context, options: argparse.Namespace) -> dict[str, A
     return {"restore_point": answer["restore_point"]}
 
 
+def _monitor(context: Context, options: argparse.Namespace) -> dict[str, Any]:
+    from ._monitor import monitor
+
+    return monitor(context, options)
+
+
 def _releases(context: Context, options: argparse.Namespace) -> dict[str, Any]:
     from ._rollback import releases
 
@@ -307,22 +265,28 @@ _ALL = (
     Command("status", "what it is, how it is, what can be restored", _status, "status"),
     Command("health", "every check of its health", _health, "health"),
     Command(
+        "monitor",
+        "a screen that stays: health, load, storage, backups; keys to act",
+        _monitor,
+        options=MONITOR,
+    ),
+    Command(
         "backup",
         "take a backup now",
         _backup,
         "backup",
-        (("--type", {"choices": ("full", "diff", "incr"), "default": "incr", "help": "default: %(default)s"}), _CHECK),
+        (("--type", {"choices": ("full", "diff", "incr"), "default": "incr", "help": "default: %(default)s"}), CHECK),
     ),
     Command("backups", "the backups and the time that can be restored", _backups, "backups"),
-    Command("drill", "prove a backup by restoring it into a throw-away server", _drill, "drill", _DRILL),
+    Command("drill", "prove a backup by restoring it into a throw-away server", _drill, "drill", DRILL),
     Command(
         "restore",
         "replace its data by a backup: the newest state, a moment, a label; or look at it first",
         _restore,
         "restore",
-        (*_RESTORE, _CHECK),
+        (*RESTORE, CHECK),
         confirmed="replaces the data",
-        harmless=lambda options: options.check or options.action not in _REPLACING,
+        harmless=lambda options: options.check or options.action not in REPLACING,
     ),
     Command(
         "restore-point",
@@ -332,7 +296,7 @@ _ALL = (
         (
             ("--name", {"required": True, "help": "1 to 63 letters, digits and _ . : + -"}),
             ("--timeout-seconds", {"type": int, "default": 60, "metavar": "N", "help": "default: %(default)s"}),
-            _CHECK,
+            CHECK,
         ),
     ),
     Command(
@@ -349,7 +313,7 @@ _ALL = (
         "bring server, limits and settings back to a kept release; the data stay",
         _rollback,
         "rollback",
-        (("--release", {"metavar": "NAME", "help": "default: the one before that in force"}), _CHECK),
+        (("--release", {"metavar": "NAME", "help": "default: the one before that in force"}), CHECK),
         confirmed="changes the server",
     ),
     Command(
@@ -357,7 +321,7 @@ _ALL = (
         "give back disk space that nobody needs to serve or to recover",
         _free,
         "free",
-        (_CHECK,),
+        (CHECK,),
         confirmed="removes the way back from the last restore",
     ),
     Command(
@@ -365,7 +329,7 @@ _ALL = (
         "emergency: keep only the newest clean backups",
         _prune,
         "any",
-        (("--keep", {"type": int, "default": 3, "metavar": "N", "help": "default: %(default)s"}), _CHECK),
+        (("--keep", {"type": int, "default": 3, "metavar": "N", "help": "default: %(default)s"}), CHECK),
         confirmed="removes backups",
     ),
     Command(

@@ -22,6 +22,16 @@ _COLOURS = {
     **dict.fromkeys(("warning", "unknown", "busy", "unfinished", "running"), _DOUBTFUL),
     **dict.fromkeys(("critical", "failed", "no", "interrupted", "unclean", "broken"), _BAD),
 }
+# What the lines of the monitor are painted with, by the style of its words.
+PALETTE = {
+    "healthy": _GOOD,
+    "warning": _DOUBTFUL,
+    "critical": "1;" + _BAD,
+    "title": "1;4",
+    "strong": "1",
+    "dim": "2",
+    "now": "36",
+}
 _NOTHING = "-"
 
 
