@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the pgkeep maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The files of Alertmanager, from the same words of an inventory that the keeper's own alerts use. Pure. Private to the collection."""
+"""The files of Alertmanager, from the words of an inventory that the keeper's own alerts use. Private to the collection."""
 
 from __future__ import annotations
 
@@ -30,13 +30,15 @@ class Times:
 def alertmanager(wanted: Mapping[str, Any], deadman_url: str, times: Times, templates: str) -> dict[str, str]:
     """File name -> content; templates is the text of pgkeep.tmpl. Raises PgkeepError for receivers that cannot be used."""
     described = _alert_config.split({key: wanted[key] for key in ("webhooks", "email") if wanted.get(key)}, "")
-    files = {name: content for name, content in described["files"].items()}
+    files: dict[str, str] = dict(described["files"])
     people = _people(described["topic"], files) if described["topic"] else {}
     nobody: list[dict[str, Any]] = [{"name": "nobody"}]
     receivers = [*nobody, {"name": "people", **people}, {"name": "test", **_resolved(people, False)}]
     if deadman_url:
         files["deadman.url"] = deadman_url.strip() + "\n"
-        receivers.append({"name": "deadman", "webhook_configs": [{"url_file": _at("deadman.url"), "send_resolved": False}]})
+        receivers.append(
+            {"name": "deadman", "webhook_configs": [{"url_file": _at("deadman.url"), "send_resolved": False}]}
+        )
     files["pgkeep.tmpl"] = templates
     files["alertmanager.yml"] = text(
         {
@@ -47,14 +49,6 @@ def alertmanager(wanted: Mapping[str, Any], deadman_url: str, times: Times, temp
         }
     )
     return files
-
-
-def expected(wanted: Mapping[str, Any]) -> dict[str, int]:
-    """How many deliveries of one alert there have to be, by what Alertmanager calls its integration."""
-    webhooks = wanted.get("webhooks") or []
-    slack = sum(1 for each in webhooks if each.get("format") == "slack")
-    found = {"webhook": len(webhooks) - slack, "slack": slack, "email": 1 if wanted.get("email") else 0}
-    return {name: count for name, count in found.items() if count}
 
 
 def _route(times: Times, deadman: str) -> dict[str, Any]:

@@ -124,10 +124,7 @@ def prometheus(
         jobs.append(
             job(
                 "pgbackrest",
-                [
-                    at("%s-pgbackrest-%s:9854" % (stack, each.name), each.name, cluster=each.cluster)
-                    for each in local
-                ],
+                [at("%s-pgbackrest-%s:9854" % (stack, each.name), each.name, cluster=each.cluster) for each in local],
                 scrape_interval="%ds" % max(scrape_seconds, slow_seconds),
             )
         )
