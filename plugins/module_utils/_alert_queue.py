@@ -9,6 +9,7 @@ every attempt, so that a crash repeats at most the attempt that was under way. A
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import asdict, dataclass, field
@@ -132,6 +133,24 @@ def sent(state_dir: str, identity: str) -> Optional[Mapping[str, Any]]:
         if name.endswith("-%s.json" % identity):
             return dict(json.loads(read(os.path.join(folder, name)) or "{}"))
     return None
+
+
+def recent(state_dir: str, count: int) -> list[Mapping[str, Any]]:
+    """The newest alerts, sent or waiting, oldest first."""
+    paths = [
+        os.path.join(folder, name)
+        for folder in (sent_dir(state_dir), alerts.queue_dir(state_dir))
+        if os.path.isdir(folder)
+        for name in os.listdir(folder)
+        if name.endswith(".json")
+    ]
+    found: list[Mapping[str, Any]] = []
+    for path in sorted(paths, key=os.path.basename)[-count:]:
+        with contextlib.suppress(ValueError, PermissionError):
+            content = json.loads(read(path) or "null")
+            if isinstance(content, dict) and {"at", "severity", "what"} <= content.keys():
+                found.append(content)
+    return found
 
 
 def overflow(waiting: Sequence[Entry], maximum: int = MAXIMUM) -> list[Entry]:

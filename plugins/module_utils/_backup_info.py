@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Mapping, Optional
+from typing import Any, Callable, Mapping, Optional
 
 from . import _backup_repository as repository
 from . import _backup_server as server
@@ -33,7 +33,11 @@ _NAMED = 20
 
 def info(keeper: Keeper) -> dict[str, Any]:
     """The backup_info object; a repository that cannot be used and a server that is down leave parts of it empty."""
-    snapshot = repository.snapshot(keeper)
+    return described(keeper, repository.snapshot(keeper), lambda: server.archiver(keeper).failing_since)
+
+
+def described(keeper: Keeper, snapshot: pgbackrest.Snapshot, archiver: Callable[[], Optional[float]]) -> dict[str, Any]:
+    """The same for who has the snapshot already, and his own way to know since when the archiver fails."""
     backups = judge(keeper.instance, snapshot, evidence.notes(keeper))
     usable = current(keeper.instance, snapshot, backups)
     known = window(keeper.instance, snapshot, backups)
@@ -51,7 +55,7 @@ def info(keeper: Keeper) -> dict[str, Any]:
         "newest_clean": _newest(usable),
         "newest_proven": _newest([backup for backup in usable if backup.proven_at]),
         "recovery_window": _window(known),
-        "wal": _wal(keeper, snapshot, known),
+        "wal": _wal(keeper, snapshot, known, archiver),
         "repository_bytes": sum(entry.size for entry in files),
         "repository_free_bytes": repository.free_bytes(keeper),
         "running": snapshot.info.running,
@@ -142,14 +146,16 @@ def _window(known: Window) -> Optional[dict[str, Any]]:
     return {"from": rfc3339(known.since), "to": rfc3339(known.until), "gaps": gaps}
 
 
-def _wal(keeper: Keeper, snapshot: pgbackrest.Snapshot, known: Window) -> dict[str, Any]:
+def _wal(
+    keeper: Keeper, snapshot: pgbackrest.Snapshot, known: Window, archiver: Callable[[], Optional[float]]
+) -> dict[str, Any]:
     archive_id = snapshot.info.archive_id or ""
     segments = pgbackrest.archived(keeper.instance, archive_id, snapshot.listing)
     failing_since: Optional[float] = None
     why: Optional[PgkeepError] = None
     with contextlib.suppress(PgkeepError):
         # A server that is down archives nothing and fails at nothing.
-        failing_since = server.archiver(keeper).failing_since
+        failing_since = archiver()
     if failing_since is not None and keeper.repo == 1:
         why = not_archived(repository.circumstances(keeper))
     return {

@@ -53,8 +53,12 @@ def archiver(keeper: Keeper) -> Archiver:
     """The archiver's state; failing is the server's own word, since when is told by the oldest segment that waits."""
     failing, failed_at = ask(keeper, _ARCHIVER)[0]
     waiting = ready(keeper)
-    since = min([*waiting, failed_at]) if failing else None
-    return Archiver(len(waiting), since)
+    return Archiver(len(waiting), failing_since(waiting, failed_at) if failing else None)
+
+
+def failing_since(waiting: list[float], failed_at: float) -> float:
+    """Since when an archiver fails whose segments wait since these moments and that failed last at failed_at."""
+    return min([*waiting, failed_at])
 
 
 def ready(keeper: Keeper) -> list[float]:
@@ -67,6 +71,11 @@ def ready(keeper: Keeper) -> list[float]:
             # Archived in this moment.
             continue
     return times
+
+
+def waits(keeper: Keeper, segment: Optional[str]) -> bool:
+    """Whether this very segment, the one that failed last, still waits: then the archiver fails."""
+    return segment is not None and os.path.exists("%s/pg_wal/archive_status/%s.ready" % (keeper.data, segment))
 
 
 def wake_archiver(

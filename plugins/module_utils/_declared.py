@@ -20,6 +20,7 @@ from ._layout import (
     DUMPS_MOUNT,
     GID,
     KEEPER_CONFIG_MOUNT,
+    MONITOR,
     PGBACKREST_CONFIG_MOUNT,
     PORT,
     REPO_MOUNT,
@@ -36,8 +37,6 @@ from ._rules import refuse_options
 from ._runbook import FILE as RUNBOOK
 from ._runbook import render as runbook
 from ._timers import timer_files
-
-MONITOR = "pgkeep_monitor"
 
 # Over TCP and not over the socket: nothing of ours counts as healthy that an application could not reach.
 # As a role that pg_hba.conf lets in, or every check would leave a FATAL line in the log.
@@ -174,6 +173,7 @@ def _files(layout: Layout, options: Mapping[str, Any]) -> tuple[File, ...]:
             secret_file("%s/%s" % (layout.keeper_config_dir, secret), content)
             for secret, content in sorted(options["keeper_secrets"].items())
         ),
+        secret_file(layout.keeper_config_dir + "/monitor.password", options["monitor_password"] + "\n"),
         File("%s/%s" % (layout.config_dir, RUNBOOK), runbook(layout, options, address), 0o644, gid=0),
         *(pooler_config.files(layout, options, MONITOR) if pooler else ()),
         *timer_files(layout, options["keeper"].get("schedule") or {}),

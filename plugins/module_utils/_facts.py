@@ -16,10 +16,9 @@ from ._audit import operations, records
 from ._backup_repository import Keeper
 from ._checks import AFTER
 from ._deadman import summary as deadman
-from ._declared import MONITOR
 from ._errors import PgkeepError
 from ._keeper import ask
-from ._layout import Layout
+from ._layout import MONITOR, Layout
 from ._leftovers import look as leftovers
 from ._pooler_facts import look as look_at_pooler
 from ._probe import Target, certificate, published

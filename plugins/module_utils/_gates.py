@@ -18,12 +18,12 @@ from typing import Any, Callable, Iterator, Mapping, Optional, Sequence
 from . import _docker as docker
 from ._applications import logins, refused
 from ._container import reachable
-from ._declared import MONITOR, Declared
+from ._declared import Declared
 from ._errors import PgkeepError
 from ._files import kept, read
 from ._interrupt import Interrupted
 from ._keeper import ask
-from ._layout import Layout
+from ._layout import MONITOR, Layout
 from ._probe import Target, first_login, listens, response
 from ._retry import retry
 from ._run import Run

@@ -12,11 +12,10 @@ from typing import Any, Mapping, Optional
 
 from . import _docker as docker
 from ._backup_repository import Keeper
-from ._declared import MONITOR
 from ._drill_turn import Proof, proofs
 from ._errors import PgkeepError
 from ._keeper import ask
-from ._layout import DATA_MOUNT, REPO_MOUNT, Layout
+from ._layout import DATA_MOUNT, MONITOR, REPO_MOUNT, Layout
 from ._leftovers import look as look_for_leftovers
 from ._off_site import look as look_off_site
 from ._pooler_facts import look as look_at_pooler

@@ -267,6 +267,19 @@ def _in_keeper(name: str) -> Callable[[Context, argparse.Namespace], dict[str, A
     return function
 
 
+def _maintenance(context: Context, options: argparse.Namespace) -> dict[str, Any]:
+    import time
+
+    from ._maintenance import current, order
+
+    layout = context.layout
+    if options.what == "show":
+        found = current(layout.state_dir, time.time())
+        return {"maintenance": dataclasses.asdict(found) if found else None}
+    minutes = options.minutes if options.what == "begin" else 0
+    return {"maintenance": order(layout, minutes, options.reason, context.who, False)["maintenance"]}
+
+
 def _psql(context: Context, options: argparse.Namespace) -> dict[str, Any]:
     terminal = ["--tty"] if sys.stdin.isatty() and sys.stdout.isatty() else []
     _become(["docker", "exec", "--interactive", *terminal, context.layout.server, "psql", *options.words])
@@ -351,6 +364,17 @@ _ALL = (
         "any",
         (("--keep", {"type": int, "default": 3, "metavar": "N", "help": "default: %(default)s"}), _CHECK),
         confirmed="removes backups",
+    ),
+    Command(
+        "maintenance",
+        "begin: say that somebody works on it, so that nobody is alarmed and traffic goes elsewhere; end",
+        _maintenance,
+        "maintenance",
+        (
+            ("what", {"nargs": "?", "choices": ("show", "begin", "end"), "default": "show", "help": "default: show"}),
+            ("--minutes", {"type": int, "default": 60, "metavar": "N", "help": "default: %(default)s"}),
+            ("--reason", {"default": "", "help": "what is being done; needed for begin"}),
+        ),
     ),
     Command("logs", "the server's log; options are those of docker logs, and --keeper", _logs),
     Command("psql", "a shell as superuser; options are those of psql", _psql),

@@ -324,6 +324,13 @@ def _about(operation: Mapping[str, Any]) -> str:
     return words if len(words) <= 100 else words[:97] + "..."
 
 
+def _maintenance(answer: Mapping[str, Any], style: Style) -> str:
+    found = answer["maintenance"]
+    if found is None:
+        return "Nobody works on it.\n"
+    return pairs({name: found[name] for name in ("reason", "who", "since", "until")}, style)
+
+
 def _any(answer: Mapping[str, Any], style: Style) -> str:
     """An object whose shape is not known here: lists of objects as tables, the rest as pairs."""
     parts = []
@@ -349,6 +356,7 @@ _RENDERS: Mapping[str, Callable[[Mapping[str, Any], Style], str]] = {
     "free": _free,
     "health": _health,
     "list": _list,
+    "maintenance": _maintenance,
     "releases": _releases,
     "restart": _restart,
     "restore": _restore,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass
-from typing import Any, ContextManager, Optional, Sequence
+from typing import Any, ContextManager, Iterator, Optional, Sequence
 
 from . import _docker as docker
 from ._actor import ANSIBLE, actor
@@ -24,6 +24,7 @@ from ._journal import begun, close_committed, containers, drop, former, successo
 from ._layout import LABEL_MAJOR, Layout
 from ._leftovers import remove as remove_leftovers
 from ._lock import hold
+from ._maintenance import working
 from ._passage import Passage
 from ._plan import Plan, make_plan
 from ._release import forget_old, read_current, record
@@ -101,7 +102,7 @@ def _take_back_crossing(run: Run, declared: Declared) -> list[str]:
     and nobody wants those of before; returns sentences."""
     layout, unwanted = declared.layout, given_up(declared)
     if unwanted is not None:
-        with _Trail(layout, "undo-upgrade", {"upgrade": unwanted.words}).recorded():
+        with _Trail(layout, "undo-upgrade", {"upgrade": unwanted.words}).at_work():
             return give_up_upgrade(run, layout, Passage(run, declared, unwanted))
     journal = begun(layout)
     if journal is not None and journal.crosses and not crossed(layout):
@@ -149,7 +150,7 @@ def _carry_out(
         if layout.state_dir.startswith(folder.path):
             make(folder)
     trail.parameters["plan"] = plan.words()
-    with trail.recorded() as outcome:
+    with trail.at_work() as outcome:
 
         def commit(applied: Applied) -> None:
             more = {"interruption_ms": applied.interruption_ms, "restore_point": applied.restore_point}
@@ -202,6 +203,13 @@ class _Trail:
             return contextlib.nullcontext(Outcome())
         return recorded(self.layout.state_dir, self.action, self.who or actor(ANSIBLE), self.parameters)
 
+    @contextlib.contextmanager
+    def at_work(self) -> Iterator[Outcome]:
+        """Recorded, and known to the keeper, which alarms nobody meanwhile."""
+        what = "%s of %s" % (self.action, self.layout.name)
+        with self.recorded() as outcome, working(self.layout, what, self.who or actor(ANSIBLE)):
+            yield outcome
+
 
 def remove(run: Run, layout: Layout, check_mode: bool) -> dict[str, Any]:
     """Stop and remove the containers; volumes, settings and backups stay. Returns instance and changed."""
@@ -217,7 +225,7 @@ def remove(run: Run, layout: Layout, check_mode: bool) -> dict[str, Any]:
     if not check_mode and (found or clocks):
         parameters = {"containers": found, "clocks": clocks}
         what, who = "removal of %s" % layout.name, actor(ANSIBLE)
-        with hold(layout.lock_file, what, who=who), _Trail(layout, "remove", parameters).recorded():
+        with hold(layout.lock_file, what, who=who), _Trail(layout, "remove", parameters).at_work():
             # The clocks first: nothing shall be started in a container that goes.
             remove_clocks(run, layout, clocks)
             for name in found:

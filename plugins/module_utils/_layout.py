@@ -36,13 +36,20 @@ STATE_MOUNT = "/var/lib/pgkeep"
 SCRATCH_MOUNT = "/var/lib/pgkeep-scratch"
 DUMPS_MOUNT = "/var/lib/pgkeep-dumps"
 
+# The role of health checks: it may log in and read statistics.
+MONITOR = "pgkeep_monitor"
+
 # Name of the lock in the state folder.
 DRILL_LOCK = "drill.lock"
 
 # The socket's port inside every container; only the published port differs.
 PORT = 5432
-# The same of the pooler.
+# The same of the pooler, and of the keeper's endpoints.
 POOLER_PORT = 6432
+KEEPER_PORT = 8432
+
+# Name of the file, in the keeper's config folder and in that of the clients.
+KEEPER_TOKEN = "keeper.token"
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}[a-z0-9]\Z")
 
@@ -125,7 +132,7 @@ class Layout:
 
     @property
     def client_dir(self) -> str:
-        """ca.crt, pg_service.conf and pgpass (0400 root) for programs on the host."""
+        """ca.crt, pg_service.conf, and 0400 root pgpass and keeper.token, for programs on the host."""
         return self.config_dir + "/client"
 
     @property

@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import time
-from typing import Iterator, Optional, TextIO
+from typing import Any, Iterator, Optional, TextIO
 
 from ._actor import person
 from ._errors import PgkeepError
@@ -79,6 +79,19 @@ def is_held(path: str) -> bool:
     finally:
         os.close(descriptor)
     return False
+
+
+def holder(path: str) -> Optional[dict[str, Any]]:
+    """The note of whoever holds the lock file at path now: action, who, pid and since; None when nobody does.
+
+    A lock that nobody noted anything about is not touched: trying it would be in the way of who wants it.
+    """
+    try:
+        with open(path, encoding="utf-8") as handle:
+            note = json.loads(handle.read() or "null")
+        return dict(note) if isinstance(note, dict) and is_held(path) else None
+    except (OSError, ValueError):
+        return None
 
 
 def _locked(handle: TextIO, end: float) -> bool:

@@ -28,22 +28,35 @@ def look(run: Run, layout: Layout, repository: Optional[str], now: float) -> lis
     repository is the host folder of the first one, None where that is not known: the lag is None then. begun: whether
     any WAL was brought there. Raises OSError.
     """
-    types = parse(read(layout.pgbackrest_config_dir + "/pgbackrest.conf") or "")
+    keeper = Keeper(
+        layout.name,
+        run,
+        "",
+        repository=repository or "",
+        state=layout.state_dir,
+        tool_config=layout.pgbackrest_config_dir,
+    )
+    return of(keeper, now)
+
+
+def of(keeper: Keeper, now: float) -> list[dict[str, Any]]:
+    """The same for whoever is a keeper; its repository is empty where that is not known."""
+    types = parse(read(keeper.tool_config + "/pgbackrest.conf") or "")
     found = []
     here: Mapping[str, float] = {}
-    if repository is not None and len(types) > 1:
-        here = archived_here(Keeper(layout.name, run, "", repository=repository))[1]
+    if keeper.repository and len(types) > 1:
+        here = archived_here(keeper)[1]
     for number in sorted(types):
         if number == 1:
             continue
-        shipped = load(layout.state_dir, number)
+        shipped = load(keeper.state, number)
         oldest = min(behind(here, shipped.last), default=now)
         found.append(
             {
                 "number": number,
                 "type": types[number],
                 "begun": shipped.last is not None,
-                "lag_seconds": None if shipped.last is None or repository is None else max(now - oldest, 0.0),
+                "lag_seconds": None if shipped.last is None or not keeper.repository else max(now - oldest, 0.0),
                 "failing_seconds": None if shipped.failing_since is None else max(now - shipped.failing_since, 0.0),
                 "error": " ".join(str((shipped.error or {}).get("why") or "").split()) or None,
             }

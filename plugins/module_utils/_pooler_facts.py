@@ -14,10 +14,9 @@ from typing import Any, Mapping, Optional, Sequence
 
 from . import _docker as docker
 from ._container import reachable
-from ._declared import MONITOR
 from ._errors import PgkeepError
 from ._files import read
-from ._layout import Layout
+from ._layout import MONITOR, Layout
 from ._pooler import show
 from ._probe import Target, connect
 from ._release import pooler_of, read_current

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Optional
 
 from . import _docker as docker
+from ._actor import ANSIBLE, actor
 from ._container import spec_from_dict
 from ._copies import Copy, preview_of, remove_expired, remove_preview, save, standing, stands
 from ._copy import PREVIEW, CopyFacts, keep_until, look, resume
@@ -20,6 +21,7 @@ from ._errors import PgkeepError
 from ._interrupt import interruptible
 from ._layout import DATA_MOUNT, Layout
 from ._lock import hold
+from ._maintenance import working
 from ._release import pooler_of
 from ._restore import apply, finish_deploy, prove_copy, refuse_crossed, start_copy
 from ._restore_choice import own_control
@@ -144,7 +146,8 @@ def promote(run: Run, request: Request, check_mode: bool) -> dict[str, Any]:
     if check_mode:
         plan = _plan_of(run, layout)
         return planned(plan, ["End the recovery of the preview and read every database", *plan.steps()[-2:]])
-    with hold(layout.lock_file, "promotion of the preview of %s" % layout.name), interruptible():
+    what = "promotion of the preview of %s" % layout.name
+    with hold(layout.lock_file, what), interruptible(), working(layout, what, actor(ANSIBLE)):
         steps = finish_deploy(run, layout)
         result = apply(run, _plan_of(run, layout), request, _continue)
     return {**result, "steps": steps + result["steps"]}

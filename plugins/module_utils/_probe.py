@@ -22,6 +22,7 @@ from ._container import reachable
 from ._layout import PORT
 from ._retry import TRY_SECONDS
 from ._sql import driver, rows
+from ._times import rfc3339
 
 # A server that needs longer for one of these statements is not healthy.
 _STATEMENT_MS = 5000
@@ -53,6 +54,8 @@ class Target:
     password: str
     ca_file: str
     database: str = "postgres"
+    # Of host, where that is not left to the name service.
+    address: Optional[str] = None
 
 
 def published(container: Mapping[str, Any]) -> Optional[tuple[str, int]]:
@@ -148,17 +151,17 @@ def described(row: tuple[Any, ...]) -> dict[str, Any]:
 def certificate(target: Target, now: float) -> dict[str, Any]:
     """The certificate that is really served, which a file that nobody reloaded is not.
 
-    Returns days_left (a number, the end of its authority counts too, or None when verification failed) and error (None,
-    or OpenSSL's words for why). OSError passes through when nothing answers.
+    Returns days_left (a number, the end of its authority counts too, or None when verification failed), not_after (RFC
+    3339) and error (None, or OpenSSL's words for why). OSError passes through when nothing answers.
     """
     try:
         _binary, found = served(target)
     except ssl.SSLCertVerificationError as error:
-        return {"days_left": None, "error": error.verify_message}
+        return {"days_left": None, "not_after": None, "error": error.verify_message}
     except _NoTls as error:
-        return {"days_left": None, "error": str(error)}
+        return {"days_left": None, "not_after": None, "error": str(error)}
     ends = min(ssl.cert_time_to_seconds(end) for end in (found["notAfter"], *_authority_ends(target, found)))
-    return {"days_left": round((ends - now) / 86400, 1), "error": None}
+    return {"days_left": round((ends - now) / 86400, 1), "not_after": rfc3339(ends), "error": None}
 
 
 def _authority_ends(target: Target, found: Mapping[str, Any]) -> list[str]:
@@ -182,7 +185,7 @@ def served(target: Target) -> tuple[bytes, dict[str, Any]]:
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cafile=target.ca_file)
-    with socket.create_connection((target.host, target.port), timeout=TRY_SECONDS) as plain:
+    with socket.create_connection((target.address or target.host, target.port), timeout=TRY_SECONDS) as plain:
         if not _offers_tls(plain):
             raise _NoTls("the server does not offer TLS")
         with context.wrap_socket(plain, server_hostname=target.host) as encrypted:

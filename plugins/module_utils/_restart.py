@@ -13,6 +13,7 @@ from ._audit import recorded
 from ._errors import PgkeepError
 from ._layout import Layout
 from ._lock import hold
+from ._maintenance import working
 from ._pooler import held
 from ._run import Run
 from ._server import accepts_writes, checkpoint, facts, wait_until_serving
@@ -25,7 +26,8 @@ def restart(run: Run, layout: Layout, who: str, timeout_seconds: float) -> dict[
     interruption_seconds is None when nothing served before. A server that does not come up raises with its last words
     and is left as it is: whatever kept it down is still there.
     """
-    with hold(layout.lock_file, "restart of %s" % layout.name, who=who):
+    what = "restart of %s" % layout.name
+    with hold(layout.lock_file, what, who=who):
         finish_interrupted(run, layout)
         if docker.inspect(run, layout.server) is None:
             raise PgkeepError(
@@ -34,7 +36,7 @@ def restart(run: Run, layout: Layout, who: str, timeout_seconds: float) -> dict[
                 "bring it back with pgkeep %s restore --confirm %s, or with the playbook deploy.yml"
                 % (layout.name, layout.name),
             )
-        with recorded(layout.state_dir, "restart", who) as outcome:
+        with recorded(layout.state_dir, "restart", who) as outcome, working(layout, what, who):
             served = accepts_writes(layout)
             checkpoint(layout)
             with held(run, layout):

@@ -14,6 +14,7 @@ from ._actor import ANSIBLE, actor
 from ._audit import recorded
 from ._layout import Layout
 from ._lock import hold
+from ._maintenance import working
 from ._pooler import held
 from ._run import Run
 from ._server import wait_until_serving
@@ -35,6 +36,7 @@ def restart_test(run: Run, layout: Layout) -> dict[str, Any]:
     with (
         hold(layout.lock_file, "restart test of %s" % layout.name, who=actor(ANSIBLE)),
         recorded(layout.state_dir, "restart test", actor(ANSIBLE)),
+        working(layout, "restart test of %s" % layout.name, actor(ANSIBLE)),
         held(run, layout),
     ):
         before = _state(layout)

@@ -31,6 +31,7 @@ from ._keeper import COMMAND, answer
 from ._layout import DATA_MOUNT, Layout
 from ._leftovers import remove as remove_killed
 from ._lock import hold
+from ._maintenance import working
 from ._network import ensure_network
 from ._pgfiles import Control, Unarchived, read_control, unarchived
 from ._pooler import pause, resume
@@ -75,7 +76,8 @@ def restore(run: Run, request: Request, check_mode: bool, who: Optional[str] = N
         return planned(plan, plan.steps())
     who = who or actor(ANSIBLE)
     told = recorded(layout.state_dir, "restore", who, request.told())
-    with hold(layout.lock_file, "restore of %s" % layout.name, who=who), interruptible(), told as outcome:
+    what = "restore of %s" % layout.name
+    with hold(layout.lock_file, what, who=who), interruptible(), told as outcome, working(layout, what, who):
         removed = finish_deploy(run, layout) + remove_killed(run, layout)
         plan = make_plan(run, request)
         result = apply(run, plan, request)

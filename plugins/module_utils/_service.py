@@ -18,13 +18,16 @@ from . import (
     _drill_duty,
     _dump_settings,
     _heartbeat,
+    _http_duty,
     _job,
+    _poll,
     _schedule_duty,
     _ship_duty,
     _timelines,
     _watch_duty,
 )
 from ._backup_repository import Keeper
+from ._board import Board
 from ._errors import PgkeepError
 
 
@@ -38,7 +41,18 @@ class Duty:
     check: Callable[[Keeper], object]
 
 
+def _say(words: str) -> None:
+    sys.stdout.write("pgkeep: %s\n" % words)
+    sys.stdout.flush()
+
+
+# Written by the poller, read by whoever asks.
+_BOARD = Board()
+_POLLER = _poll.Poller(_BOARD)
+
 DUTIES = (
+    # First, so that it answers (not ready, nothing known yet) from the first moment on.
+    Duty("http", 2.0, _http_duty.Service(_BOARD, _say).tick, _http_duty.check),
     Duty("schedule", 5.0, _schedule_duty.tick, _schedule_duty.check),
     Duty("timeline", _timelines.NOTICE_SECONDS, _timelines.notice, _timelines.nothing_to_check),
     Duty("foreign-timelines", _timelines.WATCH_SECONDS, _timelines.watch, _timelines.nothing_to_check),
@@ -48,6 +62,9 @@ DUTIES = (
     Duty("watch", 2.0, _watch_duty.tick, _watch_duty.check),
     Duty("deadman", 2.0, _deadman.tick, _deadman.check),
     Duty("drill", 300.0, _drill_duty.tick, _drill_duty.check),
+    Duty("poll", _poll.TICK_SECONDS, _POLLER.tick, _timelines.nothing_to_check),
+    # What may take longer than a poll; most times it only sees that nothing has changed.
+    Duty("evidence", 5.0, _POLLER.evidence.look, _timelines.nothing_to_check),
     Duty("heartbeat", _heartbeat.LOOK_SECONDS, _heartbeat.Heart().tick, _heartbeat.check),
 )
 # Of topics that no duty works on, but jobs and people.
@@ -96,8 +113,3 @@ def _forever(keeper: Keeper, duty: Duty) -> None:
                 said, said_at = words, time.monotonic()
                 _say(words)
         time.sleep(duty.interval_seconds)
-
-
-def _say(words: str) -> None:
-    sys.stdout.write("pgkeep: %s\n" % words)
-    sys.stdout.flush()

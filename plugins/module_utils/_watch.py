@@ -26,6 +26,9 @@ DISK_MARGIN_PERCENT = 3.0
 _MOMENTS = 168
 _DAY_SECONDS = 86400
 
+# Keys of troubles that an instance has while somebody works on it.
+STOPPABLE = frozenset(("server", "archiver", "repository"))
+
 
 @dataclass(frozen=True)
 class Facts:

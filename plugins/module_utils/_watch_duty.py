@@ -24,11 +24,10 @@ from ._errors import PgkeepError
 from ._evidence import current, judge
 from ._files import File, read, write
 from ._keeper_config import topic
+from ._maintenance import current as maintenance
 from ._pgbackrest_errors import not_archived
+from ._repository_seen import REPOSITORY_SECONDS, mark_of, seen
 from ._times import epoch_of, rfc3339
-
-# Judging the repository costs two processes of pgBackRest, so it is done that often, and after every job.
-REPOSITORY_SECONDS = 600.0
 
 
 def check(keeper: Keeper) -> None:
@@ -98,6 +97,11 @@ def _facts(keeper: Keeper, config: Config, memory: dict[str, Any], now: float) -
     known = _judged(keeper, memory, now)
     if known["error"] is not None:
         unknown.add("backup-age")
+    repository_error = tuple(known["error"]) if known["error"] is not None else None
+    if maintenance(keeper.state, now) is not None:
+        # It stands still on purpose. What began before is neither over nor told again.
+        server_error, archiver_since, repository_error = None, None, None
+        unknown |= _watch.STOPPABLE
     started = _started(keeper, wanted, memory)
     proven = tuple(proofs(keeper))
     noted = [known.get("newest_at"), *(proof.proven_at for proof in proven), *started.values()]
@@ -114,7 +118,7 @@ def _facts(keeper: Keeper, config: Config, memory: dict[str, Any], now: float) -
             for used in [used_percent(path)]
             if used is not None
         },
-        repository_error=tuple(known["error"]) if known["error"] is not None else None,
+        repository_error=repository_error,
         started=started,
         clean_at=known["clean_at"],
         proofs=proven,
@@ -145,14 +149,14 @@ def _started(keeper: Keeper, wanted: schedule.Schedule, memory: dict[str, Any]) 
 
 def _judged(keeper: Keeper, memory: dict[str, Any], now: float) -> dict[str, Any]:
     """clean_at, newest_at and error, read anew when something was done or it is time for it."""
-    mark = _mark(keeper)
+    mark = mark_of(keeper)
     known: dict[str, Any] = memory.get("judged") or {}
     if known.get("mark") == mark and 0 <= now - known["at"] < REPOSITORY_SECONDS and known["error"] is None:
         return known
     clean_at, newest_at = known.get("clean_at"), known.get("newest_at")
     error = None
     try:
-        snapshot = repository.snapshot(keeper)
+        snapshot = seen(keeper, mark, now)
         problem = repository.problem(keeper, snapshot.info)
         if problem is not None:
             raise problem
@@ -171,17 +175,6 @@ def _judged(keeper: Keeper, memory: dict[str, Any], now: float) -> dict[str, Any
         "error": error,
     }
     return dict(memory["judged"])
-
-
-def _mark(keeper: Keeper) -> list[list[Any]]:
-    """What changes with every job and every backup."""
-    return [
-        [name, os.stat(os.path.join(folder, name)).st_mtime]
-        for folder in (keeper.state + "/jobs", keeper.evidence_dir)
-        if os.path.isdir(folder)
-        for name in sorted(os.listdir(folder))
-        if name.endswith(".json") and os.path.exists(os.path.join(folder, name))
-    ]
 
 
 def _path(keeper: Keeper) -> str:

@@ -20,6 +20,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._backup_repository
 from ansible_collections.pgkeep.postgres.plugins.module_utils._backup_server import Archiver
 from ansible_collections.pgkeep.postgres.plugins.module_utils._drill_turn import Proof
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
+from ansible_collections.pgkeep.postgres.plugins.module_utils._maintenance import Maintenance
 from ansible_collections.pgkeep.postgres.plugins.module_utils._schedule import parse
 
 HOUR, DAY = 3600.0, 86400.0
@@ -252,6 +253,38 @@ def test_the_watch_looks_as_often_as_wanted_and_queues_what_lasts(world):
         world.look()
     assert ("server", "resolved") in world.told()
     assert ("repository", "resolved") not in world.told()
+
+
+def test_what_stands_still_on_purpose_is_told_to_nobody(world, monkeypatch):
+    working = Maintenance("restore of orders", "host:alice", "2026-11-23T12:00:00Z", None, False)
+    monkeypatch.setattr(duty, "maintenance", lambda state, now: working)
+    world.down = True
+    for _look in range(10):
+        world.look()
+    assert world.told() == []
+    # It is still down when the work has ended: that is told as late as any other trouble, and no later.
+    monkeypatch.setattr(duty, "maintenance", lambda state, now: None)
+    world.look()
+    world.look(61)
+    assert {key for key, _status in world.told()} == {"server", "repository"}
+
+
+def test_what_was_told_before_the_work_is_not_over_with_its_beginning(world, monkeypatch):
+    judged(world, monkeypatch)
+    world.down = True
+    world.look()
+    world.look(61)
+    assert world.told() == [("server", "firing")]
+    working = Maintenance("restart of orders", "host:alice", "2026-11-23T12:00:00Z", None, False)
+    monkeypatch.setattr(duty, "maintenance", lambda state, now: working)
+    for _look in range(10):
+        world.look()
+    assert world.told() == [("server", "firing")]
+    world.down = False
+    monkeypatch.setattr(duty, "maintenance", lambda state, now: None)
+    for _look in range(4):
+        world.look()
+    assert world.told() == [("server", "firing"), ("server", "resolved")]
 
 
 def judged(world, monkeypatch, **found):

@@ -1,0 +1,107 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each endpoint of the keeper answers: a code and an object, from a presented status. Pure. Private.
+
+Whoever comes without the token gets words and reasons and nothing else: no query, user or address.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Mapping, Optional
+
+from ._errors import PgkeepError
+from ._times import epoch_of
+from ._units import parse_bytes
+
+OK, BUSY = 200, 503
+
+# A role in a question -> what a snapshot may call it.
+_ROLES = {"primary": ("primary",), "replica": ("replica", "standby")}
+_SECONDS = re.compile(r"(\d+(?:\.\d+)?)s\Z")
+
+Answer = tuple[int, dict[str, Any]]
+
+
+def live(status: Mapping[str, Any]) -> Answer:
+    """Whether the keeper still looks. Nothing about the database, which no restart of the keeper would help."""
+    return (OK if status["live"] else BUSY), {key: status[key] for key in ("live", "snapshot_age_ms")}
+
+
+def health(status: Mapping[str, Any]) -> Answer:
+    code = OK if status["status"] in ("healthy", "warning") else BUSY
+    return code, {key: status[key] for key in ("status", "reasons")}
+
+
+def ready(status: Mapping[str, Any], query: Mapping[str, str]) -> Answer:
+    """Whether traffic may be sent now; query: role and lag. Raises PgkeepError for a question nobody could answer."""
+    refuse_unknown(query, ("role", "lag"))
+    reasons = [*status["reasons_not_ready"], *_other_role(status, query.get("role")), *_late(status, query.get("lag"))]
+    good = bool(status["ready"]) and not reasons
+    return (OK if good else BUSY), {"ready": good, "reasons_not_ready": reasons}
+
+
+def _other_role(status: Mapping[str, Any], wanted: Optional[str]) -> list[str]:
+    if wanted is None:
+        return []
+    if wanted not in _ROLES:
+        raise _bad("role", wanted, "role=%s" % " or role=".join(_ROLES))
+    role = status["instance"]["role"]
+    return [] if role in _ROLES[wanted] else ["role: it is %s, asked for is a %s" % (role or "unknown", wanted)]
+
+
+def _late(status: Mapping[str, Any], bound: Optional[str]) -> list[str]:
+    """A primary is never behind. What a replica is behind in bytes or seconds and nobody knows is too much."""
+    if bound is None:
+        return []
+    seconds = _SECONDS.match(bound)
+    most = float(seconds[1]) if seconds else _bytes(bound)
+    if status["instance"]["role"] in _ROLES["primary"]:
+        return []
+    lag = status["replica_lag_seconds" if seconds else "replica_lag_bytes"]
+    if lag is None:
+        return ["lag: it is not known"]
+    unit = "s" if seconds else "bytes"
+    return [] if lag <= most else ["lag: it is %g %s behind, asked for are at most %g" % (lag, unit, most)]
+
+
+def _bytes(bound: str) -> float:
+    try:
+        return float(parse_bytes(bound, "lag"))
+    except PgkeepError as error:
+        raise _bad("lag", bound, "lag=16MB, any number with B, kB, MB, GB or TB, or lag=30s") from error
+
+
+def production_readiness(report: Optional[Mapping[str, Any]], query: Mapping[str, str], now: float) -> Answer:
+    """The last report of the launch gate, with its age; strict=1 makes a bad verdict a bad code."""
+    refuse_unknown(query, ("strict",))
+    strict = query.get("strict", "0")
+    if strict not in ("0", "1"):
+        raise _bad("strict", strict, "strict=1 or strict=0")
+    if report is None:
+        body = error(
+            "There is no report", "no preflight has left one on this machine", "run the playbook preflight.yml"
+        )
+        return (BUSY if strict == "1" else OK), {"verdict": None, "age_seconds": None, **body}
+    made = epoch_of(report.get("generated_at"))
+    age = None if made is None else max(0, round(now - made))
+    refused = strict == "1" and report.get("verdict") not in ("READY", "READY_WITH_WARNINGS")
+    return (BUSY if refused else OK), {**report, "age_seconds": age}
+
+
+def refuse_unknown(query: Mapping[str, str], known: tuple[str, ...]) -> None:
+    """A misspelled condition must not look fulfilled."""
+    for name in query:
+        if name not in known:
+            raise PgkeepError(
+                "The question cannot be answered", "%.40r is no parameter" % name, "ask with %s" % " or ".join(known)
+            )
+
+
+def _bad(name: str, value: str, allowed: str) -> PgkeepError:
+    return PgkeepError("The question cannot be answered", "%s is %.40r" % (name, value), "ask with %s" % allowed)
+
+
+def error(what: str, why: str, next_step: str) -> dict[str, Any]:
+    return {"what": what, "why": why, "next_step": next_step}

@@ -1,0 +1,190 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The poller: every few seconds one look at everything, published as one snapshot. Private to the collection.
+
+Whoever wants to know how the instance is gets the last snapshot and waits for nobody, so a poll has to end in time
+whatever the server does: every wait has a deadline, and what may take long is read by another duty (_poll_evidence).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, Callable, Mapping, Optional, Sequence
+
+from . import _audit as audit
+from . import _backup_server as backup_server
+from . import _poll_machine as machine
+from . import _poll_memory as memories
+from . import _poll_sql as sql
+from . import _snapshot
+from ._backup_repository import Keeper
+from ._board import Board
+from ._errors import PgkeepError
+from ._http_duty import INTERVAL_SECONDS, TOPIC, interval_seconds
+from ._hysteresis import Hysteresis
+from ._keeper_config import topic
+from ._maintenance import Maintenance
+from ._maintenance import current as maintenance_of
+from ._poll_evidence import Evidence
+from ._poll_login import Login, Prober
+from ._poll_server import Answer, Server
+from ._starts import PLANNED, Seen
+from ._trend import Minutes
+
+# How exact the interval is.
+TICK_SECONDS = 0.5
+# A part of the interval is left for what comes after the server.
+_SHARE = 0.85
+
+# Operations of the host that may stop the server, as the audit trail calls them.
+STOPPING = ("deploy", "restore", "promote", "restart", "restart test", "remove", "rollback", "upgrade", "undo-upgrade")
+
+_SEVERITY = {"healthy": "info", "warning": "warning", "critical": "critical", "unknown": "info"}
+
+
+@dataclass
+class _Before:
+    """What the last poll read, for what is a difference."""
+
+    frequent: Optional[Mapping[str, Any]] = None
+    cpu: Optional[Mapping[str, Any]] = None
+    answered_at: Optional[float] = None
+    down_since: Optional[float] = None
+
+
+class Poller:
+    """tick() is the duty poll, evidence.look() the duty evidence."""
+
+    def __init__(self, board: Board, clock: Callable[[], float] = time.time) -> None:
+        self.evidence = Evidence(clock)
+        self._board = board
+        self._clock = clock
+        self._due = 0.0
+        self._server, self._prober = Server(), Prober()
+        self._hysteresis, self._minutes = Hysteresis(), Minutes()
+        self._memory: Optional[memories.Memory] = None
+        self._before = _Before()
+
+    def tick(self, keeper: Keeper) -> None:
+        """Poll, if it is time for it; by the monotonic clock, so that no jump of the other one makes it pause."""
+        if time.monotonic() < self._due:
+            return
+        wanted = topic(keeper, TOPIC)
+        if not wanted:
+            # Nobody could ask for it.
+            return
+        seconds = interval_seconds(wanted)
+        self._due = time.monotonic() + seconds
+        self.poll(keeper, seconds)
+
+    def poll(self, keeper: Keeper, seconds: float = INTERVAL_SECONDS) -> None:
+        """One look and its snapshot, within seconds."""
+        end = time.monotonic() + seconds * _SHARE
+        if self._memory is None:
+            self._memory = memories.load(keeper)
+        memory = self._memory
+        answer, login = self._ask(keeper, end)
+        now = self._clock()
+        facts = self._facts(keeper, memory, answer, login, now)
+        snapshot, checks = _snapshot.make(facts, self._hysteresis)
+        self._tell_changes(memory, checks, now)
+        snapshot["events"] = _snapshot.events(memory.events, self.evidence.latest)
+        self._minutes.add(
+            now,
+            {
+                "transactions_per_second": snapshot["rates"]["transactions_per_second"],
+                "cache_hit_ratio": snapshot["rates"]["cache_hit_ratio"],
+                "sessions_active": snapshot["sessions"]["active"],
+                "response_ms": snapshot["latency"]["response_ms"],
+                "disk_data_percent": next(
+                    (each["used_percent"] for each in snapshot["storage"] if each["id"] == "data"), None
+                ),
+            },
+        )
+        snapshot["history"] = self._minutes.summary()
+        self._board.publish(snapshot)
+        # After it is told: a disk that is full must not keep us from saying so.
+        memories.save(keeper, memory)
+
+    def _ask(self, keeper: Keeper, end: float) -> tuple[Answer, Login]:
+        """The server over its socket, then as an application would."""
+        answer = self._server.ask(keeper, end)
+        now = self._clock()
+        if answer.state is not None or answer.frequent is None:
+            around = (answer.state, None, None)
+            return answer, self._prober.not_there(now, around, keeper, answer.state or "", answer.words)
+        found = answer.frequent
+        room = found["sessions"]["total"] < found["usable"]
+        around = (None, found["started_at"], room)
+        return answer, self._prober.probe(keeper, now, end, around)
+
+    def _facts(
+        self, keeper: Keeper, memory: memories.Memory, answer: Answer, login: Login, now: float
+    ) -> dict[str, Any]:
+        before, found = self._before, answer.frequent
+        maintenance = _maintenance(keeper, now)
+        cpu = None
+        rates = sql.rates(None, {})
+        if found is None:
+            self._before = _Before(answered_at=before.answered_at, down_since=before.down_since or now)
+        else:
+            self._count_start(keeper, memory, found, answer.session, maintenance, now)
+            rates = sql.rates(before.frequent, found)
+            apart = found["now"] - before.frequent["now"] if before.frequent else 0.0
+            cpu = machine.cpu(found["cgroup"], before.cpu, apart)
+            self._before = _Before(found, cpu, now)
+        return {
+            "instance": keeper.instance,
+            "environment": topic(keeper, TOPIC).get("environment"),
+            "now": now,
+            "answer": answer,
+            "login": login,
+            "breaker": self._prober.breaker,
+            "down_since": self._before.down_since,
+            "rates": rates,
+            "cpu": cpu,
+            "maintenance": maintenance,
+            "starts": memory.starts,
+            "storage": memory.storage(now, machine.disks(keeper)),
+            "archive_waiting": backup_server.ready(keeper),
+            "archive_failing": found is not None and backup_server.waits(keeper, found["archiver"]["last_failed_wal"]),
+            "evidence": self.evidence.latest,
+        }
+
+    def _count_start(
+        self,
+        keeper: Keeper,
+        memory: memories.Memory,
+        found: Mapping[str, Any],
+        session: int,
+        maintenance: Optional[Maintenance],
+        now: float,
+    ) -> None:
+        seen = Seen(found["started_at"], found["reset_at"], session)
+        known = memory.starts.seen
+        same = known is not None and (known.started_at, known.reset_at) == (seen.started_at, seen.reset_at)
+        # The audit trail is read only when it has something to explain.
+        planned = not same and (maintenance is not None or _operated(keeper, self._before.answered_at or now - 60))
+        memory.starts, start = memory.starts.look(now, seen, planned)
+        if start is not None:
+            memory.tell(start.at, "restart", "info" if start.kind == PLANNED else "critical", start.text)
+
+    def _tell_changes(self, memory: memories.Memory, checks: Sequence[Mapping[str, Any]], now: float) -> None:
+        for each in checks:
+            if each["changed"]:
+                text = "%s is %s: %s" % (each["id"], each["status"], each["message"])
+                memory.tell(now, "check", _SEVERITY[each["status"]], text)
+
+
+def _operated(keeper: Keeper, since: float) -> bool:
+    """Whether an operation that may stop the server worked after since."""
+    return audit.beside(keeper.state, STOPPING, since) is not None
+
+
+def _maintenance(keeper: Keeper, now: float) -> Optional[Maintenance]:
+    try:
+        return maintenance_of(keeper.state, now)
+    except (OSError, PgkeepError):
+        return None
