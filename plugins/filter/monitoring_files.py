@@ -11,10 +11,10 @@ short_description: The configuration of Prometheus, Alertmanager and the exporte
 version_added: 0.2.0
 author: The pgkeep maintainers (@pgkeep)
 description:
-  - Makes all files of the three from what P(pgkeep.postgres.watched#filter) says of the instances. Secrets are files of their
-    own, so the result is one.
-  - Fails for receivers that cannot be used and for a disabled alert that does not exist. Whether Prometheus and Alertmanager
-    take the files is for their own tools to say.
+  - Makes all files of the three from what P(pgkeep.postgres.watched#filter) says of the instances. Secrets are files
+    of their own, so the result is one.
+  - Fails for receivers that cannot be used and for a disabled alert that does not exist. Whether Prometheus and
+    Alertmanager take the files is for their own tools to say.
 options:
   _input:
     description: The instances.

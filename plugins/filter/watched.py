@@ -40,7 +40,7 @@ EXAMPLES = r"""
 
 - name: Show the networks of those that are on this machine
   ansible.builtin.debug:
-    msg: "{{ groups.postgres | pgkeep.postgres.watched(hostvars, inventory_hostname) | map(attribute='network') | select | unique }}"
+    msg: "{{ groups.postgres | pgkeep.postgres.watched(hostvars, 'watcher') | map(attribute='network') | unique }}"
 
 # Fails with: app cannot be watched from watcher. Why: it is another machine and the keeper is bound to 127.0.0.1.
 # Next: set postgres_server_keeper_bind_address to an address of app in a private network and deploy it.
@@ -93,20 +93,21 @@ def watched(hosts: Iterable[str], hostvars: Mapping[str, Any], name: str) -> lis
 
 
 def _read(variables: Any) -> dict[str, Any]:
-    """Those of another host may be there without a value."""
-    found = {}
-    for key in READ:
-        try:
-            found[key] = variables[key]
-        except KeyError:
-            continue
-    return found
+    return {key: value for key in READ if (value := _get(variables, key, None)) is not None}
+
+
+def _get(variables: Any, name: str, default: Any) -> Any:
+    """A variable of another host: there, and perhaps without a value."""
+    try:
+        return variables[name]
+    except KeyError:
+        return default
 
 
 def _place(host: str, variables: Any) -> tuple[str, str]:
-    if "ansible_connection" in variables and variables["ansible_connection"] == "local":
+    if _get(variables, "ansible_connection", "") == "local":
         return ("local", "")
-    return ("address", str(variables["ansible_host"] if "ansible_host" in variables else host))
+    return ("address", str(_get(variables, "ansible_host", host)))
 
 
 class FilterModule:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the pgkeep maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The files of Alertmanager, from the words of an inventory that the keeper's own alerts use. Private to the collection."""
+"""The files of Alertmanager, from the words that the keeper's own alerts have. Private to the collection."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Times:
 
 
 def alertmanager(wanted: Mapping[str, Any], deadman_url: str, times: Times, templates: str) -> dict[str, str]:
-    """File name -> content; templates is the text of pgkeep.tmpl. Raises PgkeepError for receivers that cannot be used."""
+    """File name -> content; templates is the text of pgkeep.tmpl. Raises PgkeepError for an unusable receiver."""
     described = _alert_config.split({key: wanted[key] for key in ("webhooks", "email") if wanted.get(key)}, "")
     files: dict[str, str] = dict(described["files"])
     people = _people(described["topic"], files) if described["topic"] else {}
