@@ -100,7 +100,7 @@ def _inhibitions() -> list[dict[str, Any]]:
 
 
 def _people(topic: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, list[dict[str, Any]]]:
-    config = _alert_config.parse("monitoring", topic, lambda name: files[name].strip(), lambda name: _at(name))
+    config = _alert_config.parse("monitoring", topic, lambda name: files[name].strip(), _at)
     made: dict[str, list[dict[str, Any]]] = {}
     hooks = iter(topic.get("webhooks") or [])
     for receiver in config.receivers:
