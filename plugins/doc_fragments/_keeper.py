@@ -22,6 +22,34 @@ options:
     description: Secrets that O(keeper) speaks of, as file name and content. Each is a file for the keeper alone.
     type: dict
     default: {}
+  keeper_http:
+    description:
+      - Endpoints of the keeper, C(/live), C(/health), C(/ready), C(/status), C(/production-readiness) and C(/metrics).
+        Without this option there are none. With it the keeper is in O(network).
+    type: dict
+    version_added: "0.2.0"
+    suboptions:
+      port:
+        description: Port of the host.
+        type: int
+        required: true
+      bind_address:
+        description: Address of the host that it is published on. Published ports bypass the host's firewall.
+        type: str
+        default: 127.0.0.1
+      token:
+        description: What C(/status), C(/production-readiness) and C(/metrics) want to see. The others tell states only.
+        type: str
+        required: true
+      environment:
+        description: Whether somebody who restarts the instance has to write its name first.
+        type: str
+        choices: [production, development]
+        default: production
+      interval_seconds:
+        description: How often the keeper looks at the instance.
+        type: int
+        default: 5
   keeper_memory:
     description: Memory limit of the keeper.
     type: str

@@ -66,6 +66,8 @@ _value:
       keeper_memory: 512MB
       bind_address: 127.0.0.1
       port: 5433
+      keeper_bind_address: 127.0.0.1
+      keeper_port: 9433
 """
 
 from typing import Any, Callable, Iterable, Mapping
@@ -80,7 +82,10 @@ DEFAULTS = {
     "postgres_server_keeper_memory": "512MB",
     "postgres_server_bind_address": "127.0.0.1",
     "postgres_server_port": 5432,
+    "postgres_server_keeper_bind_address": "127.0.0.1",
 }
+# From the port of the server to that of its keeper.
+KEEPER_DISTANCE = 4000
 POOLER = {"postgres_pooler_memory": "128MB", "postgres_pooler_port": 6432}
 
 
@@ -102,6 +107,10 @@ def _get(variables: Any, name: str, default: Any) -> Any:
         return default
 
 
+def _is_true(value: Any) -> bool:
+    return str(value).lower() in ("true", "yes", "1", "on")
+
+
 def _place(host: str, variables: Any) -> tuple[str, str]:
     if _get(variables, "ansible_connection", "") == "local":
         return ("local", "")
@@ -112,9 +121,12 @@ def _declared(host: str, variables: Any) -> dict[str, Any]:
     limits = preset(str(_get(variables, "postgres_server_preset", "small")))
     wanted = {"postgres_server_" + key: limits[key] for key in ("memory", "cpus", "profile")}
     wanted.update(DEFAULTS)
-    if str(_get(variables, "postgres_pooler_enabled", False)).lower() in ("true", "yes", "1", "on"):
+    if _is_true(_get(variables, "postgres_pooler_enabled", False)):
         wanted.update(POOLER)
     found = {name: _get(variables, name, default) for name, default in wanted.items()}
+    if _is_true(_get(variables, "postgres_server_keeper_http", True)):
+        default = int(found["postgres_server_port"]) + KEEPER_DISTANCE
+        found["postgres_server_keeper_port"] = _get(variables, "postgres_server_keeper_port", default)
     return {
         "name": host,
         **{name.replace("postgres_server_", "").replace("postgres_", ""): found[name] for name in found},

@@ -118,15 +118,16 @@ def h13(facts: Facts) -> Outcome:
     asked = (
         ("postgres_server_port", facts["port"], name),
         ("postgres_pooler_port", facts.get("pooler_port"), name + "-pooler"),
+        ("postgres_server_keeper_port", facts.get("keeper_port"), name + "-keeper"),
     )
-    found = [(wants["ports"].get(word), port, own) for word, port, own in asked if port is not None]
+    found = [(word, port, own) for word, port, own in asked if port is not None]
     if not found and "container" in facts and facts["container"]["addresses"]:
         return passed("published by the instance itself")
     if not found:
         return skipped("no port is declared")
     taken, fine = same_port(facts), []
-    for number, port, own in found:
-        where = "%s:%s" % (wants["bind_address"], number)
+    for word, port, own in found:
+        where = "%s:%s" % (wants["addresses"][word], wants["ports"].get(word))
         if port["error"] is None:
             fine.append("%s is free" % where)
         elif port["holder"] == "container %s" % own:

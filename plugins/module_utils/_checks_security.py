@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
 from ._checks import BLOCKER, CRITICAL, WARNING, Check, Facts, Outcome, failed, passed, verdict_of
 from ._checks_host import is_private, numbers
@@ -112,15 +112,31 @@ def _lets_in(rule: Mapping[str, Any], role: Mapping[str, Any]) -> bool:
     return bool((rule["type"] or "").startswith("host") and named and usable and rule["method"] != "reject")
 
 
-def s07(facts: Facts) -> Outcome:
-    addresses = facts["container"]["addresses"]
+def _public(facts: Facts, addresses: Sequence[str]) -> list[str]:
+    """Addresses of the Internet that reach what is published on addresses; one for all means those of the host."""
     everywhere = any(ipaddress.ip_address(address).is_unspecified for address in addresses)
     reached = {*addresses, *(facts["host"]["addresses"] if everywhere else ())}
-    public = sorted(
+    return sorted(
         address for address in reached if not ipaddress.ip_address(address).is_unspecified and not is_private(address)
     )
+
+
+def s07(facts: Facts) -> Outcome:
+    addresses = facts["container"]["addresses"]
+    public = _public(facts, addresses)
     evidence = "published on %s" % (", ".join(addresses) or "no address")
     return failed("%s; public: %s" % (evidence, ", ".join(public))) if public else passed(evidence)
+
+
+def s13(facts: Facts) -> Outcome:
+    addresses = facts["endpoints"]["addresses"]
+    if not addresses:
+        return passed("the keeper publishes no port")
+    public = _public(facts, addresses)
+    problems = ["public: %s" % ", ".join(public)] if public else []
+    problems += [] if facts["endpoints"]["token"] else ["there is no token"]
+    evidence = "published on %s" % ", ".join(addresses)
+    return failed("; ".join([evidence, *problems])) if problems else passed(evidence + ", details with a token only")
 
 
 def _open(facts: Facts, kind: str, bits: int) -> list[str]:
@@ -157,6 +173,14 @@ SECURITY = (
         "S07", "The port is not public", BLOCKER, s07, "bind to 127.0.0.1 or a private address", ("container", "host")
     ),
     Check("S08", "Secrets are for their owner alone", CRITICAL, s08, _DEPLOY, ("files",)),
+    Check(
+        "S13",
+        "The keeper's endpoints are not public",
+        CRITICAL,
+        s13,
+        "set postgres_server_keeper_bind_address to 127.0.0.1 or a private address, then run the playbook deploy.yml",
+        ("endpoints", "host"),
+    ),
     Check("S12", "Nobody comes from everywhere", WARNING, s12, _NETWORKS, _SQL),
     Check("S09", "Data and settings are not for others", CRITICAL, s09, "chmod 0700", ("files", "container")),
 )

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Mapping, Optional
 
 from ._docker import USER
@@ -55,6 +55,11 @@ class ContainerSpec:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def aside(spec: ContainerSpec) -> ContainerSpec:
+    """The same for one command beside the container, or instead of it: it serves nobody, and ends."""
+    return replace(spec, restart="no", network="none", ports=(), health=None)
 
 
 def spec_from_dict(values: Mapping[str, Any]) -> ContainerSpec:
@@ -205,10 +210,10 @@ def published_ports(container: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def plain_address(address: str) -> str:
+def plain_address(address: str, word: str = "postgres_server_bind_address") -> str:
     """address without brackets and in its shortest spelling, as the engine keeps it and libpq wants it.
 
-    Raises PgkeepError for what is no address.
+    Raises PgkeepError for what is no address; word is the variable that names it.
     """
     try:
         return str(ipaddress.ip_address(address.strip("[]")))
@@ -216,13 +221,19 @@ def plain_address(address: str) -> str:
         raise PgkeepError(
             "The address %s cannot be used" % address,
             str(error),
-            "set postgres_server_bind_address to an address of the machine",
+            "set %s to an address of the machine" % word,
         ) from error
 
 
 def reachable(address: str) -> str:
     """The address that a program on the host uses for a port published on address: one for all is no destination."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
+
+
+def authority(address: str, port: int) -> str:
+    """As a URL wants it, for a program on the host."""
+    host = reachable(address)
+    return "%s:%d" % ("[%s]" % host if ":" in host else host, port)
 
 
 def _health(check: Optional[Mapping[str, Any]]) -> Optional[list[Any]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Mapping, Optional, Sequence
 
-from ._container import ContainerSpec, create_argv
+from ._container import ContainerSpec, aside, create_argv
 from ._errors import PgkeepError
 from ._files import File, write
 from ._layout import ARCHIVE_CONFIG, DATA_MOUNT, PGBACKREST_CONFIG_MOUNT, SCRATCH_MOUNT, pgdata
@@ -188,12 +188,12 @@ def stanza_once_argv(keeper: ContainerSpec, server: ContainerSpec, major: int) -
 def _once_argv(keeper: ContainerSpec, server: ContainerSpec, command: Sequence[str]) -> list[str]:
     mounts = [mount for mount in keeper.mounts if mount.split(":")[1] not in (DATA_MOUNT, SCRATCH_MOUNT)]
     spec = replace(
-        keeper,
+        aside(keeper),
         name=server.name + "-restore-archive",
         role="restore",
         mounts=(*mounts, "%s:%s:ro" % (source_of(server, DATA_MOUNT), DATA_MOUNT)),
         command=tuple(command),
-        restart="no",
+        network=keeper.network,
     )
     return create_argv(spec, "run --rm")
 

@@ -20,6 +20,9 @@ from ._layout import (
     DUMPS_MOUNT,
     GID,
     KEEPER_CONFIG_MOUNT,
+    KEEPER_CURL,
+    KEEPER_PORT,
+    KEEPER_TOKEN,
     MONITOR,
     PGBACKREST_CONFIG_MOUNT,
     PORT,
@@ -41,6 +44,12 @@ from ._timers import timer_files
 # Over TCP and not over the socket: nothing of ours counts as healthy that an application could not reach.
 # As a role that pg_hba.conf lets in, or every check would leave a FATAL line in the log.
 _HEALTH = HealthCheck("pg_isready -q -h 127.0.0.1 -p %d -d postgres -U %s -t 3" % (PORT, MONITOR))
+# Asked by the shell itself: Python would take longer to start than the keeper to answer.
+_KEEPER_HEALTH = HealthCheck(
+    'bash -c \'exec 3<>/dev/tcp/127.0.0.1/%d && printf "HEAD /live HTTP/1.0\\r\\n\\r\\n" >&3'
+    ' && read -r -t 3 _ code _ <&3 && [ "$code" = 200 ]\'' % KEEPER_PORT,
+    interval_seconds=30,
+)
 
 
 @dataclass(frozen=True)
@@ -99,6 +108,9 @@ def declare(
         options = {**options, "pooler": pooler_config.sized(options["pooler"])}
     refuse_options(options)
     options = {**options, "bind_address": plain_address(options["bind_address"])}
+    if options["keeper_http"]:
+        address = plain_address(options["keeper_http"]["bind_address"], "postgres_server_keeper_bind_address")
+        options["keeper_http"] = {**options["keeper_http"], "bind_address": address}
     return Declared(
         layout=layout,
         major=options["major"],
@@ -168,12 +180,7 @@ def _files(layout: Layout, options: Mapping[str, Any]) -> tuple[File, ...]:
         File(server + "/tls/ca.crt", tls["ca_certificate"]),
         secret_file(server + "/tls/server.key", tls["private_key"]),
         *_tool_files(layout, options),
-        File(layout.keeper_config_dir + "/" + KEEPER_FILE, render.keeper_json(options["keeper"])),
-        *(
-            secret_file("%s/%s" % (layout.keeper_config_dir, secret), content)
-            for secret, content in sorted(options["keeper_secrets"].items())
-        ),
-        secret_file(layout.keeper_config_dir + "/monitor.password", options["monitor_password"] + "\n"),
+        *_keeper_files(layout, options),
         File("%s/%s" % (layout.config_dir, RUNBOOK), runbook(layout, options, address), 0o644, gid=0),
         *(pooler_config.files(layout, options, MONITOR) if pooler else ()),
         *timer_files(layout, options["keeper"].get("schedule") or {}),
@@ -182,6 +189,20 @@ def _files(layout: Layout, options: Mapping[str, Any]) -> tuple[File, ...]:
         secret_file(client + "/pgpass", pgpass(address, ports.values(), [*clients, monitor]), uid=0, gid=0),
         secret_file(client + "/monitor.password", options["monitor_password"] + "\n", uid=0, gid=0),
     )
+
+
+def _keeper_files(layout: Layout, options: Mapping[str, Any]) -> Iterator[File]:
+    """What the keeper does, its secrets, and for programs on the host the token of its endpoints."""
+    topics, http = options["keeper"], options["keeper_http"]
+    secrets = {**options["keeper_secrets"], "monitor.password": options["monitor_password"] + "\n"}
+    if http:
+        topics = {**topics, "http": {key: http[key] for key in ("environment", "interval_seconds")}}
+        secrets = {**secrets, KEEPER_TOKEN: http["token"] + "\n"}
+        for name, line in ((KEEPER_TOKEN, "%s\n"), (KEEPER_CURL, 'header = "Authorization: Bearer %s"\n')):
+            yield secret_file("%s/%s" % (layout.client_dir, name), line % http["token"], uid=0, gid=0)
+    yield File(layout.keeper_config_dir + "/" + KEEPER_FILE, render.keeper_json(topics))
+    for secret, content in sorted(secrets.items()):
+        yield secret_file("%s/%s" % (layout.keeper_config_dir, secret), content)
 
 
 def _tool_files(layout: Layout, options: Mapping[str, Any]) -> Iterator[File]:
@@ -250,12 +271,15 @@ def _server(layout: Layout, options: Mapping[str, Any], image: str) -> Container
 
 
 def _needs_network(options: Mapping[str, Any]) -> bool:
-    """The keeper gets a network only where it has somebody to talk to: a repository elsewhere, somebody to alert."""
+    """The keeper gets a network only where it has somebody to talk to: who asks it, a repository elsewhere, somebody to
+    alert."""
     further = repositories.declared(options["backup"]["repositories"])
-    return bool(options["keeper"].get("alerts")) or any(repository.elsewhere for repository in further)
+    talks = options["keeper_http"] or options["keeper"].get("alerts")
+    return bool(talks) or any(repository.elsewhere for repository in further)
 
 
 def _keeper(layout: Layout, options: Mapping[str, Any], image: str) -> ContainerSpec:
+    http = options["keeper_http"]
     return ContainerSpec(
         name=layout.keeper,
         instance=layout.name,
@@ -274,6 +298,8 @@ def _keeper(layout: Layout, options: Mapping[str, Any], image: str) -> Container
         memory_bytes=options["keeper_memory_bytes"],
         cpus=options["keeper_cpus"],
         pids_limit=100,
+        ports=("%s:%d:%d" % (http["bind_address"], http["port"], KEEPER_PORT),) if http else (),
+        health=_KEEPER_HEALTH if http else None,
         stop_signal="SIGTERM",
         stop_timeout_seconds=30,
     )

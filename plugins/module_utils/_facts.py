@@ -26,8 +26,8 @@ from ._run import Run
 
 
 def collect(run: Run, layout: Layout, declared: Mapping[str, Any], phase: str) -> dict[str, Any]:
-    """declared (see _preflight.declared; None for what is not), phase, host, engine, port, pooler_port, majors, disks,
-    keys; after a deploy container, sql, files, repository, backup, certificate too.
+    """declared (see _preflight.declared; None for what is not), phase, host, engine, port, pooler_port, keeper_port,
+    majors, disks, keys; after a deploy container, sql, files, repository, backup, certificate, endpoints too.
 
     A source that cannot be read is not in the result; why and next_step are in errors by the same name.
     """
@@ -46,6 +46,7 @@ def collect(run: Run, layout: Layout, declared: Mapping[str, Any], phase: str) -
     read("engine", lambda: machine.engine(run))
     read("port", lambda: _port(run, facts, "postgres_server_port"))
     read("pooler_port", lambda: _port(run, facts, "postgres_pooler_port"))
+    read("keeper_port", lambda: _port(run, facts, "postgres_server_keeper_port"))
     read("majors", lambda: container.volume_majors(run, layout))
     read("disks", lambda: container.disks(run, layout))
     read("keys", lambda: container.keys(run, layout))
@@ -57,6 +58,7 @@ def collect(run: Run, layout: Layout, declared: Mapping[str, Any], phase: str) -
         read("backup", lambda: ask(run, layout, ["info"], timeout=60)["backup_info"])
         read("certificate", lambda: _certificate(layout, facts))
         read("leftovers", lambda: leftovers(run, layout))
+        read("endpoints", lambda: container.endpoints(run, layout))
         read("pooler", lambda: look_at_pooler(run, layout))
         read("alerts", lambda: alerts(run, layout))
     return facts
@@ -67,7 +69,7 @@ def _port(run: Run, facts: Mapping[str, Any], word: str) -> Any:
     if word not in wants["ports"]:
         return None
     containers = facts["engine"]["containers"] if "engine" in facts else []
-    return machine.port(run, wants["bind_address"], wants["ports"][word], containers)
+    return machine.port(run, wants["addresses"][word], wants["ports"][word], containers)
 
 
 def _certificate(layout: Layout, facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any, Mapping, Optional
 from . import _docker as docker
 from ._errors import PgkeepError
 from ._files import read
-from ._layout import DATA_MOUNT, PORT, REPO_MOUNT, Layout
+from ._layout import DATA_MOUNT, KEEPER_CURL, KEEPER_PORT, KEEPER_TOKEN, PORT, REPO_MOUNT, Layout
 from ._probe import disk, mounted_from
 from ._run import Run
 
@@ -53,9 +53,18 @@ def environment(found: Mapping[str, Any]) -> dict[str, str]:
     return dict(pair.partition("=")[::2] for pair in found["Config"].get("Env") or [])
 
 
-def addresses(found: Mapping[str, Any]) -> list[str]:
-    """Addresses of the host that the port of the server is published on."""
-    bindings = (found["HostConfig"].get("PortBindings") or {}).get("%d/tcp" % PORT) or []
+def endpoints(run: Run, layout: Layout) -> dict[str, Any]:
+    """Of the keeper: addresses that its port is published on, and token, whether there is one for the details."""
+    found = docker.inspect(run, layout.keeper)
+    if found is None:
+        raise PgkeepError("There is no container %s" % layout.keeper, "", "run the playbook deploy.yml")
+    token = read("%s/%s" % (layout.keeper_config_dir, KEEPER_TOKEN)) or ""
+    return {"addresses": addresses(found, KEEPER_PORT), "token": bool(token.strip())}
+
+
+def addresses(found: Mapping[str, Any], port: int = PORT) -> list[str]:
+    """Addresses of the host that a port of the container is published on."""
+    bindings = (found["HostConfig"].get("PortBindings") or {}).get("%d/tcp" % port) or []
     return [binding.get("HostIp") or "0.0.0.0" for binding in bindings]
 
 
@@ -123,6 +132,10 @@ def files(layout: Layout) -> dict[str, dict[str, int]]:
         layout.pgbackrest_config_dir + "/pgbackrest.conf",
         layout.client_dir + "/pgpass",
         layout.client_dir + "/monitor.password",
+        layout.keeper_config_dir + "/monitor.password",
+        layout.client_dir + "/" + KEEPER_TOKEN,
+        layout.client_dir + "/" + KEEPER_CURL,
+        layout.keeper_config_dir + "/" + KEEPER_TOKEN,
         layout.pooler_config_dir + "/server.key",
         layout.pooler_config_dir + "/userlist.txt",
     ]

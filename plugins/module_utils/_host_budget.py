@@ -29,6 +29,14 @@ MEMORY_OVERCOMMIT = 1.0
 _DISK_SHARE = 0.85
 
 
+# Variable of a port -> what is declared under: the port, and the address that it is published on.
+_PORTS = {
+    "postgres_server_port": ("port", "bind_address"),
+    "postgres_pooler_port": ("pooler_port", "bind_address"),
+    "postgres_server_keeper_port": ("keeper_port", "keeper_bind_address"),
+}
+
+
 @dataclass(frozen=True)
 class Row:
     """What one instance, or one container of a stranger, may take; bytes, processors."""
@@ -94,12 +102,13 @@ def _factor(overcommit: float) -> str:
 
 
 def wants(instance: Mapping[str, Any]) -> dict[str, Any]:
-    """One declared instance as numbers: name, memory (container -> bytes), cpus, wal_bytes, bind_address and ports
-    (variable -> number). instance has name and what is declared of memory, keeper_memory, pooler_memory, cpus, profile,
-    settings, bind_address, port, pooler_port. Raises PgkeepError with its name."""
+    """One declared instance as numbers: name, memory (container -> bytes), cpus, wal_bytes, ports (variable -> number)
+    and addresses (variable -> what that port is published on). instance has name and what is declared of memory,
+    keeper_memory, pooler_memory, cpus, profile, settings, bind_address, port, pooler_port, keeper_bind_address and
+    keeper_port. Raises PgkeepError with its name."""
     layout = Layout(instance["name"])
     sizes = {layout.server: "memory", layout.keeper: "keeper_memory", layout.pooler: "pooler_memory"}
-    ports = {"postgres_server_port": instance.get("port"), "postgres_pooler_port": instance.get("pooler_port")}
+    ports = {word: instance.get(key) for word, (key, _address) in _PORTS.items()}
     try:
         cpus = parse_cpus(instance["cpus"]) if instance.get("cpus") else 0.0
         return {
@@ -107,8 +116,10 @@ def wants(instance: Mapping[str, Any]) -> dict[str, Any]:
             "memory": {name: parse_bytes(instance[key], key) for name, key in sizes.items() if instance.get(key)},
             "cpus": cpus,
             "wal_bytes": _wal_bytes(instance, cpus),
-            "bind_address": plain_address(instance.get("bind_address") or "127.0.0.1"),
             "ports": {word: int(port) for word, port in ports.items() if port},
+            "addresses": {
+                word: plain_address(instance.get(address) or "127.0.0.1") for word, (_key, address) in _PORTS.items()
+            },
         }
     except PgkeepError as error:
         error.what = "The instance %s cannot be counted: %s" % (layout.name, error.what)
@@ -178,7 +189,7 @@ def same_port(facts: Facts) -> list[str]:
         for other in facts["declared"]["neighbours"]
         for word, port in mine["ports"].items()
         for other_word, other_port in other["ports"].items()
-        if port == other_port and _meet(mine["bind_address"], other["bind_address"])
+        if port == other_port and _meet(mine["addresses"][word], other["addresses"][other_word])
     ]
 
 

@@ -82,7 +82,8 @@ class Service:
             return
         self._known = Known(secret(keeper, KEEPER_TOKEN), interval_seconds(wanted), self._report(keeper))
         if self._thread is None or not self._thread.is_alive():
-            server = make_server(make_app(self._board, lambda: self._known, self._say), *self._place, self._say)
+            app = make_app(self._board, lambda: self._known, self._say)
+            server = make_server(app, *self._place, self._say)
             self._thread = threading.Thread(target=server.serve, name="http", daemon=True)
             self._thread.start()
 

@@ -40,6 +40,8 @@ def make_server(app: Any, host: str, port: int, say: Callable[[str], None]) -> A
     from waitress.server import TcpWSGIServer
 
     class Channel(HTTPChannel):  # type: ignore[misc]
+        last_activity: float
+
         def handle_read(self) -> None:
             before = self.last_activity
             super().handle_read()

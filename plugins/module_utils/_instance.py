@@ -14,6 +14,7 @@ from . import _docker as docker
 from ._actor import ANSIBLE, actor
 from ._audit import Outcome, recorded
 from ._collation import load_pending, repair, save_pending
+from ._container import authority
 from ._crossing import given_up, recover, settle
 from ._declared import Declared
 from ._errors import PgkeepError
@@ -239,6 +240,13 @@ def remove(run: Run, layout: Layout, check_mode: bool) -> dict[str, Any]:
     return {"changed": bool(plan), "instance": {"name": layout.name, "running": False, "plan": plan}}
 
 
+def _endpoints(declared: Declared) -> Optional[str]:
+    if not declared.keeper.ports:
+        return None
+    address, port, _inside = declared.keeper.ports[0].rsplit(":", 2)
+    return authority(address, int(port))
+
+
 def _result(
     run: Run, declared: Declared, plan: Plan, applied: Applied, steps: Sequence[str], moves: bool
 ) -> dict[str, Any]:
@@ -255,6 +263,7 @@ def _result(
         "host": address,
         "port": int(port),
         "pooler_port": int(declared.pooler.ports[0].rsplit(":", 2)[1]) if declared.pooler else None,
+        "keeper_address": _endpoints(declared),
         "plan": [
             *(
                 {"action": "clean up", "target": words, "reason": "no operation runs", "interruption_seconds": 0}

@@ -9,7 +9,7 @@ import re
 from dataclasses import replace
 
 from . import _docker as docker
-from ._container import create_argv
+from ._container import aside, create_argv
 from ._declared import Declared
 from ._errors import PgkeepError
 from ._keeper import COMMAND, answer
@@ -59,12 +59,10 @@ def _judge_keeper(run: Run, declared: Declared) -> None:
     keeper = declared.keeper
     argv = [COMMAND, "check-config"]
     spec = replace(
-        keeper,
+        aside(keeper),
         name=keeper.name + "-check",
         command=tuple(argv),
         mounts=tuple(mount for mount in keeper.mounts if mount.split(":")[1] == KEEPER_CONFIG_MOUNT),
-        restart="no",
-        network="none",
     )
     docker.remove(run, spec.name)
     try:

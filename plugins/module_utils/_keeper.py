@@ -12,7 +12,7 @@ from typing import Any, Collection, Mapping, Optional, Sequence
 
 from . import _docker as docker
 from ._actor import ANSIBLE, actor
-from ._container import ContainerSpec, create_argv
+from ._container import ContainerSpec, aside, create_argv
 from ._errors import PgkeepError
 from ._layout import DATA_MOUNT, DUMPS_MOUNT, SCRATCH_MOUNT, SPOOL_MOUNT, Layout
 from ._run import Result, Run
@@ -64,7 +64,7 @@ def once(
         if inside not in (DATA_MOUNT, SPOOL_MOUNT, SCRATCH_MOUNT, DUMPS_MOUNT) and source not in missing:
             mounts.append("%s:%s:ro" % (source, inside))
     spec = replace(
-        keeper, name=keeper.name + "-once", command=tuple(argv), mounts=tuple(mounts), restart="no", network=network
+        aside(keeper), name=keeper.name + "-once", command=tuple(argv), mounts=tuple(mounts), network=network
     )
     docker.remove(run, spec.name)
     try:

@@ -18,6 +18,15 @@ from ._files import read
 
 FILE = "keeper.json"
 
+# Options of the module instance that the topic http is made of.
+HTTP: dict[str, dict[str, Any]] = {
+    "port": {"type": "int", "required": True},
+    "bind_address": {"type": "str", "default": "127.0.0.1"},
+    "token": {"type": "str", "required": True, "no_log": True},
+    "environment": {"type": "str", "choices": ["production", "development"], "default": "production"},
+    "interval_seconds": {"type": "int", "default": 5},
+}
+
 
 def load(keeper: Keeper) -> Mapping[str, Any]:
     """All topics; none where the instance was deployed before there were any."""

@@ -50,6 +50,8 @@ KEEPER_PORT = 8432
 
 # Name of the file, in the keeper's config folder and in that of the clients.
 KEEPER_TOKEN = "keeper.token"
+# The same as a config file of curl, so that the token stands in no argument.
+KEEPER_CURL = "keeper.curl"
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}[a-z0-9]\Z")
 
@@ -132,7 +134,7 @@ class Layout:
 
     @property
     def client_dir(self) -> str:
-        """ca.crt, pg_service.conf, and 0400 root pgpass and keeper.token, for programs on the host."""
+        """ca.crt, pg_service.conf, and 0400 root pgpass, keeper.token and keeper.curl, for programs on the host."""
         return self.config_dir + "/client"
 
     @property

@@ -165,6 +165,9 @@ def make_plan(run: Run, declared: Declared, restart_allowed: bool = True, check_
     crossing = find_crossing(declared, check_mode)
     existing_keeper = docker.inspect(run, layout.keeper)
     refuse_stranger(layout, existing_keeper)
+    if declared.keeper.ports:
+        words = "postgres_server_keeper_port", "postgres_server_keeper_bind_address"
+        refuse_taken_port(declared.keeper, existing_keeper, *words)
     existing_pooler = docker.inspect(run, layout.pooler)
     server = _container_change(declared.server, existing)
     keeper = _container_change(declared.keeper, existing_keeper)

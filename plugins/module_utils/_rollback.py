@@ -17,7 +17,7 @@ from ._files import File
 from ._images import images_of
 from ._instance import ensure
 from ._journal import begun
-from ._layout import Layout
+from ._layout import KEEPER_CURL, KEEPER_TOKEN, Layout
 from ._logins import twins
 from ._pgpass import parse, render
 from ._pooler_config import USERS as POOLER_USERS
@@ -58,7 +58,8 @@ def rollback(
 
 
 def returned(layout: Layout, record: Mapping[str, Any], current: Mapping[str, Any]) -> Declared:
-    """The declared state of a record. Passwords are those of now: the roles in the database keep theirs."""
+    """The declared state of a record. Passwords are those of now: the roles in the database keep theirs, and whoever
+    asks the keeper has its newest token."""
     pooler = pooler_of(record)
     return Declared(
         layout=layout,
@@ -75,7 +76,14 @@ def _with_passwords(layout: Layout, file: File, current: Mapping[str, Any]) -> F
     now = current["files"].get(file.path)
     if not isinstance(now, Mapping):
         return file
-    if file.path in (layout.client_dir + "/monitor.password", layout.pooler_config_dir + "/" + POOLER_USERS):
+    if file.path in (
+        layout.client_dir + "/monitor.password",
+        layout.keeper_config_dir + "/monitor.password",
+        layout.pooler_config_dir + "/" + POOLER_USERS,
+        layout.client_dir + "/" + KEEPER_TOKEN,
+        layout.client_dir + "/" + KEEPER_CURL,
+        layout.keeper_config_dir + "/" + KEEPER_TOKEN,
+    ):
         return replace(file, content=now["content"])
     if file.path == layout.client_dir + "/pgpass":
         # Place and port are those of the release, passwords go by database and user.

@@ -98,14 +98,23 @@ def refuse_options(options: Mapping[str, Any]) -> None:
             "use lower-case letters, digits, dots, hyphens and underscores",
         )
     refuse_port(options["port"], name)
+    http = options["keeper_http"]
+    if http:
+        refuse_port(http["port"], name, "postgres_server_keeper_port")
+        if not http["token"]:
+            raise PgkeepError(
+                "The endpoints of %s are refused" % name,
+                "without a token everybody could read queries, users and addresses",
+                "give keeper_http a token",
+            )
+        if http["port"] in (options["port"], (options["pooler"] or {}).get("port")):
+            # On whatever address: a port that is two things is a trap.
+            raise _twice(http["port"], name, "the keeper and another container want it", "postgres_server_keeper_port")
     if options["pooler"]:
         refuse_port(options["pooler"]["port"], name, "postgres_pooler_port")
         if options["pooler"]["port"] == options["port"]:
-            raise PgkeepError(
-                "The port %d cannot be used twice for %s" % (options["port"], name),
-                "server and pooler are published on the same address",
-                "set another postgres_pooler_port",
-            )
+            why = "server and pooler are published on the same address"
+            raise _twice(options["port"], name, why, "postgres_pooler_port")
         pooler_config.refuse(name, options["pooler"], options["clients"])
     if options["backup"]["retention_days"] < 1:
         raise PgkeepError(
@@ -126,6 +135,10 @@ def _refuse_unknown_drills(name: str, options: Mapping[str, Any]) -> None:
             "there is no repository %s; declared are %s" % (", ".join(unknown), ", ".join(map(str, known))),
             "correct postgres_backup_drill_repositories",
         )
+
+
+def _twice(port: int, name: str, why: str, word: str) -> PgkeepError:
+    return PgkeepError("The port %d cannot be used twice for %s" % (port, name), why, "set another %s" % word)
 
 
 def refuse_port(port: int, name: str, word: str = "postgres_server_port") -> None:
@@ -159,9 +172,14 @@ def refuse_stranger(layout: Layout, existing: Optional[Mapping[str, Any]]) -> No
         )
 
 
-def refuse_taken_port(spec: ContainerSpec, existing: Optional[Mapping[str, Any]], word: str) -> None:
-    """Ask the kernel for the address, and for the port unless our own running container holds it; word is the
-    variable that names the port."""
+def refuse_taken_port(
+    spec: ContainerSpec,
+    existing: Optional[Mapping[str, Any]],
+    word: str,
+    address_word: str = "postgres_server_bind_address",
+) -> None:
+    """Ask the kernel for the address, and for the port unless our own running container holds it; the words are the
+    variables that name them."""
     address, port, _inside = spec.ports[0].rsplit(":", 2)
     held = [own.rsplit(":", 2)[1] for own in published_ports(existing)] if existing and docker.running(existing) else []
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -175,7 +193,7 @@ def refuse_taken_port(spec: ContainerSpec, existing: Optional[Mapping[str, Any]]
             raise PgkeepError(
                 "The port %s:%s cannot be published for %s" % (address, port, spec.name),
                 error.strerror or str(error),
-                "set postgres_server_bind_address to an address of this machine"
+                "set %s to an address of this machine" % address_word
                 if foreign
                 else "find its owner with ss -ltnp, or choose another %s" % word,
             ) from error

@@ -12,7 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
 
-from ._layout import Layout
+from ._container import authority
+from ._layout import KEEPER_CURL, Layout
 
 FILE = "RUNBOOK.md"
 
@@ -194,6 +195,7 @@ def _names(layout: Layout, options: Mapping[str, Any], address: str) -> str:
             ),
             ("keeper, which backs it up", "container `%s`" % layout.keeper),
             *_pooler(layout, options, address),
+            *_endpoints(layout, options),
             ("data", "volume `%s`" % layout.data_volume),
             ("backups and WAL", "volume `%s`" % layout.repo_volume),
             ("settings, certificates, passwords", "`%s`" % layout.config_dir),
@@ -213,6 +215,15 @@ def _pooler(layout: Layout, options: Mapping[str, Any], address: str) -> Sequenc
         return ()
     where = "container `%s`, `%s:%d`" % (layout.pooler, address, options["pooler"]["port"])
     return (("pooler, which applications may use", where),)
+
+
+def _endpoints(layout: Layout, options: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+    http = options["keeper_http"]
+    if not http:
+        return ()
+    place = "http://%s" % authority(http["bind_address"], http["port"])
+    details = "`curl -sSK %s/%s %s/status`" % (layout.client_dir, KEEPER_CURL, place)
+    return (("is it ready, and if not, why", "`curl -sS %s/ready`" % place), ("the same with all details", details))
 
 
 def _section(section: Section, name: str) -> str:

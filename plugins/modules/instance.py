@@ -195,6 +195,11 @@ instance:
       type: int
       returned: O(state=present)
       sample: 6432
+    keeper_address:
+      description: Address and port of the keeper's endpoints; null without O(keeper_http).
+      type: str
+      returned: O(state=present)
+      sample: 127.0.0.1:9432
     plan:
       description:
         - The steps, carried out or planned, in their order; empty when nothing differs. C(clean up) removes what killed
@@ -308,6 +313,7 @@ error:
 from typing import Any
 
 from ansible_collections.pgkeep.postgres.plugins.module_utils._instance import ensure, image_id, remove
+from ansible_collections.pgkeep.postgres.plugins.module_utils._keeper_config import HTTP as KEEPER_HTTP
 from ansible_collections.pgkeep.postgres.plugins.module_utils._later import declare_for_now
 from ansible_collections.pgkeep.postgres.plugins.module_utils._layout import Layout
 from ansible_collections.pgkeep.postgres.plugins.module_utils._module import argument_spec, run_module
@@ -357,6 +363,7 @@ SPEC = argument_spec(
     initdb_args={"type": "list", "elements": "str", "default": []},
     keeper={"type": "dict", "default": {}},
     keeper_secrets={"type": "dict", "default": {}, "no_log": True},
+    keeper_http={"type": "dict", "options": KEEPER_HTTP},
     keeper_memory={"type": "str", "default": "512MB"},
     keeper_cpus={"type": "float", "default": 1.0},
     pooler={"type": "dict", "options": POOLER},

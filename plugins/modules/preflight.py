@@ -63,6 +63,15 @@ options:
     description: Port of the host that is declared for the pooler.
     type: int
     version_added: "0.2.0"
+  keeper_port:
+    description: Port of the host that is declared for the endpoints of the keeper.
+    type: int
+    version_added: "0.2.0"
+  keeper_bind_address:
+    description: Address that it will be published on.
+    type: str
+    default: 127.0.0.1
+    version_added: "0.2.0"
   neighbours:
     description:
       - The other instances of the inventory on this machine, whether they run or not. Their limits count for H04, H05
@@ -106,6 +115,13 @@ options:
       pooler_port:
         description: Port of the pooler.
         type: int
+      keeper_port:
+        description: Port of the keeper.
+        type: int
+      keeper_bind_address:
+        description: Address that the port of the keeper is published on.
+        type: str
+        default: 127.0.0.1
   cpu_overcommit:
     description: How many times the processors of the machine may be promised to servers. No single one may have more.
     type: float
@@ -341,6 +357,8 @@ NEIGHBOUR = {
     "bind_address": {"type": "str", "default": "127.0.0.1"},
     "port": {"type": "int"},
     "pooler_port": {"type": "int"},
+    "keeper_port": {"type": "int"},
+    "keeper_bind_address": {"type": "str", "default": "127.0.0.1"},
 }
 
 SPEC = argument_spec(
@@ -352,6 +370,8 @@ SPEC = argument_spec(
     keeper_memory={"type": "str"},
     pooler_memory={"type": "str"},
     pooler_port={"type": "int"},
+    keeper_port={"type": "int"},
+    keeper_bind_address={"type": "str", "default": "127.0.0.1"},
     neighbours={"type": "list", "elements": "dict", "default": [], "options": NEIGHBOUR},
     cpu_overcommit={"type": "float", "default": CPU_OVERCOMMIT},
     memory_overcommit={"type": "float", "default": MEMORY_OVERCOMMIT},

@@ -86,6 +86,8 @@ def test_who_is_reached_at_the_same_place_is_a_neighbour() -> None:
             "keeper_memory": "512MB",
             "bind_address": "127.0.0.1",
             "port": 5433,
+            "keeper_bind_address": "127.0.0.1",
+            "keeper_port": 9433,
             "pooler_memory": "128MB",
             "pooler_port": 6432,
         }

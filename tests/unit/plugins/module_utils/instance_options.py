@@ -37,6 +37,12 @@ def pooler(**more: Any) -> dict[str, Any]:
     }
 
 
+def endpoints(**more: Any) -> dict[str, Any]:
+    """keeper_http, as the module hands it on."""
+    values = {"port": 9432, "bind_address": "127.0.0.1", "token": "keeper-secret"}
+    return {**values, "environment": "production", "interval_seconds": 5, **more}
+
+
 def options(**more: Any) -> dict[str, Any]:
     return {
         "name": "app",
@@ -67,6 +73,7 @@ def options(**more: Any) -> dict[str, Any]:
         "initdb_args": ["--locale=C.UTF-8"],
         "keeper": {},
         "keeper_secrets": {},
+        "keeper_http": None,
         "keeper_memory_bytes": 512 << 20,
         "keeper_cpus": 1.0,
         "pooler": None,

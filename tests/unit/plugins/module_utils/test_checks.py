@@ -156,6 +156,8 @@ BAD: list[tuple[str, str, Any, str]] = [
     ("S05", "sql.hba", rules(TRUST), "superusers from outside: postgres by line 9"),
     ("S05", "sql.roles", roles(SCRAM_ROLE | {"superuser": True}), "any right: shop (superuser)"),
     ("S05", "sql.roles", roles(SCRAM_ROLE | {"createrole": True, "bypassrls": True}), "shop (createrole, bypassrls)"),
+    ("S13", "endpoints.addresses", ["127.0.0.1", "8.8.8.8"], "public: 8.8.8.8"),
+    ("S13", "endpoints.token", False, "there is no token"),
     ("S07", "container.addresses", ["203.0.113.4", "8.8.8.8"], "public: 8.8.8.8"),
     ("S08", "files.secret", {"/etc/pgkeep/app-db/client/pgpass": 0o440}, "pgpass has mode 0440"),
     ("S12", "sql.hba", rules(PUBLIC_RULE | {"users": ["shop"]}), "from everywhere: line 9: hostssl all shop all scram"),
@@ -277,6 +279,8 @@ def test_a_server_that_does_not_come_back_is_a_finding(monkeypatch: pytest.Monke
         ("container.addresses", ["10.1.2.3"], "D08"),
         ("container.addresses", ["10.1.2.3"], "S07"),
         ("container.addresses", [], "S07"),
+        ("endpoints.addresses", [], "S13"),
+        ("endpoints.addresses", ["10.1.2.3"], "S13"),
         ("sql.settings.huge_pages.setting", "try", "H10"),
     ],
 )
@@ -348,6 +352,7 @@ def test_a_lost_engine_is_told_once_although_everything_is_behind_it() -> None:
         ("port", {"error": "address in use", "holder": None}, "H13", "address in use"),
         ("declared.major", 14, "I02", "until 2026-11-12"),
         ("pooler_port", {"error": "address in use", "holder": "process nginx"}, "H13", "held by process nginx"),
+        ("keeper_port", {"error": "address in use", "holder": "container wiki-keeper"}, "H13", "container wiki-keeper"),
     ],
 )
 def test_what_stops_a_deploy(path: str, value: Any, id: str, words: str) -> None:

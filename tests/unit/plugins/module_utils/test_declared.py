@@ -3,11 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import json
+
 import pytest
+from ansible_collections.pgkeep.postgres.plugins.module_utils._container import aside
 from ansible_collections.pgkeep.postgres.plugins.module_utils._declared import declare
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 
-from .instance_options import options
+from .instance_options import endpoints, options, pooler
 
 SECRETS = ("app-secret", "monitor-secret", "cipher-secret", "KEY")
 
@@ -45,6 +48,11 @@ def test_every_folder_of_a_file_is_declared_before_it():
         ({"backup": {"options": {"archive-push-queue-max": "1GB"}}}, "archive-push-queue-max"),
         ({"backup": {"retention_days": 0}}, "0 days.*postgres_server_retention_days"),
         ({"port": 99999}, "99999.*1 to 65535"),
+        ({"keeper_http": endpoints(port=0)}, "postgres_server_keeper_port"),
+        ({"keeper_http": endpoints(port=5432)}, "5432 cannot be used twice.*postgres_server_keeper_port"),
+        ({"keeper_http": endpoints(port=6432), "pooler": pooler()}, "6432 cannot be used twice"),
+        ({"keeper_http": endpoints(token="")}, "without a token"),
+        ({"keeper_http": endpoints(bind_address="nowhere")}, "nowhere.*postgres_server_keeper_bind_address"),
         ({"bind_address": "300.1.1.1"}, "300.1.1.1.*postgres_server_bind_address"),
     ],
 )
@@ -81,3 +89,31 @@ def test_an_ipv6_address_is_one_address_however_it_is_written(address):
     assert files["pgpass"].startswith("\\:\\:1:5432:")
     # The engine keeps it so; any other spelling would be a new container at each deploy.
     assert result.server.ports == ("::1:5432:5432",)
+
+
+def test_endpoints_are_published_where_the_inventory_says_and_the_token_is_a_file():
+    result = declared(keeper_http=endpoints(bind_address="[::1]"))
+    assert (result.keeper.ports, result.keeper.network) == (("::1:9432:8432",), "pgkeep")
+    assert "/dev/tcp/127.0.0.1/8432" in result.keeper.health.command
+    tokens = [file for file in result.files if "keeper-secret" in file.content]
+    assert [(file.path, file.mode, file.uid, file.secret) for file in tokens] == [
+        ("/etc/pgkeep/app/client/keeper.token", 0o400, 0, True),
+        ("/etc/pgkeep/app/client/keeper.curl", 0o400, 0, True),
+        ("/etc/pgkeep/app/keeper/keeper.token", 0o400, 999, True),
+    ]
+    topics = json.loads(next(file.content for file in result.files if file.path.endswith("keeper.json")))
+    assert topics["http"] == {"environment": "production", "interval_seconds": 5}
+    assert "keeper-secret" not in json.dumps(result.keeper.to_dict())
+    # The server is the same as without: nobody is interrupted by endpoints.
+    assert result.server == declared().server
+
+
+def test_without_endpoints_the_keeper_is_as_it_was():
+    result = declared()
+    assert (result.keeper.ports, result.keeper.network, result.keeper.health) == ((), "none", None)
+    assert not [file for file in result.files if file.path.endswith("keeper.token")]
+
+
+def test_a_command_beside_the_keeper_publishes_nothing():
+    spec = aside(declared(keeper_http=endpoints()).keeper)
+    assert (spec.ports, spec.network, spec.health, spec.restart) == ((), "none", None, "no")

@@ -162,6 +162,7 @@ def test_a_lost_engine_is_a_reason_and_no_traceback() -> None:
         "backup",
         "certificate",
         "leftovers",
+        "endpoints",
     } == set(facts["errors"])
     assert facts["errors"]["engine"]["why"].startswith("The Docker engine does not answer: Cannot connect")
     assert "systemctl start docker" in facts["errors"]["engine"]["next_step"]

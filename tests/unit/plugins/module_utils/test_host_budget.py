@@ -133,6 +133,8 @@ def test_new_instances_must_find_room_for_their_wal() -> None:
         ({"pooler_port": 5432}, "postgres_server_port 5432 is also the postgres_pooler_port of wiki-db"),
         ({"port": 5432, "bind_address": "0.0.0.0"}, "postgres_server_port 5432 is also"),
         ({"port": 5432, "bind_address": "192.0.2.7"}, ""),
+        ({"keeper_port": 5432}, "postgres_server_port 5432 is also the postgres_server_keeper_port of wiki-db"),
+        ({"keeper_port": 5432, "keeper_bind_address": "192.0.2.7"}, ""),
         ({"port": 5433}, ""),
     ],
 )

@@ -15,7 +15,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import Pgk
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
 from ansible_collections.pgkeep.postgres.plugins.module_utils._times import epoch_of
 
-from .instance_options import options, pooler, recorded_server
+from .instance_options import endpoints, options, pooler, recorded_server
 
 
 class Engine:
@@ -231,6 +231,15 @@ def test_who_uses_the_pooler_is_not_interrupted_where_restarts_are_refused(wante
     ):
         planning.make_plan(engine, wanted(), restart_allowed=False)
     assert planning.make_plan(engine, wanted()).pooler is not None
+
+
+def test_the_port_of_the_keeper_is_looked_at_too():
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        taken = endpoints(port=holder.getsockname()[1])
+        with pytest.raises(PgkeepError, match="cannot be published for app-keeper.*postgres_server_keeper_port"):
+            planning.make_plan(Engine({}), declare(options(keeper_http=taken), "sha256:s", "sha256:k"))
 
 
 def test_the_port_of_the_pooler_is_looked_at_too():

@@ -127,7 +127,7 @@ def test_what_is_declared() -> None:
     assert values["settings"] == {**tuned["settings"], "max_connections": 50}
     assert declared(PARAMS)["memory_bytes"] is None
     assert declared(PARAMS)["settings"] == {}
-    assert declared(PARAMS | {"bind_address": "[0:0::1]"})["wants"]["bind_address"] == "::1"
+    assert declared(PARAMS | {"bind_address": "[0:0::1]"})["wants"]["addresses"]["postgres_server_port"] == "::1"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils import _runbook as
 from ansible_collections.pgkeep.postgres.plugins.module_utils._declared import declare
 from ansible_collections.pgkeep.postgres.plugins.module_utils._layout import Layout
 
-from .instance_options import options
+from .instance_options import endpoints, options
 
 SECTIONS = (
     "First look",
@@ -87,3 +87,11 @@ def test_it_is_a_file_of_the_instance_and_holds_no_secret():
     (file,) = [file for file in declared.files if file.path == "/etc/pgkeep/app/RUNBOOK.md"]
     assert (file.mode, file.uid, file.gid, file.secret) == (0o644, 0, 0, False)
     assert not re.search("secret|KEY", file.content)
+
+
+def test_who_asks_the_keeper_shows_its_token_to_nobody():
+    text = written(keeper_http=endpoints())
+    assert "curl -sS http://127.0.0.1:9432/ready" in text
+    assert "`curl -sSK /etc/pgkeep/app/client/keeper.curl http://127.0.0.1:9432/status`" in text
+    assert "keeper-secret" not in text
+    assert "curl" not in written()
