@@ -41,7 +41,7 @@ def docker(*argv: str, check: bool = True) -> str:
 def values(folders: str) -> list[str]:
     """Every secret in the folders, parted by colons; of a key its longest line, since it may be told escaped."""
     files = [path for folder in folders.split(os.pathsep) for path in Path(folder).iterdir()]
-    secret = [path for path in files if path.suffix in (".password", ".passphrase", ".key")]
+    secret = [path for path in files if path.suffix in (".password", ".passphrase", ".key", ".token")]
     return [max(path.read_text().splitlines(), key=len) for path in secret]
 
 

@@ -35,10 +35,10 @@ class Breaker:
         a server that began anew, another address, a password that was written, a connection that became free. So then
         one try is due at once, whatever the time; that it fails too is paid with one line in a log.
         """
-        if self.state != OPEN or around != self.around:
+        if self.state != OPEN or self.opened_at is None or around != self.around:
             return True
         # Before opened_at: the clock was set back.
-        return not 0 <= now - (self.opened_at or now) < self.open_seconds
+        return not 0 <= now - self.opened_at < self.open_seconds
 
     def failed(self, now: float, around: Any) -> Breaker:
         failures = self.failures + 1

@@ -22,6 +22,7 @@ _THREADS = 4
 _CONNECTIONS = 1000
 _CROWDED = 900
 _ROOM = 100
+_ACCEPTED = 50
 
 # How long a connection may take for a request, or idle; looked after that often.
 _PATIENCE_SECONDS = 10
@@ -58,6 +59,14 @@ def make_server(app: Any, host: str, port: int, say: Callable[[str], None]) -> A
                 for channel in sorted(idle, key=lambda channel: float(channel.last_activity))[:_ROOM]:
                     channel.will_close = True
             return bool(super().readable())
+
+        def handle_accept(self) -> None:
+            # More than one for each look at all connections, or a crowd would be let in slower than it comes.
+            for _turn in range(_ACCEPTED):
+                before = len(self.active_channels)
+                super().handle_accept()
+                if len(self.active_channels) == before:
+                    break
 
         def serve(self) -> None:
             """Until close(); whatever ends it, the port is free again."""

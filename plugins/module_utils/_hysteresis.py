@@ -33,10 +33,10 @@ class Hysteresis:
     known: dict[str, _Memory] = field(default_factory=dict)
 
     def settle(self, identity: str, found: str, now: float, *, at_once: bool = False) -> tuple[str, float, bool]:
-        """What is told of a check that was just judged as found, since when, and whether that is new.
+        """What is told of a check that was just judged as found, since when, and whether that is news.
 
         at_once: what is worse needs no repetition, such as a server that is not there. That nothing could be measured,
-        and the first word after that, is told at once too.
+        and the first word after that, is told at once too; neither is news, unless what is then measured is bad.
         """
         memory = self.known.get(identity)
         if memory is None or UNKNOWN in (found, memory.status):
@@ -44,7 +44,7 @@ class Hysteresis:
             if memory is None or changed:
                 self.known[identity] = memory = _Memory(found, now)
             memory.warning, memory.critical = int(_rank(found) >= 1), int(_rank(found) >= 2)
-            return memory.status, memory.since, changed
+            return memory.status, memory.since, changed and _rank(found) > 0
         memory.warning = memory.warning + 1 if _rank(found) >= 1 else 0
         memory.critical = memory.critical + 1 if _rank(found) >= 2 else 0
         memory.better = memory.better + 1 if _rank(found) < _rank(memory.status) else 0

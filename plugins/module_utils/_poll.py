@@ -22,6 +22,7 @@ from . import _snapshot
 from ._backup_repository import Keeper
 from ._board import Board
 from ._errors import PgkeepError
+from ._health_check import HEALTHY
 from ._http_duty import INTERVAL_SECONDS, TOPIC, interval_seconds
 from ._hysteresis import Hysteresis
 from ._keeper_config import topic
@@ -35,6 +36,8 @@ from ._trend import Minutes
 
 # How exact the interval is.
 TICK_SECONDS = 0.5
+# A server that is back is told well after two polls; nobody waits a whole interval for the second.
+_CONFIRM_SECONDS = 1.0
 # A part of the interval is left for what comes after the server.
 _SHARE = 0.85
 
@@ -77,10 +80,11 @@ class Poller:
             return
         seconds = interval_seconds(wanted)
         self._due = time.monotonic() + seconds
-        self.poll(keeper, seconds)
+        if not self.poll(keeper, seconds):
+            self._due = min(self._due, time.monotonic() + _CONFIRM_SECONDS)
 
-    def poll(self, keeper: Keeper, seconds: float = INTERVAL_SECONDS) -> None:
-        """One look and its snapshot, within seconds."""
+    def poll(self, keeper: Keeper, seconds: float = INTERVAL_SECONDS) -> bool:
+        """One look and its snapshot, within seconds. False when a login works again and that only wants confirming."""
         end = time.monotonic() + seconds * _SHARE
         if self._memory is None:
             self._memory = memories.load(keeper)
@@ -107,6 +111,7 @@ class Poller:
         self._board.publish(snapshot)
         # After it is told: a disk that is full must not keep us from saying so.
         memories.save(keeper, memory)
+        return login.state is not None or snapshot["checks"][0]["status"] == HEALTHY
 
     def _ask(self, keeper: Keeper, end: float) -> tuple[Answer, Login]:
         """The server over its socket, then as an application would."""
@@ -135,6 +140,8 @@ class Poller:
             apart = found["now"] - before.frequent["now"] if before.frequent else 0.0
             cpu = machine.cpu(found["cgroup"], before.cpu, apart)
             self._before = _Before(found, cpu, now)
+        waiting = backup_server.ready(keeper)
+        self.evidence.archiver_since = None if found is None else _failing_since(keeper, found["archiver"], waiting)
         return {
             "instance": keeper.instance,
             "environment": topic(keeper, TOPIC).get("environment"),
@@ -148,8 +155,8 @@ class Poller:
             "maintenance": maintenance,
             "starts": memory.starts,
             "storage": memory.storage(now, machine.disks(keeper)),
-            "archive_waiting": backup_server.ready(keeper),
-            "archive_failing": found is not None and backup_server.waits(keeper, found["archiver"]["last_failed_wal"]),
+            "archive_waiting": waiting,
+            "archive_failing_since": self.evidence.archiver_since,
             "evidence": self.evidence.latest,
         }
 
@@ -176,6 +183,13 @@ class Poller:
             if each["changed"]:
                 text = "%s is %s: %s" % (each["id"], each["status"], each["message"])
                 memory.tell(now, "check", _SEVERITY[each["status"]], text)
+
+
+def _failing_since(keeper: Keeper, archiver: Mapping[str, Any], waiting: list[float]) -> Optional[float]:
+    """Since when the archiver fails, None while it works."""
+    if not backup_server.waits(keeper, archiver["last_failed_wal"]):
+        return None
+    return backup_server.failing_since(waiting, archiver["failed_at"])
 
 
 def _operated(keeper: Keeper, since: float) -> bool:

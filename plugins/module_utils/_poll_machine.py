@@ -41,16 +41,19 @@ def disks(keeper: Keeper) -> dict[str, dict[str, Any]]:
 def memory(files: Mapping[str, Optional[str]]) -> dict[str, Any]:
     """The part memory of the snapshot from the texts of cgroup; null where a file was not there.
 
-    working_set_bytes is what cannot simply be given back: without the file cache that was not used for long.
+    working_set_bytes is without the file cache that was not used for long. held_bytes, which is not in the snapshot, is
+    without all of that cache, which the kernel takes back when it needs it: a database fills its limit with cache.
     """
     limit = _number(files.get("memory_limit"))
     used = _number(files.get("memory_used"))
     stat = _table(files.get("memory_stat"))
     inactive = stat.get("total_inactive_file", stat.get("inactive_file"))
+    anonymous, shared = stat.get("total_rss", stat.get("anon")), stat.get("total_shmem", stat.get("shmem", 0))
     return {
         "limit_bytes": None if limit is None or limit >= _NO_LIMIT else limit,
         "used_bytes": used,
         "working_set_bytes": None if used is None or inactive is None else max(used - inactive, 0),
+        "held_bytes": None if anonymous is None else anonymous + shared,
         "oom_kills": _table(files.get("memory_events")).get("oom_kill"),
     }
 

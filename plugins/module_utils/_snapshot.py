@@ -11,7 +11,6 @@ from . import _health_checks as shared
 from . import _poll_machine as machine
 from . import _poll_sql as sql
 from . import _snapshot_checks as own
-from ._backup_server import failing_since
 from ._board import SCHEMA
 from ._breaker import OPEN
 from ._health import Limits
@@ -78,7 +77,7 @@ def make(facts: Mapping[str, Any], hysteresis: Hysteresis) -> tuple[dict[str, An
         "storage": facts["storage"],
         "databases": rare.get("databases") or [],
         "wal_bytes": rare.get("wal_bytes"),
-        "memory": memory or dict.fromkeys(_MEMORY),
+        "memory": {name: (memory or {}).get(name) for name in _MEMORY},
         "cpu": {name: (facts["cpu"] or {}).get(name) for name in _CPU},
         "archiver": {name: (archiver or {}).get(name) for name in _ARCHIVER},
         "slots": (found or {}).get("slots") or [],
@@ -109,12 +108,12 @@ def _archiver(facts: Mapping[str, Any]) -> Optional[dict[str, Any]]:
     if found is None:
         return None
     known = found["archiver"]
-    waiting, failing = facts["archive_waiting"], facts["archive_failing"]
-    since = failing_since(waiting, known["failed_at"]) if failing else None
+    since, age = facts["archive_failing_since"], known["last_archived_age_seconds"]
     return {
         **known,
-        "ready_count": len(waiting),
-        "failing": failing,
+        "last_archived_age_seconds": None if age is None else round(age, 1),
+        "ready_count": len(facts["archive_waiting"]),
+        "failing": since is not None,
         "failing_since": None if since is None else rfc3339(since),
     }
 
@@ -266,6 +265,9 @@ def events(known: Sequence[Mapping[str, Any]], evidence: Mapping[str, Any]) -> l
     """The newest of everything that happened, newest first: known (of the poller), operations, drills and alerts."""
     found = [dict(each) for each in known]
     for done in evidence.get("operations", ()):
+        if done["action"] == "drill":
+            # Its record tells more.
+            continue
         failed = done["result"] not in ("ok", "busy", "unfinished")
         text = "%(action)s by %(actor)s: %(result)s" % done
         kind = "backup" if done["action"] == "backup" else "operation"

@@ -34,7 +34,7 @@ _STATES = {
     UNTRUSTED: ("the certificate of the server cannot be trusted", RENEW),
 }
 
-_BLOCKED = (1.0, 5.0)
+_BLOCKED = (5.0, 20.0)
 _IDLE_SECONDS = (300.0, 3600.0)
 _THROTTLED = (0.25, 0.75)
 _MEMORY_PERCENT = (90.0, 97.0)
@@ -49,7 +49,9 @@ def database(name: str, login: Login, breaker: Breaker, role: Optional[str], dow
         message = "login over TLS in %.0f ms, %s" % (login.connect_ms or 0, role or "unknown role")
         return Check("database", HEALTHY, "accepting", message)
     meaning, hint = _STATES.get(login.state, ("the server cannot be reached", "read docker logs %(name)s"))
-    message = "%s (%s)" % (meaning, login.words) if login.words else meaning
+    # Of a server that is not there libpq tells only where it has looked.
+    words = "" if login.state in (STOPPED, DEAD) else login.words
+    message = "%s (%s)" % (meaning, words) if words else meaning
     if breaker.state == OPEN:
         message += "; after %d failures it is tried again within %d s" % (breaker.failures, breaker.open_seconds)
     status = CRITICAL
@@ -101,10 +103,10 @@ def idle_in_transaction(seconds: Optional[float], known: bool) -> Check:
 
 def memory(found: Optional[Mapping[str, Any]]) -> Check:
     """Of the server's control group; what is used up to its limit ends with a kill and a crash of all sessions."""
-    if found is None or found["limit_bytes"] is None or found["working_set_bytes"] is None:
+    if found is None or found["limit_bytes"] is None or found["held_bytes"] is None:
         return _unknown("memory", "%", _MEMORY_PERCENT, "no limit or no control group")
-    value = round(100 * found["working_set_bytes"] / found["limit_bytes"], 1)
-    message = "%s %% of %s are in use" % (value, human(found["limit_bytes"]))
+    value = round(100 * found["held_bytes"] / found["limit_bytes"], 1)
+    message = "%s %% of %s are in use beside the cache of files" % (value, human(found["limit_bytes"]))
     if found["oom_kills"]:
         message += "; %d processes were killed for want of memory since the container started" % found["oom_kills"]
     return _graded("memory", value, "%", _MEMORY_PERCENT, message, "raise postgres_server_memory, or lower work_mem")
