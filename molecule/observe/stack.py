@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 from tests.integration.alert_receivers import PASSWORD, TOKEN, USER, Authority, Mail, Web
 
-STACK, PROMETHEUS, ALERTMANAGER = "observe-stack", "http://127.0.0.1:15485", "http://127.0.0.1:15486"
+STACK, PROMETHEUS, ALERTMANAGER = "observe-stack", "http://127.0.0.1:15585", "http://127.0.0.1:15586"
 FILES = ROOT / "roles/postgres_monitoring/files"
 # Whatever else is wrong on a machine of tests is not what is looked for.
 NEEDED = [
@@ -147,8 +147,8 @@ def main() -> None:
                 "postgres_monitoring_name": STACK,
                 "postgres_monitoring_image": image,
                 "postgres_monitoring_grafana": "no",
-                "postgres_monitoring_prometheus_port": 15485,
-                "postgres_monitoring_alertmanager_port": 15486,
+                "postgres_monitoring_prometheus_port": 15585,
+                "postgres_monitoring_alertmanager_port": 15586,
                 "postgres_monitoring_scrape_seconds": 2,
                 "postgres_monitoring_group_wait_seconds": 1,
                 "postgres_monitoring_group_interval_seconds": 2,
