@@ -27,6 +27,19 @@ from ._times import epoch_of, rfc3339
 
 FILE = "audit.jsonl"
 
+# Operations of the host that may stop the server.
+STOPPING = (
+    "deploy",
+    "rollback",
+    "undo-upgrade",
+    "finish-upgrade",
+    "restore",
+    "promote",
+    "restart",
+    "restart test",
+    "remove",
+)
+
 _FIRST = "0" * 64
 
 # Enough for the last line; doubled where it is not.

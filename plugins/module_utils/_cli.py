@@ -39,9 +39,6 @@ _FILES = {
 }
 _SERVE = "keeper"
 
-# Operations of the host, as the audit trail calls them, that may stop the server.
-_STOPPING = ("deploy", "restore", "promote", "restart", "restart test", "remove")
-
 
 def _files(words: Sequence[str]) -> list[str]:
     """The files whose commands may be meant, as a word may also be a value; all for help and for what is no command."""
@@ -99,7 +96,7 @@ def _carry_out(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
     try:
         return _recorded(keeper, options)
     except PgkeepError as error:
-        stopped = audit.beside(keeper.state, _STOPPING, began)
+        stopped = audit.beside(keeper.state, audit.STOPPING, began)
         # Any other kind of error holds more than words, and is about data.
         if stopped is None or error.busy or error.__class__ is not PgkeepError:
             raise

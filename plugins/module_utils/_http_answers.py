@@ -59,7 +59,7 @@ def _late(status: Mapping[str, Any], bound: Optional[str]) -> list[str]:
     most = float(seconds[1]) if seconds else _bytes(bound)
     if status["instance"]["role"] in _ROLES["primary"]:
         return []
-    lag = status["replica_lag_seconds" if seconds else "replica_lag_bytes"]
+    lag = status.get("replica_lag_seconds" if seconds else "replica_lag_bytes")
     if lag is None:
         return ["lag: it is not known"]
     unit = "s" if seconds else "bytes"

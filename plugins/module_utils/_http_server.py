@@ -87,7 +87,8 @@ def make_server(app: Any, host: str, port: int, say: Callable[[str], None]) -> A
         host=host,
         port=port,
         threads=_THREADS,
-        backlog=1024,
+        # Whom a full queue drops tries again after a second.
+        backlog=4096,
         connection_limit=_CONNECTIONS,
         channel_timeout=_PATIENCE_SECONDS,
         cleanup_interval=_CLEANUP_SECONDS,

@@ -32,6 +32,7 @@ from ._poll_evidence import Evidence
 from ._poll_login import Login, Prober
 from ._poll_server import Answer, Server
 from ._starts import PLANNED, Seen
+from ._times import epoch_of
 from ._trend import Minutes
 
 # How exact the interval is.
@@ -40,9 +41,6 @@ TICK_SECONDS = 0.5
 _CONFIRM_SECONDS = 1.0
 # A part of the interval is left for what comes after the server.
 _SHARE = 0.85
-
-# Operations of the host that may stop the server, as the audit trail calls them.
-STOPPING = ("deploy", "restore", "promote", "restart", "restart test", "remove", "rollback", "upgrade", "undo-upgrade")
 
 _SEVERITY = {"healthy": "info", "warning": "warning", "critical": "critical", "unknown": "info"}
 
@@ -53,15 +51,14 @@ class _Before:
 
     frequent: Optional[Mapping[str, Any]] = None
     cpu: Optional[Mapping[str, Any]] = None
-    answered_at: Optional[float] = None
     down_since: Optional[float] = None
 
 
 class Poller:
-    """tick() is the duty poll, evidence.look() the duty evidence."""
+    """tick() is the duty poll, look_beside() the duty evidence. Where the inventory wants no endpoints nobody looks."""
 
     def __init__(self, board: Board, clock: Callable[[], float] = time.time) -> None:
-        self.evidence = Evidence(clock)
+        self._evidence = Evidence(clock)
         self._board = board
         self._clock = clock
         self._due = 0.0
@@ -76,12 +73,16 @@ class Poller:
             return
         wanted = topic(keeper, TOPIC)
         if not wanted:
-            # Nobody could ask for it.
             return
         seconds = interval_seconds(wanted)
         self._due = time.monotonic() + seconds
         if not self.poll(keeper, seconds):
             self._due = min(self._due, time.monotonic() + _CONFIRM_SECONDS)
+
+    def look_beside(self, keeper: Keeper) -> None:
+        """What may take longer than a poll; most times it only sees that nothing has changed."""
+        if topic(keeper, TOPIC):
+            self._evidence.look(keeper)
 
     def poll(self, keeper: Keeper, seconds: float = INTERVAL_SECONDS) -> bool:
         """One look and its snapshot, within seconds. False when a login works again and that only wants confirming."""
@@ -94,7 +95,7 @@ class Poller:
         facts = self._facts(keeper, memory, answer, login, now)
         snapshot, checks = _snapshot.make(facts, self._hysteresis)
         self._tell_changes(memory, checks, now)
-        snapshot["events"] = _snapshot.events(memory.events, self.evidence.latest)
+        snapshot["events"] = _snapshot.events(memory.events, self._evidence.latest)
         self._minutes.add(
             now,
             {
@@ -133,15 +134,15 @@ class Poller:
         cpu = None
         rates = sql.rates(None, {})
         if found is None:
-            self._before = _Before(answered_at=before.answered_at, down_since=before.down_since or now)
+            self._before = _Before(down_since=before.down_since or now)
         else:
             self._count_start(keeper, memory, found, answer.session, maintenance, now)
             rates = sql.rates(before.frequent, found)
             apart = found["now"] - before.frequent["now"] if before.frequent else 0.0
             cpu = machine.cpu(found["cgroup"], before.cpu, apart)
-            self._before = _Before(found, cpu, now)
+            self._before = _Before(found, cpu)
         waiting = backup_server.ready(keeper)
-        self.evidence.archiver_since = None if found is None else _failing_since(keeper, found["archiver"], waiting)
+        self._evidence.archiver_since = None if found is None else _failing_since(keeper, found["archiver"], waiting)
         return {
             "instance": keeper.instance,
             "environment": topic(keeper, TOPIC).get("environment"),
@@ -156,8 +157,8 @@ class Poller:
             "starts": memory.starts,
             "storage": memory.storage(now, machine.disks(keeper)),
             "archive_waiting": waiting,
-            "archive_failing_since": self.evidence.archiver_since,
-            "evidence": self.evidence.latest,
+            "archive_failing_since": self._evidence.archiver_since,
+            "evidence": self._evidence.latest,
         }
 
     def _count_start(
@@ -173,7 +174,7 @@ class Poller:
         known = memory.starts.seen
         same = known is not None and (known.started_at, known.reset_at) == (seen.started_at, seen.reset_at)
         # The audit trail is read only when it has something to explain.
-        planned = not same and (maintenance is not None or _operated(keeper, self._before.answered_at or now - 60))
+        planned = not same and (maintenance is not None or _operated(keeper, seen.started_at))
         memory.starts, start = memory.starts.look(now, seen, planned)
         if start is not None:
             memory.tell(start.at, "restart", "info" if start.kind == PLANNED else "critical", start.text)
@@ -192,9 +193,11 @@ def _failing_since(keeper: Keeper, archiver: Mapping[str, Any], waiting: list[fl
     return backup_server.failing_since(waiting, archiver["failed_at"])
 
 
-def _operated(keeper: Keeper, since: float) -> bool:
-    """Whether an operation that may stop the server worked after since."""
-    return audit.beside(keeper.state, STOPPING, since) is not None
+def _operated(keeper: Keeper, started_at: float) -> bool:
+    """Whether the server's start at started_at was the work of an operation: it had begun and not yet ended."""
+    done = audit.beside(keeper.state, audit.STOPPING, started_at)
+    # Times are whole seconds.
+    return done is not None and (epoch_of(done["at"]) or 0.0) <= started_at + 1
 
 
 def _maintenance(keeper: Keeper, now: float) -> Optional[Maintenance]:

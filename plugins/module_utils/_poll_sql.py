@@ -72,6 +72,7 @@ SELECT json_build_object(
       'lag_bytes', CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_lsn() - replay_lsn END,
       'lag_seconds', extract(epoch FROM replay_lag)) ORDER BY application_name)
     FROM pg_stat_replication),
+  'replica_lag_bytes', CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() - pg_last_wal_replay_lsn() END,
   'replica_lag_seconds', CASE
     WHEN NOT pg_is_in_recovery() THEN NULL
     WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0

@@ -82,7 +82,7 @@ def make(facts: Mapping[str, Any], hysteresis: Hysteresis) -> tuple[dict[str, An
         "archiver": {name: (archiver or {}).get(name) for name in _ARCHIVER},
         "slots": (found or {}).get("slots") or [],
         "replicas": (found or {}).get("replicas") or [],
-        "replica_lag_seconds": (found or {}).get("replica_lag_seconds"),
+        **{name: (found or {}).get(name) for name in ("replica_lag_seconds", "replica_lag_bytes")},
         "backup": _backup(facts),
         "alerts": {name: (evidence.get("alerts") or {}).get(name) for name in ("waiting", "delivered", "proven_at")},
         "pool": None,
@@ -96,6 +96,7 @@ def make(facts: Mapping[str, Any], hysteresis: Hysteresis) -> tuple[dict[str, An
     return snapshot, checks
 
 
+_BESIDE = ("backup", "off_site", "drills", "certificate")
 _MAINTENANCE = ("reason", "since", "until")
 _SESSIONS = ("total", "active", "idle", "idle_in_transaction", "blocked", "maximum")
 _MEMORY = ("limit_bytes", "used_bytes", "working_set_bytes", "oom_kills")
@@ -133,7 +134,7 @@ def _checks(
         "instance": name,
         "now": now,
         "container": None,
-        "errors": {"backup": "it was not read yet", "certificate": "it was not read yet", **evidence["errors"]},
+        "errors": {**dict.fromkeys(_BESIDE, "it was not read yet"), **evidence["errors"]},
         "login": None
         if found is None or sessions is None
         else {
@@ -143,7 +144,7 @@ def _checks(
             "checksum_failures": found["checksum_failures"],
             "archiver": archiver,
         },
-        **{name: evidence.get(name) for name in ("backup", "off_site", "drills", "certificate")},
+        **{name: evidence.get(name) for name in _BESIDE},
         **{each["id"]: each for each in facts["storage"]},
     }
     return [

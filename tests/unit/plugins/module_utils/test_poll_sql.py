@@ -27,15 +27,8 @@ def test_files_of_the_version_that_the_machine_has() -> None:
 
 def test_rates_between_two_answers(answer: Any) -> None:
     later = changed(answer, "now", answer["now"] + 10)
-    grown = {
-        "commits": 90,
-        "rollbacks": 10,
-        "hits": 300,
-        "reads": 100,
-        "rows_written": 50,
-        "temp_bytes": 20,
-        "deadlocks": 1,
-    }
+    grown = {"commits": 90, "rollbacks": 10, "hits": 300, "reads": 100, "rows_written": 50, "temp_bytes": 20}
+    grown["deadlocks"] = 1
     later["counters"] = {name: value + grown[name] for name, value in answer["counters"].items()}
     later["wal_position"] = answer["wal_position"] + 1000
     assert sql.rates(answer, later) == {

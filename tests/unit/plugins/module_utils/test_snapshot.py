@@ -1,0 +1,256 @@
+# Copyright (c) 2026, the pgkeep maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The snapshot from recorded answers: every part of the contract, the states of a server, and when it is ready."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _poll_link as link
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _poll_sql as sql
+from ansible_collections.pgkeep.postgres.plugins.module_utils._board import Board, present
+from ansible_collections.pgkeep.postgres.plugins.module_utils._breaker import Breaker
+from ansible_collections.pgkeep.postgres.plugins.module_utils._drill_turn import Proof
+from ansible_collections.pgkeep.postgres.plugins.module_utils._hysteresis import Hysteresis
+from ansible_collections.pgkeep.postgres.plugins.module_utils._maintenance import Maintenance
+from ansible_collections.pgkeep.postgres.plugins.module_utils._poll_login import Login
+from ansible_collections.pgkeep.postgres.plugins.module_utils._poll_server import Answer
+from ansible_collections.pgkeep.postgres.plugins.module_utils._snapshot import events, make
+from ansible_collections.pgkeep.postgres.plugins.module_utils._starts import (
+    CRASH,
+    PLANNED,
+    RESTART,
+    Seen,
+    Start,
+    Starts,
+)
+
+from .recorded import load
+
+DISK = {
+    "id": "data",
+    "path": "/var/lib/postgresql",
+    "size_bytes": 1000,
+    "free_bytes": 600,
+    "used_percent": 40.0,
+    "inodes_percent": 3.0,
+    "growth_bytes_per_day": None,
+    "days_to_full": None,
+}
+GOOD = Login(None, "", 0.2, 21.0)
+BACKUP = {
+    "label": "20261124-020000F",
+    "type": "full",
+    "stopped_at": "2026-11-24T02:00:09Z",
+    "size_bytes": 5,
+    "repository_bytes": 3,
+    "proven_at": None,
+}
+
+
+@pytest.fixture
+def facts() -> dict[str, Any]:
+    frequent = load("poll/frequent.json")
+    now = frequent["now"]
+    return {
+        "instance": "app",
+        "environment": "production",
+        "now": now,
+        "answer": Answer(None, "", frequent, load("poll/rare.json"), (), 1),
+        "login": GOOD,
+        "breaker": Breaker(),
+        "down_since": None,
+        "rates": sql.rates(None, frequent),
+        "cpu": None,
+        "maintenance": None,
+        "starts": Starts(Seen(frequent["started_at"], frequent["reset_at"])),
+        "storage": [DISK],
+        "archive_waiting": [],
+        "archive_failing_since": None,
+        "evidence": {
+            "errors": {},
+            "looked": True,
+            "backup": {
+                "status": "ok",
+                "status_text": "ok",
+                "backups": [BACKUP],
+                "newest_clean": "20261124-020000F",
+                "warnings": [],
+                "wal": {},
+            },
+            "off_site": [],
+            "drills": [Proof(1, "posix", now - 60, 0)],
+            "drill_records": [{"label": "x", "passed": True, "started_at": "2026-11-24T03:00:00Z", "rto_seconds": 1.5}],
+            "upcoming": {"jobs": [{"name": "full", "next_at": "2026-11-29T02:00:00Z"}]},
+            "alerts": {"waiting": 0, "delivered": 1, "failing": [], "proven_at": None, "recent": []},
+            "operations": [{"at": "2026-11-24T02:00:00Z", "action": "backup", "actor": "schedule", "result": "ok"}],
+            "certificate": {"days_left": 397.0, "not_after": "2027-12-26T16:15:14Z", "error": None},
+            "repository_type": "posix",
+        },
+    }
+
+
+def status_of(facts: dict[str, Any], id: str) -> str:
+    snapshot, _checks = make(facts, Hysteresis())
+    return str(next(check for check in snapshot["checks"] if check["id"] == id)["status"])
+
+
+def gone(facts: dict[str, Any], state: str, words: str = "words") -> dict[str, Any]:
+    return {**facts, "answer": Answer(state, words), "login": Login(state, words), "down_since": facts["now"]}
+
+
+def test_everything_of_the_contract_is_there(facts: dict[str, Any]) -> None:
+    board = Board()
+    snapshot, _checks = make(facts, Hysteresis())
+    known = present(None, 0.0, 5.0)
+    assert known.keys() - snapshot.keys() == {"time", "snapshot_age_ms", "live", "history", "events"}
+    for name, part in known.items():
+        if isinstance(part, dict) and name != "history":
+            assert part.keys() - {"longest"} <= snapshot[name].keys(), name
+    board.publish(snapshot)
+    assert present(board.latest(), facts["now"] + 1, 5.0)["ready"]
+
+
+def test_a_healthy_instance(facts: dict[str, Any]) -> None:
+    snapshot, _checks = make(facts, Hysteresis())
+    assert (snapshot["status"], snapshot["ready"], snapshot["reasons"]) == ("healthy", True, [])
+    assert snapshot["instance"]["pg_version"] == "17.12"
+    assert snapshot["instance"]["role"] == "primary"
+    assert snapshot["backup"]["newest"]["label"] == "20261124-020000F"
+    assert snapshot["backup"]["last_run"] == {"job": "backup", "result": "ok", "at": "2026-11-24T02:00:00Z"}
+    assert snapshot["backup"]["next_at"] == "2026-11-29T02:00:00Z"
+    assert snapshot["backup"]["drill"]["rto_seconds"] == 1.5
+    assert snapshot["certificates"] == [{"of": "server", "not_after": "2027-12-26T16:15:14Z", "days_left": 397.0}]
+
+
+@pytest.mark.parametrize(
+    "state, status",
+    [
+        (link.STOPPED, "critical"),
+        (link.DEAD, "critical"),
+        (link.HUNG, "critical"),
+        (link.STOPPING, "critical"),
+        (link.STARTING, "warning"),
+        (link.UNREACHABLE, "critical"),
+    ],
+)
+def test_a_server_that_is_not_there(facts: dict[str, Any], state: str, status: str) -> None:
+    hysteresis = Hysteresis()
+    make(facts, hysteresis)
+    snapshot, checks = make(gone(facts, state), hysteresis)
+    # At once, and nothing is called well or ill that nobody could measure.
+    assert (snapshot["status"], snapshot["ready"], checks[0]["status"]) == (status, False, status)
+    assert checks[0]["value"] == state
+    assert next(check for check in checks if check["id"] == "connections")["status"] == "unknown"
+    assert snapshot["sessions"]["total"] is None
+    again, _checks = make(facts, hysteresis)
+    assert not again["ready"]
+    assert make(facts, hysteresis)[0]["ready"]
+
+
+def test_a_start_that_takes_too_long_is_critical(facts: dict[str, Any]) -> None:
+    long = {**gone(facts, link.STARTING), "down_since": facts["now"] - 300}
+    assert status_of(long, "database") == "critical"
+
+
+@pytest.mark.parametrize("state", [link.FULL, link.REFUSED, link.UNTRUSTED])
+def test_a_login_that_fails_while_the_socket_answers(facts: dict[str, Any], state: str) -> None:
+    snapshot, _checks = make({**facts, "login": Login(state, "words")}, Hysteresis())
+    assert (snapshot["status"], snapshot["ready"]) == ("critical", False)
+    assert snapshot["sessions"]["total"] is not None
+    assert snapshot["reasons_not_ready"][0].startswith("database: ")
+
+
+def test_what_else_makes_it_not_ready(facts: dict[str, Any]) -> None:
+    words = []
+    drains = Maintenance("move", "me", "2026-11-24T10:00:00Z", "2026-11-24T11:00:00Z", drains=True)
+    breaker = Breaker()
+    for _number in range(5):
+        breaker = breaker.failed(0.0, None)
+    for more in ({"maintenance": drains}, {"storage": [{**DISK, "used_percent": 95.0}]}, {"breaker": breaker}):
+        snapshot, _checks = make({**facts, **more}, Hysteresis())
+        assert not snapshot["ready"]
+        words += snapshot["reasons_not_ready"]
+    assert [each.split(":")[0] for each in words] == ["maintenance", "disk_data", "circuit"]
+    working = Maintenance("restart", "me", "2026-11-24T10:00:00Z", None, drains=False)
+    snapshot, _checks = make({**facts, "maintenance": working}, Hysteresis())
+    assert (snapshot["ready"], snapshot["maintenance"]["reason"]) == (True, "restart")
+
+
+@pytest.mark.parametrize(
+    "kinds, status",
+    [
+        ([], "healthy"),
+        ([PLANNED] * 9, "healthy"),
+        ([RESTART], "warning"),
+        ([CRASH] * 2, "warning"),
+        ([CRASH] * 3, "critical"),
+    ],
+)
+def test_restarts(facts: dict[str, Any], kinds: list[str], status: str) -> None:
+    starts = Starts(facts["starts"].seen, tuple(Start(facts["now"] - 60, kind) for kind in kinds))
+    assert status_of({**facts, "starts": starts}, "restarts") == status
+
+
+def test_yesterdays_restart_is_forgiven(facts: dict[str, Any]) -> None:
+    starts = Starts(facts["starts"].seen, tuple(Start(facts["now"] - 86401, CRASH) for _number in range(5)))
+    assert status_of({**facts, "starts": starts}, "restarts") == "healthy"
+
+
+@pytest.mark.parametrize(
+    "id, values",
+    [
+        ("disk_data", {69.9: "healthy", 70.0: "warning", 85.0: "warning", 85.1: "critical"}),
+        ("response_time", {99.9: "healthy", 100.0: "warning", 500.1: "critical"}),
+    ],
+)
+def test_thresholds(facts: dict[str, Any], id: str, values: dict[float, str]) -> None:
+    for value, status in values.items():
+        changed = {"storage": [{**DISK, "used_percent": value}], "login": Login(None, "", value, 1.0)}
+        assert status_of({**facts, **changed}, id) == status
+
+
+def test_what_the_server_tells_of_itself(facts: dict[str, Any]) -> None:
+    frequent, rare = facts["answer"].frequent, facts["answer"].rare
+    cases = {
+        "blocked_sessions": ({"sessions": {**frequent["sessions"], "blocked": 5}}, {}),
+        "idle_in_transaction": ({"sessions": {**frequent["sessions"], "idle_seconds": 300}}, {}),
+        "slots": ({"slots": [{"name": "s", "active": False, "retained_bytes": 1 << 30, "wal_status": "reserved"}]}, {}),
+        "replication": ({"recovering": True, "replica_lag_seconds": 31.0}, {}),
+        "settings": ({}, {"pending_restart": ["shared_buffers"]}),
+        "xid_age": ({}, {"xid_age": {"database": "app", "age": 450_000_000, "ratio": 0.21}}),
+    }
+    for id, (more, rarely) in cases.items():
+        answer = Answer(None, "", {**frequent, **more}, {**rare, **rarely}, (), 1)
+        assert status_of({**facts, "answer": answer}, id) == "warning", id
+        assert status_of(facts, id) == "healthy", id
+
+
+def test_a_failing_archiver(facts: dict[str, Any]) -> None:
+    failing = {**facts, "archive_failing_since": facts["now"] - 60, "archive_waiting": [facts["now"] - 60]}
+    snapshot, _checks = make(failing, Hysteresis())
+    assert status_of(failing, "archiver") == "critical"
+    assert snapshot["archiver"]["failing_since"] is not None
+    assert snapshot["backup"]["repositories"][0]["lag_seconds"] == 60.0
+
+
+def test_before_the_first_look_at_the_files_no_backup_is_missed(facts: dict[str, Any]) -> None:
+    snapshot, _checks = make({**facts, "evidence": {"errors": {}}}, Hysteresis())
+    assert snapshot["status"] == "healthy"
+    assert snapshot["backup"]["newest"] is None
+
+
+def test_events_are_the_newest_of_all_kinds(facts: dict[str, Any]) -> None:
+    alert = {"at": "2026-11-24T05:00:00Z", "severity": "critical", "what": "The disk fills up"}
+    evidence = {**facts["evidence"], "alerts": {"recent": [alert]}}
+    known = [{"at": "2026-11-24T04:00:00Z", "kind": "restart", "severity": "critical", "text": "it crashed"}]
+    found = events(known, evidence)
+    assert [(each["kind"], each["severity"]) for each in found] == [
+        ("alert", "critical"),
+        ("restart", "critical"),
+        ("drill", "info"),
+        ("backup", "info"),
+    ]
+    assert len(events(known * 30, evidence)) == 20
