@@ -116,11 +116,11 @@ def not_meant() -> Iterator[Finding]:
 def crowded() -> Iterator[Finding]:
     """300 that only connect, some that send a byte now and then, then more than may be there at once."""
     with ExitStack() as stack:
-        slow = [stack.enter_context(socket.create_connection((LOOPBACK, PORT), 10)) for _ in range(20)]
+        slow = [stack.enter_context(socket.create_connection((LOOPBACK, PORT), 10)) for _turn in range(20)]
         began = time.monotonic()
         for connection in slow:
             connection.sendall(b"GET /ready HTTP/1.1\r\nX: ")
-        idle = [stack.enter_context(socket.create_connection((LOOPBACK, PORT), 10)) for _ in range(IDLE)]
+        idle = [stack.enter_context(socket.create_connection((LOOPBACK, PORT), 10)) for _turn in range(IDLE)]
         yield from _fast("%d idle connections" % IDLE)
         ended = 0.0
         while not ended and time.monotonic() - began < 3 * PATIENCE_SECONDS:
@@ -129,14 +129,14 @@ def crowded() -> Iterator[Finding]:
         yield "a request has a deadline", PATIENCE_SECONDS - 1 < ended < PATIENCE_SECONDS + 8, ended
         yield "so has an idle connection", all(_is_closed(connection) for connection in idle), "one is still open"
     with ExitStack() as stack:
-        for _ in range(CROWD):
+        for _turn in range(CROWD):
             stack.enter_context(socket.create_connection((LOOPBACK, PORT), 10))
         yield from _fast("%d connections" % CROWD)
 
 
 def _fast(when: str) -> Iterator[Finding]:
     taken = []
-    for _ in range(50):
+    for _turn in range(50):
         began = time.monotonic()
         code = ask("/ready")[0]
         taken.append(time.monotonic() - began)

@@ -46,14 +46,14 @@ async def _crowd() -> list[tuple[float, bytes]]:
     """Every client asks again as soon as it has its answer."""
     found: list[tuple[float, bytes]] = []
     end = time.monotonic() + _SECONDS
-    await asyncio.gather(*(_client(end, found) for _ in range(_CLIENTS)))
+    await asyncio.gather(*(_client(end, found) for _turn in range(_CLIENTS)))
     return found
 
 
 def _ready(state: str) -> None:
     found = asyncio.run(_crowd())
     taken = statistics.quantiles([seconds * 1000 for seconds, _code in found], n=100)
-    codes = ", ".join(f"{number} x {code.decode()}" for code, number in Counter(code for _, code in found).items())
+    codes = ", ".join(f"{number} x {code.decode()}" for code, number in Counter(code for _taken, code in found).items())
     fact(f"/ready, {_CLIENTS} clients at once, database {state} ({codes}): p50", f"{taken[49]:.1f} ms")
     fact("  p99", f"{taken[98]:.1f} ms", "<= 50 ms")
 
@@ -95,5 +95,5 @@ def measure() -> None:
     _ready("healthy")
     _while("hung", lambda: sh("docker", "pause", NAME), lambda: sh("docker", "unpause", NAME))
     _while("down", lambda: sh("docker", "stop", NAME), _start)
-    taken = [_scrape() * 1000 for _ in range(_SCRAPES)]
+    taken = [_scrape() * 1000 for _turn in range(_SCRAPES)]
     fact(f"/metrics, the slowest of {_SCRAPES} scrapes", f"{max(taken):.1f} ms", "<= 100 ms")
