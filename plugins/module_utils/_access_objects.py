@@ -27,6 +27,9 @@ _FLAGS = {
     "SUPERUSER": "rolsuper",
 }
 
+# What the collection itself needs, as the role postgres_server makes it: the keeper reads there what statements cost.
+_OWN: Mapping[str, Any] = {"name": "postgres", "extensions": ["pg_stat_statements"]}
+
 
 def absent(
     layout: Layout,
@@ -42,7 +45,7 @@ def absent(
     conditions = [role_holds(role, verifiers.get(role["name"])) for role in roles]
     conditions += [database_holds(database) for database in databases]
     named = [str(each["name"]) for each in (*roles, *databases)]
-    wanted = [database for database in databases if database.get("extensions")]
+    wanted = [database for database in (*databases, _OWN) if database.get("extensions")]
     try:
         with connection(layout.socket_dir) as opened:
             holds = rows(opened, "select array[%s]::boolean[]" % ", ".join(conditions))[0][0]

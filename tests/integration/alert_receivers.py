@@ -165,6 +165,8 @@ class Mail:
                 else {"tls_context": self.context, "require_starttls": True}
             ),
             authenticator=self._login,
+            # Its words for LOGIN are not those that Alertmanager waits for.
+            auth_exclude_mechanism=["LOGIN"],
         )
         self.controller.start()
 
