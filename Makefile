@@ -13,10 +13,12 @@ BOOTSTRAP := scripts/bootstrap deploy
 COLLECTION := pgkeep.postgres
 # All gates even when one fails, two at a time, the words of each together; the longest first.
 GATES := $(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target sanity lint docs build types changelog
+# Half of the tests wait for an engine, so two lanes share the processors. What one of them makes has a name of its own.
+LANES := $(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target lane-modules lane-scenarios
 SHELL_SCRIPTS = .ci/run $(shell grep -lE '^.!/.*(bash|/sh)\b' scripts/* roles/*/files/* tests/lab/* 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help deploy dev dev-clean test check lint format types docs changelog sanity unit build images integration molecule bench release clean venv
+.PHONY: help deploy dev dev-clean test check lint format types docs changelog sanity unit build images integration molecule lane-modules lane-scenarios bench release clean venv
 
 help: ## This list
 	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -38,7 +40,13 @@ test: ## Everything: gates, unit, integration and Molecule scenarios on the real
 	@scripts/bootstrap test
 	@$(GATES)
 	@$(MAKE) --no-print-directory images
-	@set -a; . ./.work/images.env; set +a; exec pytest --durations=10 tests/unit tests/integration tests/molecule
+	@$(LANES)
+
+lane-modules:
+	@set -a; . ./.work/images.env; set +a; exec pytest --durations=15 tests/unit tests/integration
+
+lane-scenarios:
+	@set -a; . ./.work/images.env; set +a; exec pytest --durations=15 -o cache_dir=.work/pytest-scenarios tests/molecule
 
 check: ## All that needs neither root nor an engine, under a minute when warm
 	@scripts/bootstrap check
