@@ -16,9 +16,8 @@ from typing import Any, Callable
 from . import _docker as docker
 from ._actor import ANSIBLE, actor
 from ._audit import recorded
-from ._declared import MONITOR
 from ._files import read
-from ._layout import Layout
+from ._layout import MONITOR, Layout
 from ._lock import hold
 from ._maintenance import working
 from ._outage import Outage
