@@ -88,7 +88,7 @@ def plain(line: Line) -> str:
     return "".join(words for words, _style in line).rstrip()
 
 
-def bar(percent: Optional[float], width: int) -> str:
+def gauge(percent: Optional[float], width: int) -> str:
     """Full at 100 %; what is over it does not overflow."""
     if percent is None:
         return " " * width

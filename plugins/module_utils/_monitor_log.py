@@ -92,7 +92,7 @@ def log_screen(opened: Callable[[], subprocess.Popen[bytes]], name: str) -> Scre
             shown = sum(wanted(line, self.errors, self.search) for line in self.kept)
             parts = ["log of %s" % name, "%d of the newest %d lines" % (shown, len(self.kept))]
             parts += ["errors only"] if self.errors else []
-            parts += ["with “%s”" % clean(self.search)] if self.search else []
+            parts += ["with '%s'" % clean(self.search)] if self.search else []
             parts.append("following" if log.auto_scroll else "stopped: F follows again")
             self.query_one("#head", Static).update(text([[(" " + " · ".join(parts), "title")]]))
 

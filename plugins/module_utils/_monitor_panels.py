@@ -16,12 +16,12 @@ from ._monitor_draw import (
     SYMBOLS,
     Line,
     ago,
-    bar,
     clean,
     clock,
     crop,
     cut,
     fit,
+    gauge,
     number,
     percent,
     span_of,
@@ -118,7 +118,7 @@ def checks(status: Status, width: int) -> list[Line]:
             shown = number(value, 0 if value == int(value) else 1, unit)
             share = 100.0 * value / check["crit"] if check["crit"] else None
             # A percentage is a bar of its own; the rest is full where it becomes critical.
-            drawn = bar(value if check["unit"] == "%" else share, 8)
+            drawn = gauge(value if check["unit"] == "%" else share, 8)
             bounds = "%g|%g" % (check["warn"], check["crit"]) if check["warn"] is not None and check["crit"] else ""
         else:
             shown, drawn, bounds = clean(check["message"] if value is None else value), "", ""
@@ -241,7 +241,7 @@ def storage(status: Status, width: int) -> list[Line]:
         lines.append(
             [
                 (" " + fit(name, 11), ""),
-                (bar(each["used_percent"], 4) + " ", level_style(levels.get("disk_%s" % each["id"], "healthy"))),
+                (gauge(each["used_percent"], 4) + " ", level_style(levels.get("disk_%s" % each["id"], "healthy"))),
                 (fit(used, 6), "strong"),
                 (fit(free, 10) + fit(day, 10) + (NOTHING if left is None else "%.0f d" % left), "dim"),
             ]
@@ -277,7 +277,7 @@ def backup(status: Status, width: int) -> list[Line]:
     running = found["running"]
     if running:
         share = running["percent"]
-        words = "%s %s%s" % (running["operation"], bar(share, 12), "" if share is None else " %.0f %%" % share)
+        words = "%s %s%s" % (running["operation"], gauge(share, 12), "" if share is None else " %.0f %%" % share)
         rows.append(("running", words, "now"))
     else:
         ahead = "%s, drill %s" % (clock(found["next_at"], now), clock(drill["next_at"] if drill else None, now))

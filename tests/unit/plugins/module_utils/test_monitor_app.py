@@ -49,12 +49,15 @@ class Work:
     layout = Layout("app")
 
     def __init__(self):
-        self.jobs, self.ended, self.error = [], [], None
+        self.jobs, self.ended, self.errors = [], [], []
         self.process = Log("LOG:  hello", "ERROR:  relation [bold]x[/] " + HOSTILE.replace("\n", " "), "WARNING:  hm")
 
+    def fail(self):
+        for error in self.errors:
+            raise error
+
     def _job(self, name):
-        if self.error:
-            raise self.error
+        self.fail()
         self.jobs.append(Job(name))
         return self.jobs[-1]
 
@@ -65,15 +68,13 @@ class Work:
         return self._job("restart")
 
     def sessions(self):
-        if self.error:
-            raise self.error
+        self.fail()
         return [
             {**each, "began": "2026-11-24 10:00:00+00"} for each in load("keeper/status.json")["sessions"]["longest"]
         ]
 
     def terminate(self, session):
-        if self.error:
-            raise self.error
+        self.fail()
         self.ended.append(session["pid"])
 
     def log(self):
@@ -178,7 +179,7 @@ def test_a_failure_says_what_why_next(case):
         case.work.jobs[0].end = (1, "error: The backup failed\nwhy:   [bold]no[/] space\nnext:  free some")
         await until(pilot, lambda: "free some" in words(app, "message"))
         assert "why:   [bold]no[/] space".replace("   ", " ") in words(app, "message")
-        case.work.error = PgkeepError("The backup could not be started", "no program", "install it")
+        case.work.errors = [PgkeepError("The backup could not be started", "no program", "install it")]
         await pilot.press("b")
         await until(pilot, lambda: "Next: install it" in words(app, "message"))
 
@@ -240,7 +241,7 @@ def test_sessions_are_listed_and_ended_after_a_question(case):
         await pilot.press("down", "k", "n", "k", "y")
         await until(pilot, lambda: case.work.ended == [64])
         await until(pilot, lambda: "Session 64 was ended" in words(app, "message"))
-        case.work.error = PgkeepError("Session 64 was not ended", "it is over already", "look at the list")
+        case.work.errors = [PgkeepError("Session 64 was not ended", "it is over already", "look at the list")]
         await pilot.press("k", "y")
         await until(pilot, lambda: "it is over already" in words(app, "message"))
         await pilot.press("3")
@@ -253,7 +254,7 @@ def test_sessions_are_listed_and_ended_after_a_question(case):
 
 def test_sessions_of_a_server_that_does_not_answer(case):
     async def body(app, pilot):
-        case.work.error = PgkeepError("PostgreSQL did not do what it was asked", "it is down", "start it")
+        case.work.errors = [PgkeepError("PostgreSQL did not do what it was asked", "it is down", "start it")]
         await pilot.press("2")
         await until(pilot, lambda: "it is down" in words(app, "message"))
         assert "WARNING" in words(app, "verdict")
@@ -273,7 +274,7 @@ def test_the_log_follows_filters_and_searches(case):
         assert "1 of the newest 3 lines · errors only" in words(app, "head", base=False)
         await pilot.press("e", "slash", *"HEL", "enter", "f")
         await pilot.pause()
-        assert "1 of the newest 3 lines · with “HEL” · stopped" in words(app, "head", base=False)
+        assert "1 of the newest 3 lines · with 'HEL' · stopped" in words(app, "head", base=False)
         assert "hello" in words(app, "log", base=False)
         await pilot.press("f", "slash", "escape")
         await pilot.pause()

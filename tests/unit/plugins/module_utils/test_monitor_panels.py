@@ -135,7 +135,7 @@ def test_words_and_columns():
 
 
 def test_bars_and_sparks():
-    assert [draw.bar(value, 4) for value in (None, 0, 50, 250, -3)] == ["    ", "░░░░", "██░░", "████", "░░░░"]
+    assert [draw.gauge(value, 4) for value in (None, 0, 50, 250, -3)] == ["    ", "░░░░", "██░░", "████", "░░░░"]
     assert draw.spark([None, 0.0, 7.0], 4) == "  ▁█"
     assert draw.spark([3.0, 3.0], 2) == "▁▁"
     # More values than columns: none is left out.
