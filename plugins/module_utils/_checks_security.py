@@ -235,6 +235,8 @@ SECURITY = (
     Check("S08", "Secrets are for their owner alone", CRITICAL, s08, _DEPLOY, ("files",)),
     Check("S10", "Roles for one purpose have one right", WARNING, s10, "run deploy.yml, or ALTER ROLE", _SQL),
     Check("S11", "No function lends its rights unguarded", WARNING, s11, _FUNCTION, _CATALOGS),
+    Check("S12", "Nobody comes from everywhere", WARNING, s12, _NETWORKS, _SQL),
+    Check("S09", "Data and settings are not for others", CRITICAL, s09, "chmod 0700", ("files", "container")),
     Check(
         "S13",
         "The keeper's endpoints are not public",
@@ -243,7 +245,5 @@ SECURITY = (
         "set postgres_server_keeper_bind_address to 127.0.0.1 or a private address, then run the playbook deploy.yml",
         ("endpoints", "host"),
     ),
-    Check("S12", "Nobody comes from everywhere", WARNING, s12, _NETWORKS, _SQL),
-    Check("S09", "Data and settings are not for others", CRITICAL, s09, "chmod 0700", ("files", "container")),
     Check("S14", "Logins are logged where that is demanded", WARNING, s14, _DEPLOY, _SQL),
 )

@@ -180,16 +180,8 @@ instance:
       type: str
       returned: O(state=present)
       sample: sha256:0d7b
-    host:
-      description: Address the port is published on.
-      type: str
-      returned: O(state=present)
-      sample: 127.0.0.1
-    port:
-      description: Published port.
-      type: int
-      returned: O(state=present)
-      sample: 5432
+    host: {description: Address the port is published on., type: str, returned: O(state=present), sample: 127.0.0.1}
+    port: {description: Published port., type: int, returned: O(state=present), sample: 5432}
     pooler_port:
       description: Published port of the pooler, on the same address; null without a pooler.
       type: int

@@ -68,6 +68,7 @@ def test_what_is_absent_is_named(server):
     server["postgres", "select array"] = [([True, False, True, False],)]
     server["postgres", "pg_database"] = [("shop",), ("postgres",)]
     server["shop", "pg_extension"] = [("plpgsql",), ("hstore",)]
+    server["postgres", "pg_extension"] = [("pg_stat_statements",)]
     databases = [{"name": "shop", "extensions": ["hstore", "pg_trgm"]}, {"name": "new", "extensions": ["hstore"]}]
     assert objects.absent(Layout("app"), databases, [APP, {**APP, "name": "other"}], {}) == {
         "roles": ["other"],
@@ -82,10 +83,14 @@ def test_no_answer_is_told(server):
     assert caught.value.why == "no answer"
 
 
+# What the collection needs itself is absent like the rest.
+OWN = {"database": "postgres", "name": "pg_stat_statements"}
+
+
 def test_nothing_is_granted_while_something_is_absent(server, monkeypatch):
     server["postgres", "select array"] = [([False],)]
     server["postgres", "pg_database"] = []
     monkeypatch.setattr(access, "_in", lambda *arguments: pytest.fail("something was granted"))
     result = access.bring_about(Layout("app"), [], [], [], False, [APP], {})
-    assert result["access"] == {"statements": [], "absent": {"roles": ["app"], "databases": [], "extensions": []}}
+    assert result["access"] == {"statements": [], "absent": {"roles": ["app"], "databases": [], "extensions": [OWN]}}
     assert result["changed"] is False

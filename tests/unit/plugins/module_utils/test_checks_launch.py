@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.pgkeep.postgres.plugins.module_utils._checklist import STEPS, checklist
 from ansible_collections.pgkeep.postgres.plugins.module_utils._preflight import CHECKS, judge
 
-from .preflight_bad import BAD, BAD_RESTART, GOOD, GOOD_TOO, KEEPER, OPEN_KEEPER, RESTART, SKIPPED, TOKEN
+from .preflight_bad import BAD, BAD_RESTART, GOOD, GOOD_TOO, RESTART, SKIPPED
 from .recorded import changed
 
 PAGE = Path(__file__).parents[4] / "docs/launch-gate.md"
@@ -47,14 +47,6 @@ def test_what_a_restart_shows(id: str, part: dict[str, Any], words: str) -> None
 def test_a_restart_that_failed_is_told_once() -> None:
     found = finding(GOOD | {"restart_test": {"error": "it did not come back"}}, "K05")
     assert found["evidence"] == "the restart failed, see C12"
-
-
-def test_a_keeper_that_is_published_needs_a_token_and_a_private_address() -> None:
-    facts = changed(GOOD, "engine.containers.%d" % KEEPER, OPEN_KEEPER)
-    facts["files"]["secret"].update(TOKEN)
-    assert finding(facts, "S13")["result"] == "fail"
-    facts["engine"]["containers"][KEEPER]["published_on"] = ["10.0.0.5"]
-    assert finding(facts, "S13")["evidence"] == "published on 10.0.0.5, with a token"
 
 
 def test_what_older_servers_do_not_know_is_not_missed() -> None:
