@@ -63,7 +63,7 @@ def limits(about: dict[str, Any]) -> Iterator[Finding]:
 
 
 def is_server(about: dict[str, Any]) -> bool:
-    return bool(about["HostConfig"]["PortBindings"])
+    return bool(about["Config"]["Labels"]["pgkeep.role"] == "server")
 
 
 def rights(about: dict[str, Any]) -> Iterator[Finding]:

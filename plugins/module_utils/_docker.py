@@ -172,7 +172,7 @@ def labelled(run: Run, kind: str, instance: str, *roles: str) -> list[str]:
         '{{.Label "%s"}} %s' % (LABEL_ROLE, column),
     ]
     found = [line.partition(" ") for line in docker(run, [*argv, *words]).splitlines()]
-    return [name for role, _, name in found if role in roles]
+    return [name for role, _space, name in found if role in roles]
 
 
 def volumes(run: Run, names: Collection[str]) -> set[str]:

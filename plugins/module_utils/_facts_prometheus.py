@@ -105,7 +105,7 @@ def fetched(url: str) -> Any:
     if not url.startswith(("http://", "https://")):
         raise PgkeepError("The address cannot be used", "it begins with neither http:// nor https://")
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:
+        with urllib.request.build_opener().open(url, timeout=TIMEOUT_SECONDS) as answer:
             return json.loads(answer.read(_MOST_BYTES))
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise PgkeepError("The address does not answer", str(error) or repr(error)) from error

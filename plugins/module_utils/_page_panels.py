@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Mapping, Optional, Sequence, Set
 
-from ._page_sparkline import Bar, bar
+from ._page_sparkline import Bar, gauge
 from ._page_words import (
     UNKNOWN,
     Fact,
@@ -47,7 +47,7 @@ class Volume:
     growth: str
     full_in: str
     status: str
-    bar: Optional[Bar]
+    gauge: Optional[Bar]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Running:
 
     words: str
     percent: str
-    bar: Optional[Bar]
+    gauge: Optional[Bar]
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def _volume(on_it: Sequence[Mapping[str, Any]], judged: Set[Any]) -> Volume:
         growth=UNKNOWN if growth is None else size(growth),
         full_in=_full_in(growth, days),
         status=next((word for word in ("critical", "warning") if word in judged), ""),
-        bar=bar(row.get("used_percent"), 100, 70, 85),
+        gauge=gauge(row.get("used_percent"), 100, 70, 85),
     )
 
 
@@ -119,7 +119,7 @@ def running(status: Mapping[str, Any], now: Optional[float]) -> Optional[Running
     if since is not None and now is not None:
         words += " for %s" % duration(now - since)
     share = found.get("percent")
-    return Running(words, "" if number(share) is None else percent(share), bar(share, 100))
+    return Running(words, "" if number(share) is None else percent(share), gauge(share, 100))
 
 
 def backup_facts(status: Mapping[str, Any], now: Optional[float]) -> list[Fact]:

@@ -86,7 +86,7 @@ def _runs(values: Sequence[Optional[float]]) -> list[list[tuple[int, float]]]:
     return runs
 
 
-def bar(value: Any, whole: Any, warn: Any = None, crit: Any = None) -> Optional[Bar]:
+def gauge(value: Any, whole: Any, warn: Any = None, crit: Any = None) -> Optional[Bar]:
     """value of whole with its bounds; None where either is not known."""
     filled, full = number(value), number(whole)
     if filled is None or full is None or full <= 0:

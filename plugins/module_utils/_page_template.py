@@ -130,8 +130,8 @@ TEMPLATE = """\
 <li class="card {{ check.status }}">
 <h3>{{ check.title }}</h3>{{ said(check.status, check.word) }}
 <p class="value">{{ shown(check.value) }}</p><p class="note since">{{ "for " ~ check.since if check.since }}</p>
-{% if check.bar %}
-<div class="scale">{{ meter(check.bar, check.title ~ ": " ~ check.value ~ ", " ~ check.limits) }}</div>
+{% if check.gauge %}
+<div class="scale">{{ meter(check.gauge, check.title ~ ": " ~ check.value ~ ", " ~ check.limits) }}</div>
 {% endif %}
 {% if check.message %}
 <p class="note message">{{ check.message }}</p>
@@ -228,7 +228,7 @@ aria-labelledby="t-{{ trend.key }} d-{{ trend.key }}">
 {% for volume in volumes %}
 <tr role="row" class="{{ volume.status }}"><th role="rowheader" scope="row">{{ volume.name }}
 {%- if volume.status %} {{ icon(volume.status) }}<span class="sr"> {{ volume.status }}</span>{% endif %}</th>
-<td role="cell">{{ meter(volume.bar, volume.name ~ ": " ~ volume.used) }}
+<td role="cell">{{ meter(volume.gauge, volume.name ~ ": " ~ volume.used) }}
 <span class="note">{{ volume.used }}</span></td>
 <td role="cell" data-label="free">{{ shown(volume.free) }}</td>
 <td role="cell" data-label="a day">{{ shown(volume.growth) }}</td>
@@ -250,7 +250,7 @@ aria-labelledby="t-{{ trend.key }} d-{{ trend.key }}">
 {% if running %}
 <div class="running" role="status">
 <p><b>{{ running.words }}</b>{% if running.percent %} <span>{{ running.percent }}</span>{% endif %}</p>
-{{ meter(running.bar, running.words ~ ", " ~ running.percent) }}</div>
+{{ meter(running.gauge, running.words ~ ", " ~ running.percent) }}</div>
 {% endif %}
 {{ facts(backup_facts) }}
 </section>

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Callable, Mapping, Optional
 
-from ._page_sparkline import Bar, bar
+from ._page_sparkline import Bar, gauge
 from ._page_words import (
     UNKNOWN,
     clock,
@@ -83,7 +83,7 @@ class Check:
     message: str
     limits: str
     since: str
-    bar: Optional[Bar] = None
+    gauge: Optional[Bar] = None
 
 
 @dataclass(frozen=True)
@@ -240,7 +240,7 @@ def _check(check: Mapping[str, Any], now: Optional[float], stale: bool) -> Check
         message=text(check.get("message"), 160),
         limits=_limits(check),
         since=_since(check, now),
-        bar=_bar(check),
+        gauge=_gauge(check),
     )
 
 
@@ -266,12 +266,12 @@ def _limits(check: Mapping[str, Any]) -> str:
     return ", ".join(shown)
 
 
-def _bar(check: Mapping[str, Any]) -> Optional[Bar]:
+def _gauge(check: Mapping[str, Any]) -> Optional[Bar]:
     value, warn, crit = (number(check.get(key)) for key in ("value", "warn", "crit"))
     if value is None or crit is None or (warn is not None and crit < warn):
         return None
     whole = 100.0 if check.get("unit") == "%" else max(crit * _BEYOND, value)
-    return bar(value, whole, warn, crit)
+    return gauge(value, whole, warn, crit)
 
 
 def _since(check: Mapping[str, Any], now: Optional[float]) -> str:

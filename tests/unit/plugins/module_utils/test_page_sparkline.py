@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.pgkeep.postgres.plugins.module_utils._page_sparkline import Bar, bar, sparkline
+from ansible_collections.pgkeep.postgres.plugins.module_utils._page_sparkline import Bar, gauge, sparkline
 
 
 def test_the_newest_point_is_at_the_right_end_and_the_scale_begins_at_zero():
@@ -53,4 +53,4 @@ def test_zeros_are_a_line_at_the_bottom():
     ],
 )
 def test_a_bar_ends_at_its_ends(arguments, expected):
-    assert bar(*arguments) == expected
+    assert gauge(*arguments) == expected
