@@ -42,10 +42,10 @@ def status() -> Any:
         return json.load(answer)
 
 
-def until(words: str, condition: Callable[[Any], bool]) -> Any:
+def until(words: str, condition: Callable[[Any], bool], within_seconds: float = SOON_SECONDS) -> Any:
     """Wait until the snapshot fulfils condition; it may never be stale meanwhile."""
     began, found = time.monotonic(), None
-    while time.monotonic() - began < SOON_SECONDS:
+    while time.monotonic() - began < within_seconds:
         found = status()
         assert found["live"], "the snapshot became stale: %(snapshot_age_ms)d ms" % found
         if condition(found):
@@ -76,6 +76,7 @@ def true_values(found: Any) -> None:
     names = until(
         "every database",
         lambda look: [each["name"] for each in look["databases"]] == truth["databases"],
+        70,
     )["databases"]
     assert all(each["size_bytes"] > 0 for each in names), names
     assert 0 < found["xid_age"]["age"] <= truth["age"]

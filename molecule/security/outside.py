@@ -63,7 +63,8 @@ def limits(about: dict[str, Any]) -> Iterator[Finding]:
 
 
 def is_server(about: dict[str, Any]) -> bool:
-    return bool(about["Config"]["Labels"]["pgkeep.role"] == "server")
+    """What says nothing of itself is measured as a server."""
+    return bool((about["Config"]["Labels"] or {}).get("pgkeep.role", "server") == "server")
 
 
 def rights(about: dict[str, Any]) -> Iterator[Finding]:
