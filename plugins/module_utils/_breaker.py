@@ -32,7 +32,7 @@ class Breaker:
 
         The breaker keeps us from asking the same question again when nothing has changed: wrong passwords fill the log
         of the server, logins that hang fill its queue. Where something has changed, waiting would only delay the news:
-        a server that began anew, another address, a password that was written, a connection that became free. So then
+        a server that began anew, a password that was written, a connection that became free. So then
         one try is due at once, whatever the time; that it fails too is paid with one line in a log.
         """
         if self.state != OPEN or self.opened_at is None or around != self.around:
