@@ -56,7 +56,7 @@ def _of_server(layout: Layout, params: Mapping[str, Any]) -> list[Finding]:
     verifiers = {
         role["name"]: params["verifiers"].get(role["name"]) for role in params["roles"] if not role.get("ended")
     }
-    roles = [{"flags": params["flags"], **role, "verifier": verifiers.get(role["name"])} for role in params["roles"]]
+    roles = [{"flags": "LOGIN", **role, "verifier": verifiers.get(role["name"])} for role in params["roles"]]
     declared = {"roles": roles, "databases": databases, "users": users, "logins": logins}
     with connection(layout.socket_dir) as opened:
         return [

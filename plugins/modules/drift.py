@@ -42,14 +42,12 @@ options:
     type: bool
     default: false
   roles:
-    description: Declared roles, each with C(name), C(flags) as C(LOGIN,NOSUPERUSER), C(limit) and C(ended).
+    description:
+      - Declared roles, each with C(name), C(flags) as C(LOGIN,NOSUPERUSER), which is C(LOGIN) where it is not named,
+        C(limit) and C(ended).
     type: list
     elements: dict
     default: []
-  flags:
-    description: Flags of the roles that have none.
-    type: str
-    default: LOGIN
   verifiers:
     description: By name of a role the SCRAM verifier of its password, as P(pgkeep.postgres.scram#filter) makes it.
     type: dict
@@ -188,7 +186,6 @@ SPEC = argument_spec(
     host_command={"type": "dict", "default": {}},
     certificate_due={"type": "bool", "default": False},
     roles={"type": "list", "elements": "dict", "default": []},
-    flags={"type": "str", "default": "LOGIN"},
     verifiers={"type": "dict", "default": {}, "no_log": True},
     databases={"type": "list", "elements": "dict", "default": []},
     users={"type": "list", "elements": "dict", "default": []},
