@@ -31,6 +31,8 @@ Look = Callable[[], Mapping[str, Any]]
 _NARROW, _LOW, _HIGH = 76, 30, 42
 # The keeper looks so often; who asks more often gets nothing newer.
 _POLL_SECONDS = 5.0
+# The answer to a key stands so long before the progress of a job takes its place.
+_ANSWER_SECONDS = 5.0
 
 _CSS = (
     CSS
@@ -85,6 +87,7 @@ def dashboard(look: Look, work: Work, interval: float) -> App[None]:  # noqa: C9
             self.looking = self.stopped = False
             self.view = "overview"
             self.job: Optional[Job] = None
+            self.answered = -_ANSWER_SECONDS
             self.sessions: list[dict[str, Any]] = []
             self.drawn: dict[str, list[Line]] = {}
 
@@ -264,6 +267,11 @@ def dashboard(look: Look, work: Work, interval: float) -> App[None]:  # noqa: C9
                 message.update(shown)
                 message.set_class(bool(words), "shown")
 
+        def answer(self, words: str) -> None:
+            """Why a key does nothing now."""
+            self.answered = time.monotonic()
+            self.say(words, "warning")
+
         # Keys.
 
         def action_view(self, name: str) -> None:
@@ -300,18 +308,15 @@ def dashboard(look: Look, work: Work, interval: float) -> App[None]:  # noqa: C9
         def action_backup(self) -> None:
             running = (self.seen or {}).get("backup", {}).get("running")
             if self.job is not None:
-                self.say("A %s runs already%s; its end is told here." % (self.job.name, self._share()), "warning")
+                self.answer("A %s runs already%s; its end is told here." % (self.job.name, self._share()))
             elif running:
-                self.say(
-                    "A %s runs already%s, since %s." % (running["operation"], self._share(), running["since"]),
-                    "warning",
-                )
+                self.answer("A %s runs already%s, since %s." % (running["operation"], self._share(), running["since"]))
             else:
                 self._begin(work.backup)
 
         def action_restart(self) -> None:
             if self.job is not None:
-                self.say("A %s runs; restart when it has ended." % self.job.name, "warning")
+                self.answer("A %s runs; restart when it has ended." % self.job.name)
                 return
             name = work.layout.name
             # Where the keeper never answered nobody knows; then it is treated as what would hurt most.
@@ -365,6 +370,8 @@ def dashboard(look: Look, work: Work, interval: float) -> App[None]:  # noqa: C9
                 return
             done = job.done()
             if done is None:
+                if time.monotonic() - self.answered < _ANSWER_SECONDS:
+                    return
                 seconds = time.monotonic() - job.began
                 share = self._share() if job.name == "backup" else ""
                 self.say("%s runs for %s%s" % (job.name.capitalize(), span_of(seconds), share), "now")
