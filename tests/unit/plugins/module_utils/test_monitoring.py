@@ -97,6 +97,14 @@ def test_an_alert_can_be_disabled_and_only_one_that_is_there() -> None:
         prometheus(disabled=["BackupTooYoung"])
 
 
+def test_a_token_is_no_rules_whatever_the_instance_is_called() -> None:
+    named = _monitoring.watch("rules-db", {}, True, "watcher")
+    files = _monitoring.prometheus([named], "stack", "watcher", 15, RULES, [], {}, {"rules-db": "t0ken"})
+    assert files["rules-db.token"] == "t0ken\n"
+    current = "/etc/pgkeep-monitoring/current/"
+    assert json.loads(files["prometheus.yml"])["rule_files"] == [current + "rules-pgkeep.yml"]
+
+
 def test_the_exporter_verifies_whom_it_tells_the_password() -> None:
     files = _monitoring.postgres_exporter([HERE], {"app": "pw"}, {"app": "PEM"})
     module = json.loads(files["postgres_exporter.yml"])["auth_modules"]["app"]
