@@ -166,6 +166,8 @@ def main() -> None:
                 "postgres_monitoring_name": STACK,
                 "postgres_monitoring_image": image,
                 "postgres_monitoring_grafana": "no",
+                # That of another checkout on this machine is none of its business.
+                "docker_host_command": False,
                 "postgres_monitoring_prometheus_port": 15585,
                 "postgres_monitoring_alertmanager_port": 15586,
                 "postgres_monitoring_scrape_seconds": 2,
