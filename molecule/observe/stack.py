@@ -259,7 +259,7 @@ def story(
         ALERTMANAGER + "/api/v2/alerts", json.dumps(alerts).encode(), {"Content-Type": "application/json"}
     )
     urllib.request.urlopen(request, timeout=10).close()
-    until("an alert that does not concern it", lambda: of(ops, "Others", "firing"), 20)
+    until("an alert that does not concern it", lambda: of(ops, "Others", "firing"))
     assert active("Concerns")[0]["status"]["state"] == "suppressed"
     assert not of(ops, "Concerns", "firing")
     warnings = [each for each in active("VolumeSpaceWarning") if each["labels"]["instance"] == "elsewhere"]
