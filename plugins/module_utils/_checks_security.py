@@ -19,7 +19,6 @@ WEAK_METHODS = ("trust", "password", "md5")
 _WITHOUT_PASSWORD = ("trust", "peer", "ident", "cert", "gss", "sspi")
 ROOT_ROLE = "postgres"
 OUR_ROLES = ("pgkeep_monitor", "pgkeep_pooler")
-# Of the keeper's HTTP service, in the folder of clients.
 
 
 def _rule(rule: Mapping[str, Any]) -> str:

@@ -91,6 +91,19 @@ def test_the_newest_dump_has_the_roles_or_not(tmp_path: Path) -> None:
     assert dumps(layout, keeper) == {"run": "2026-11-21_020000", "globals": True}
 
 
+# As Alertmanager 0.28.1 writes its configuration, shortened.
+ALERTMANAGER = """route:
+  receiver: ops
+receivers:
+- name: nobody
+- name: ops
+  webhook_configs:
+  - send_resolved: true
+    http_config:
+      follow_redirects: true
+"""
+
+
 @pytest.fixture
 def server() -> Iterator[str]:
     """A Prometheus and an Alertmanager in one: answers in the shapes of their documentation, by path."""
@@ -105,8 +118,7 @@ def server() -> Iterator[str]:
                 "/api/v1/query": {"data": {"result": [] if "absent" in query else series}},
                 "/api/v1/rules": {"data": {"groups": [{"rules": [{"name": "Down", "health": "ok"}]}]}},
                 "/api/v1/alertmanagers": {"data": {"activeAlertmanagers": [{"url": "http://am/api/v2/alerts"}]}},
-                "/api/v2/status": {"versionInfo": {"version": "0.28.1"}},
-                "/api/v2/receivers": [{"name": "ops"}],
+                "/api/v2/status": {"versionInfo": {"version": "0.28.1"}, "config": {"original": ALERTMANAGER}},
             }
             bad = path not in answers or "rate" in query
             body = json.dumps(answers.get(path)).encode()
@@ -138,6 +150,10 @@ def test_prometheus_is_asked(server: str) -> None:
         },
         "alertmanager": {"version": "0.28.1", "receivers": ["ops"]},
     }
+
+
+def test_a_receiver_without_a_way_to_tell_somebody_is_none() -> None:
+    assert prometheus.telling("receivers:\n- name: nobody\n- name: people\ntemplates:\n- /etc/a.tmpl\n") == []
 
 
 def test_without_an_address_nobody_is_asked_and_without_an_answer_it_is_said(server: str) -> None:
