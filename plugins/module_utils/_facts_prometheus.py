@@ -102,10 +102,10 @@ def _alertmanager(get: Fetch, url: str) -> dict[str, Any]:
 
 
 def telling(config: str) -> list[str]:
-    """Names of the receivers that somebody hears of, from the YAML that Alertmanager writes: its API names those without
-    any way to tell somebody too."""
+    """Names of the receivers that somebody hears of, from the YAML of Alertmanager. Its API names all of them."""
     receivers = re.split(r"^- name: ", config, flags=re.MULTILINE)[1:]
-    return [each.split("\n", 1)[0].strip("\"'") for each in receivers if re.search(r"^  \w+_configs:", each, re.MULTILINE)]
+    told = re.compile(r"^  \w+_configs:", re.MULTILINE)
+    return [each.split("\n", 1)[0].strip("\"'") for each in receivers if told.search(each)]
 
 
 def fetched(url: str) -> Any:
