@@ -141,9 +141,9 @@ def _backup_too_old(lab: Lab) -> Iterator[float]:
     """Nothing but time; counted from the moment when the newest backup has the age of the rule."""
     newest = until("a backup", lambda: (lab.snapshot() or {"backup": {"newest": None}})["backup"]["newest"])
     left = TOO_OLD_SECONDS - (time.time() - datetime.fromisoformat(newest["stopped_at"]).timestamp())
-    assert left > 0, "the newest backup is too old before anybody looks"
-    lab.ended.wait(left)
-    yield time.monotonic()
+    at = time.monotonic() + left
+    lab.ended.wait(max(left, 0))
+    yield at
     # Another fault may still keep WAL from the archive, without which there is no backup.
     _wait(lab, lambda: (found := lab.snapshot()) and found["archiver"]["failing_since"] is None, 600)
     watched.keeper("backup", "--type", "full")
@@ -229,6 +229,14 @@ def ending_soon(certificate: bytes, authority: bytes, key: bytes) -> bytes:
 # One after the other; those in one line are there at the same time.
 FAULTS: tuple[tuple[Fault, ...], ...] = (
     (
+        Fault(
+            "server is killed (SIGKILL), and stays down",
+            _killed,
+            lambda _before, now: _check(now, "database")["status"] == "critical",
+            "PostgresDown",
+        ),
+    ),
+    (
         Fault("archive cannot be written", _archive_stuck, _reason("archiver"), "PostgresArchiverFailing"),
         Fault("disk of the repository is 90 % full", _disk_filled, _reason("disk_repository"), "VolumeSpaceCritical"),
         Fault(
@@ -242,14 +250,6 @@ FAULTS: tuple[tuple[Fault, ...], ...] = (
             _backup_too_old,
             lambda _before, now: (now["backup"]["newest"] or {}).get("age_seconds", 0) > TOO_OLD_SECONDS,
             TOO_OLD,
-        ),
-    ),
-    (
-        Fault(
-            "server is killed (SIGKILL), and stays down",
-            _killed,
-            lambda _before, now: _check(now, "database")["status"] == "critical",
-            "PostgresDown",
         ),
     ),
     (

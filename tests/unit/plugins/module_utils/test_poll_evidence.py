@@ -7,7 +7,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _poll_evidence as evidence
 from ansible_collections.pgkeep.postgres.plugins.module_utils._backup_repository import Keeper
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
