@@ -9,8 +9,11 @@ import json
 import subprocess
 import sys
 import time
-import urllib.request
+from pathlib import Path
 from typing import Any, Callable
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from tests.watch import snapshot
 
 # A poll every 5 s that waits 2 s for an answer, and some for a slow machine.
 SOON_SECONDS = 15.0
@@ -34,19 +37,11 @@ def beside(statement: str) -> subprocess.Popen[bytes]:
     )
 
 
-def status() -> Any:
-    with open("/etc/pgkeep/%s/client/keeper.token" % NAME, encoding="utf-8") as handle:
-        token = handle.read().strip()
-    request = urllib.request.Request("http://127.0.0.1:%s/status" % PORT, headers={"Authorization": "Bearer " + token})
-    with urllib.request.urlopen(request, timeout=2) as answer:
-        return json.load(answer)
-
-
 def until(words: str, condition: Callable[[Any], bool], within_seconds: float = SOON_SECONDS) -> Any:
     """Wait until the snapshot fulfils condition; it may never be stale meanwhile."""
     began, found = time.monotonic(), None
     while time.monotonic() - began < within_seconds:
-        found = status()
+        found = snapshot(NAME, int(PORT))
         assert found["live"], "the snapshot became stale: %(snapshot_age_ms)d ms" % found
         if condition(found):
             sys.stdout.write("%4.1f s until %s\n" % (time.monotonic() - began, words))

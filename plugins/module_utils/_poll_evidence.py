@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 # What changes without a file of its own, such as the age of WAL elsewhere, is read again this often.
 AGAIN_SECONDS = 60.0
-CERTIFICATE_SECONDS = 600.0
+CERTIFICATE_SECONDS = 60.0
 
 _DRILL_EVENTS = 10
 

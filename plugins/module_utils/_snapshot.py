@@ -140,11 +140,12 @@ def _checks(
         else {
             "role": role,
             "response_ms": login.response_ms,
-            "connections": {"used": sessions["total"], "maximum": sessions["maximum"]},
+            "connections": {"used": sessions["total"], "maximum": found["usable"]},
             "checksum_failures": found["checksum_failures"],
             "archiver": archiver,
         },
         **{name: evidence.get(name) for name in _BESIDE},
+        "drill_record": next(iter(evidence.get("drill_records", ())), None),
         **{each["id"]: each for each in facts["storage"]},
     }
     return [

@@ -125,6 +125,23 @@ def test_a_healthy_instance(facts: dict[str, Any]) -> None:
     assert snapshot["certificates"] == [{"of": "server", "not_after": "2027-12-26T16:15:14Z", "days_left": 397.0}]
 
 
+@pytest.mark.parametrize("total, status", [(7, "healthy"), (8, "warning"), (9, "warning"), (10, "critical")])
+def test_connections_that_are_reserved_are_of_no_use_to_applications(
+    facts: dict[str, Any], total: int, status: str
+) -> None:
+    frequent = facts["answer"].frequent
+    assert (frequent["maximum"], frequent["usable"]) == (13, 10)
+    frequent["sessions"]["total"] = total
+    assert status_of(facts, "connections") == status
+
+
+def test_a_drill_that_failed_is_a_reason(facts: dict[str, Any]) -> None:
+    facts["evidence"]["drill_records"][0]["passed"] = False
+    snapshot, _checks = make(facts, Hysteresis())
+    assert snapshot["status"] == "warning"
+    assert snapshot["reasons"][0].startswith("drill: the last drill, at 2026-11-24T03:00:00Z, failed; ")
+
+
 @pytest.mark.parametrize(
     "state, status",
     [
