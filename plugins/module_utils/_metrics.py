@@ -51,14 +51,6 @@ def _archiver_failing(status: Status) -> Value:
     return None if archiver["mode"] is None else float(archiver["failing_since"] is not None)
 
 
-def _drilled(status: Status) -> Value:
-    """The newest backup may have been proven by a drill before one that failed."""
-    drill = status["backup"]["drill"] or {}
-    return (
-        epoch_of(drill.get("at")) if drill.get("result") == "ok" else epoch_of(_at(status, "backup.newest.proven_at"))
-    )
-
-
 def _pending(status: Status) -> Value:
     """An empty list is also what is known of a server that does not answer."""
     settings = status["settings"]
@@ -106,7 +98,12 @@ _SINGLE: tuple[tuple[str, str, str, Callable[[Any], Value]], ...] = (
     ("pgkeep_backup_last_success_timestamp_seconds", "End of the newest backup.", "backup.newest.stopped_at", epoch_of),
     ("pgkeep_backup_last_run_success", "Whether the last job succeeded.", "backup.last_run.result", _succeeded),
     ("pgkeep_backup_size_bytes", "Size of what the newest backup holds.", "backup.newest.size_bytes", _plain),
-    ("pgkeep_drill_last_success_timestamp_seconds", "When a drill last proved a backup.", "", _drilled),
+    (
+        "pgkeep_drill_last_success_timestamp_seconds",
+        "When a drill last proved a backup.",
+        "backup.drill.passed_at",
+        epoch_of,
+    ),
     ("pgkeep_drill_last_run_success", "Whether the last drill passed.", "backup.drill.result", _succeeded),
     (
         "pgkeep_drill_rto_seconds",

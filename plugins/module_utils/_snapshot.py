@@ -215,7 +215,7 @@ def _backup(facts: Mapping[str, Any]) -> dict[str, Any]:
         "running": evidence.get("running"),
         "last_run": None if last is None else {"job": "backup", "result": last["result"], "at": last["at"]},
         "next_at": min((upcoming[name] for name in BACKUPS if upcoming.get(name)), default=None),
-        "drill": _drill(next(iter(evidence.get("drill_records", ())), None), upcoming.get("drill")),
+        "drill": _drill(evidence, upcoming.get("drill")),
         "repositories": _repositories(facts, found),
     }
 
@@ -229,13 +229,17 @@ def _newest(found: Mapping[str, Any], now: float) -> dict[str, Any]:
     }
 
 
-def _drill(found: Optional[Mapping[str, Any]], next_at: Optional[str]) -> Optional[dict[str, Any]]:
+def _drill(evidence: Mapping[str, Any], next_at: Optional[str]) -> Optional[dict[str, Any]]:
+    """Of the newest one, but for passed_at: when the newest one that passed began, of whatever repository."""
+    found: Optional[Mapping[str, Any]] = next(iter(evidence.get("drill_records", ())), None)
+    passed_at = max((proof.proven_at for proof in evidence.get("drills") or () if proof.proven_at), default=None)
     if found is None and next_at is None:
         return None
     record = found or {}
     return {
         "at": record.get("started_at"),
         "result": None if found is None else "ok" if record.get("passed") else "failed",
+        "passed_at": None if passed_at is None else rfc3339(passed_at),
         "rto_seconds": record.get("rto_seconds"),
         "rpo_seconds": record.get("rpo_seconds"),
         "next_at": next_at,

@@ -32,8 +32,9 @@ def alerts(rules: dict[str, Any]) -> list[dict[str, Any]]:
 
 def in_words_of_promtool(alert: str, rule: dict[str, Any], case: dict[str, Any]) -> dict[str, Any]:
     interval = case.get("interval", "1m")
-    fires = {"exp_labels": {**rule["labels"], **case["labels"]}}
-    moments = [(case["fires"], [fires])] + ([(case["quiet"], [])] if "quiet" in case else [])
+    every = case["labels"] if isinstance(case["labels"], list) else [case["labels"]]
+    fires = [{"exp_labels": {**rule["labels"], **labels}} for labels in every]
+    moments = [(case["fires"], fires)] + ([(case["quiet"], [])] if "quiet" in case else [])
     test = {
         "interval": interval,
         "input_series": [{"series": name, "values": values} for name, values in case["series"].items()],

@@ -28,7 +28,7 @@ alerts_waiting tls_certificate_expiry_timestamp_seconds pending_restart_settings
 pool_up pool_clients_waiting pool_max_wait_seconds info
 """
 
-FAILED_DRILL = {"at": "2026-11-24T09:00:00Z", "result": "failed"}
+FAILED_DRILL = {"at": "2026-11-24T09:00:00Z", "result": "failed", "passed_at": "2026-11-20T01:40:00Z"}
 
 
 def samples(snapshot: dict[str, Any] | None, age: float = 1.0) -> dict[tuple[str, ...], float]:
@@ -105,8 +105,13 @@ def test_before_the_first_snapshot_it_is_not_ready_and_has_no_age():
         ({"backup": {"last_run": {"result": "failed"}}}, "pgkeep_backup_last_run_success", 0.0),
         ({"backup": {"last_run": {"result": "busy"}}}, "pgkeep_backup_last_run_success", None),
         ({"backup": {"drill": FAILED_DRILL}}, "pgkeep_drill_last_run_success", 0.0),
-        # That of the drill which proved the newest backup.
-        ({"backup": {"drill": FAILED_DRILL}}, "pgkeep_drill_last_success_timestamp_seconds", 1795484400.0),
+        # That of the drill before it, also when it proved an older backup; without one nothing was ever proven.
+        ({"backup": {"drill": FAILED_DRILL}}, "pgkeep_drill_last_success_timestamp_seconds", 1795138800.0),
+        (
+            {"backup": {"drill": {**FAILED_DRILL, "passed_at": None}}},
+            "pgkeep_drill_last_success_timestamp_seconds",
+            None,
+        ),
         ({"settings": {"pending_restart": [], "errors": None}}, "pgkeep_pending_restart_settings", None),
     ],
 )

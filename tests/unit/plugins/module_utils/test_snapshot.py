@@ -26,6 +26,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._starts import (
     Start,
     Starts,
 )
+from ansible_collections.pgkeep.postgres.plugins.module_utils._times import rfc3339
 
 from .recorded import load
 
@@ -140,6 +141,20 @@ def test_a_drill_that_failed_is_a_reason(facts: dict[str, Any]) -> None:
     snapshot, _checks = make(facts, Hysteresis())
     assert snapshot["status"] == "warning"
     assert snapshot["reasons"][0].startswith("drill: the last drill, at 2026-11-24T03:00:00Z, failed; ")
+
+
+def test_a_drill_that_failed_does_not_hide_the_one_that_passed(facts: dict[str, Any]) -> None:
+    passed = [
+        Proof(1, "posix", facts["now"] - 7 * 86400, 0),
+        Proof(2, "s3", facts["now"] - 600, 0),
+        Proof(3, "s3", None, 0),
+    ]
+    failed = [{"label": "x", "passed": False, "started_at": rfc3339(facts["now"] - 60)}]
+    found, _checks = make(
+        {**facts, "evidence": {**facts["evidence"], "drills": passed, "drill_records": failed}}, Hysteresis()
+    )
+    drill = found["backup"]["drill"]
+    assert (drill["result"], drill["passed_at"]) == ("failed", rfc3339(facts["now"] - 600))
 
 
 @pytest.mark.parametrize(
