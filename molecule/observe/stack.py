@@ -62,7 +62,8 @@ WITHOUT = re.compile("pg_replication_lag|pg_stat_replication|pgkeep_pool|pgkeep_
 
 def play(inventory: str, playbook: str, folder: Path, **variables: Any) -> str:
     (folder / "wanted.json").write_text(json.dumps(variables))
-    argv = ["ansible-playbook", "-i", inventory, str(ROOT / "playbooks" / playbook), "--diff"]
+    argv = ["ansible-playbook", "-i", inventory, "-i", str(folder / "receivers.yml")]
+    argv += [str(ROOT / "playbooks" / playbook), "--diff"]
     argv += ["-e", "@%s" % (folder / "wanted.json")]
     done = subprocess.run(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     for secret in (TOKEN, PASSWORD, "url-key"):
@@ -146,19 +147,22 @@ def main() -> None:
                 "postgres_monitoring_group_wait_seconds": 1,
                 "postgres_monitoring_group_interval_seconds": 2,
                 "postgres_monitoring_deadman_url": deadman.url("/ping/url-key"),
-                "postgres_monitoring_receivers": {
-                    "webhooks": [{"url": ops.url("/hook/url-key"), "token": TOKEN, "ca": authority.pem}],
-                    "email": {
-                        "host": address,
-                        "port": mail.port,
-                        "username": USER,
-                        "password": PASSWORD,
-                        "from": "pgkeep@example.org",
-                        "to": ["oncall@example.org"],
-                        "ca": authority.pem,
-                    },
+            }
+            # Those of the instance are told, as nothing else is said.
+            told = {
+                "webhooks": [{"url": ops.url("/hook/url-key"), "token": TOKEN, "ca": authority.pem}],
+                "email": {
+                    "host": address,
+                    "port": mail.port,
+                    "username": USER,
+                    "password": PASSWORD,
+                    "from": "pgkeep@example.org",
+                    "to": ["oncall@example.org"],
+                    "ca": authority.pem,
                 },
             }
+            hosts = {"postgres": {"hosts": {instance: {"postgres_backup_alerts": told}}}}
+            (folder / "receivers.yml").write_text(json.dumps(hosts))
             story(instance, inventory, wanted, folder, measured, ops, deadman, mail)
         finally:
             for each in receivers:

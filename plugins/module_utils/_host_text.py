@@ -100,8 +100,12 @@ def _list(answer: Mapping[str, Any], style: Style) -> str:
     found = answer["instances"]
     if not found:
         return "There is no instance on this machine.\n"
-    rows = [(each["name"], each["server"], each["keeper"], each["ports"]) for each in found]
-    return table(("INSTANCE", "SERVER", "KEEPER", "PORTS"), rows, style)
+    columns = ("name", "server", "keeper", "pooler", "ports")
+    return table(
+        ("INSTANCE", *(name.upper() for name in columns[1:])),
+        [[each[name] for name in columns] for each in found],
+        style,
+    )
 
 
 def _status(answer: Mapping[str, Any], style: Style) -> str:
@@ -113,6 +117,7 @@ def _status(answer: Mapping[str, Any], style: Style) -> str:
         "accepts work": found["ready"],
         "server": found["server"],
         "keeper": found["keeper"],
+        "pooler": found["pooler"],
         "version": "%s, %s" % (found["version"], found["role"]) if found["version"] else None,
         "up for": None if up is None else hours(up),
         "address": found["address"],
