@@ -34,8 +34,16 @@ def environment() -> dict[str, str]:
     }
 
 
+def _told(lines: list[str]) -> str:
+    """The end, and before it what failed, where a tool went on for long after that."""
+    failed = [number for number, line in enumerate(lines) if line.startswith("fatal: ")]
+    end = max(len(lines) - TAIL_LINES, 0)
+    first = [] if not failed or failed[-1] >= end else [*lines[max(failed[-1] - 6, 0) : failed[-1] + TAIL_LINES], "[…]"]
+    return "\n".join([*first, *lines[end:]])
+
+
 def run_logged(name: str, argv: Sequence[str]) -> None:
-    """Run argv in the root with its output in .work/logs/<name>.log; fail with the end of it unless it succeeds."""
+    """Run argv in the root with its output in .work/logs/<name>.log; fail with its end unless it succeeds."""
     LOGS.mkdir(parents=True, exist_ok=True)
     path = LOGS / (name + ".log")
     with path.open("w") as log:
@@ -50,7 +58,7 @@ def run_logged(name: str, argv: Sequence[str]) -> None:
             check=False,
         ).returncode
     if rc != 0:
-        tail = "\n".join(path.read_text(errors="replace").splitlines()[-TAIL_LINES:])
+        tail = _told(path.read_text(errors="replace").splitlines())
         verdict = "did not end within %s" % LIMIT if rc == 124 else "ended with %d" % rc
         pytest.fail("%s %s; the end of %s:\n%s" % (" ".join(argv), verdict, path, tail), pytrace=False)
 

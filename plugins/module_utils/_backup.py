@@ -141,7 +141,13 @@ def make_plan(keeper: Keeper, wanted: str, before: Snapshot, backups: Sequence[B
         # Without WAL there no backup there is usable, and pgBackRest would wait for it in vain.
         Shipper().step(keeper)
     type_, why = choose_type(wanted, backups)
-    plan = Plan(type_, why, stanza_create, needed_bytes(type_, backups, databases_bytes), repository.free_bytes(keeper))
+    needed, free = needed_bytes(type_, backups, databases_bytes), repository.free_bytes(keeper)
+    if free is not None and free < needed and not check and not stanza_create:
+        # What a killed backup left may be all that fills it.
+        with contextlib.suppress(PgkeepError):
+            expiry.remove_leftovers(keeper)
+        free = repository.free_bytes(keeper)
+    plan = Plan(type_, why, stanza_create, needed, free)
     if plan.free_bytes is not None and plan.free_bytes < plan.needed_bytes:
         raise PgkeepError(
             "The backup of %s was not started" % keeper.instance,

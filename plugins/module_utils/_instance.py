@@ -32,11 +32,11 @@ from ._plan import Plan, make_plan
 from ._release import forget_old, read_current, record
 from ._rules import refuse_stranger
 from ._run import Run
-from ._server import accepts_writes, facts
+from ._server import accepts_writes, facts, pending_restart
 from ._terms import Terms
 from ._timers import is_clock, remove_clocks
 from ._transaction import Applied, apply
-from ._undo import finish_interrupted, give_up_upgrade, pending_restart, take_back
+from ._undo import finish_interrupted, give_up_upgrade, take_back
 from ._upgrade_record import crossed
 
 

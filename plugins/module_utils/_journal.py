@@ -24,7 +24,8 @@ from ._run import Run
 
 @dataclass
 class Journal:
-    """base: the release in force when it began. served: whether the server accepted writes then.
+    """base: the release in force when it began. served: whether the server accepted writes then. waiting: settings that
+    waited for a restart then. restarted: whether the server was started on other files than before.
 
     files: path -> whether it was there. containers: name -> what was first done to it. units: whether systemd was told
     of other timers. able: (database, user) of the applications that could log in, None where nobody asked. crosses:
@@ -34,6 +35,8 @@ class Journal:
 
     base: str
     served: bool
+    waiting: list[str] = field(default_factory=list)
+    restarted: bool = False
     files: dict[str, bool] = field(default_factory=dict)
     containers: dict[str, str] = field(default_factory=dict)
     units: bool = False

@@ -47,6 +47,12 @@ def accepts_writes(layout: Layout) -> bool:
         return False
 
 
+def pending_restart(layout: Layout) -> list[str]:
+    """Settings whose value in the files, as last read, is not the one in force."""
+    found = query(layout.socket_dir, "select name from pg_settings where pending_restart order by name")
+    return [name for (name,) in found]
+
+
 def checkpoint(layout: Layout) -> None:
     """Write dirty pages while applications still work, so that the stop that follows is short."""
     if accepts_writes(layout):

@@ -31,11 +31,11 @@ from ._plan import ContainerChange, Plan
 from ._probe import published
 from ._release import in_force, utc_stamp
 from ._run import Run
-from ._server import accepts_writes, checkpoint, wait_until_serving
+from ._server import accepts_writes, checkpoint, pending_restart, wait_until_serving
 from ._sql import connect, query
 from ._terms import Terms
 from ._timers import end_timers, is_unit, start_timers
-from ._undo import pause, pending_restart, reload, resume, take_back
+from ._undo import pause, reload, resume, take_back
 
 
 @dataclass
@@ -63,7 +63,7 @@ def apply(
     """
     layout = declared.layout
     passage = Passage(run, declared, plan.crossing) if plan.crossing else None
-    journal = begun(layout) or Journal(in_force(layout), accepts_writes(layout))
+    journal = begun(layout) or _begin(layout)
     journal.crosses = journal.crosses or passage is not None
     # Whom a killed run left waiting.
     resume(run, layout, journal)
@@ -85,6 +85,11 @@ def apply(
             raise failure from error
     journal.close(run, layout)
     return applied
+
+
+def _begin(layout: Layout) -> Journal:
+    served = accepts_writes(layout)
+    return Journal(in_force(layout), served, pending_restart(layout) if served else [])
 
 
 def _touches(plan: Plan, journal: Journal) -> bool:
@@ -213,6 +218,8 @@ def _server(run: Run, layout: Layout, plan: Plan, journal: Journal, passage: Opt
         _put(run, layout, plan.server, partial(pause, run, layout, journal))
     else:
         pause(run, layout, journal)
+        journal.restarted = True
+        journal.save(layout)
         docker.docker(run, ["restart", layout.server], what="The server of %s could not be restarted" % layout.name)
 
 

@@ -25,7 +25,7 @@ from ._layout import Layout
 from ._passage import Passage
 from ._release import read_current
 from ._run import Run
-from ._server import accepts_writes, checkpoint, wait_until_serving
+from ._server import accepts_writes, checkpoint, pending_restart, wait_until_serving
 from ._sql import query
 from ._timers import end_timers, is_unit, start_timers
 from ._upgrade_record import crossed
@@ -227,10 +227,11 @@ def _serve_again(run: Run, layout: Layout, journal: Journal, undo: _Undo) -> Non
 
 def _former_settings(run: Run, layout: Layout, journal: Journal) -> None:
     """Bring the old files into force: by a reload, or by a restart where the server went down with the new ones or
-    already runs on them."""
+    this deploy started it on them. Whatever else waits for a restart was never in force, and may be what the server
+    cannot start with: it waits on."""
     if accepts_writes(layout):
         reload(layout)
-    if not accepts_writes(layout) or pending_restart(layout):
+    if not accepts_writes(layout) or (journal.restarted and set(pending_restart(layout)) - set(journal.waiting)):
         pause(run, layout, journal)
         docker.docker(run, ["restart", layout.server])
 
@@ -240,12 +241,6 @@ def _former_pooler_settings(run: Run, layout: Layout, journal: Journal, undo: _U
     if layout.pooler not in journal.containers and pooler.there(run, layout):
         pooler.reload(run, layout)
         undo.words.append("the pooler has its previous settings")
-
-
-def pending_restart(layout: Layout) -> list[str]:
-    """Settings whose value in the files is not the one in force."""
-    found = query(layout.socket_dir, "select name from pg_settings where pending_restart order by name")
-    return [name for (name,) in found]
 
 
 def pause(run: Run, layout: Layout, journal: Journal) -> None:

@@ -61,7 +61,7 @@ def until(predicate: Callable[[], Any], seconds: float = 40) -> Any:
 
 def settled(number: Callable[[], int], seconds: float = 3) -> int:
     """The number, once it has not changed for so long."""
-    last, since, end = number(), time.monotonic(), time.monotonic() + 30
+    last, since, end = number(), time.monotonic(), time.monotonic() + 120
     while time.monotonic() - since < seconds:
         assert time.monotonic() < end, "it goes on changing"
         if number() != last:

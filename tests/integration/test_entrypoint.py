@@ -113,7 +113,7 @@ class Lab:
         return docker("exec", self.name, "psql", "-U", "postgres", "-XAtqc", query)
 
     def wait_until_writable(self) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         probe = ["exec", self.name, "psql", "-U", "postgres", "-XAtqc", "select pg_is_in_recovery()"]
         while attempt(*probe) != (0, "f"):
             assert docker("inspect", "--format", "{{.State.Running}}", self.name) == "true", docker("logs", self.name)
@@ -124,7 +124,7 @@ class Lab:
         """Return while initdb works."""
         self.start()
         volume = Path(docker("volume", "inspect", "--format", "{{.Mountpoint}}", self.name + "-data"))
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not (volume / "17/data.partial/base").exists():
             assert time.monotonic() < deadline
             time.sleep(0.005)

@@ -118,12 +118,12 @@ def prepare(monkeypatch, tmp_path):
     for module in (undoing, transaction):
         monkeypatch.setattr(module, "accepts_writes", lambda layout: True)
         monkeypatch.setattr(module, "reload", lambda layout: None)
+        monkeypatch.setattr(module, "pending_restart", lambda layout: [])
         monkeypatch.setattr(module, "wait_until_serving", lambda run, layout, seconds: 0.0)
     monkeypatch.setattr(transaction, "write", write)
     monkeypatch.setattr(transaction, "checkpoint", lambda layout: None)
     monkeypatch.setattr(transaction, "finish_what_began", lambda: None)
     monkeypatch.setattr(transaction, "judge_settings", lambda *arguments: None)
-    monkeypatch.setattr(undoing, "pending_restart", lambda layout: [])
     monkeypatch.setattr(undoing, "crossed", lambda layout: False)
     monkeypatch.setattr(transaction, "pass_gates", lambda run, declared, terms, able: [])
     monkeypatch.setattr(transaction, "_watched", lambda *arguments: Outage([]))

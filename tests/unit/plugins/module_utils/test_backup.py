@@ -271,9 +271,24 @@ def test_an_archiver_that_fails_is_woken_and_then_believed(keep: Keep, monkeypat
 
 def test_too_little_space(keep: Keep, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "statvfs", lambda path: type("Disk", (), {"f_bavail": 1, "f_frsize": 4096}))
-    run = Pgbackrest(info=[ok("info-ok.json")], repo_ls=[ok("repo-ls-ok.json")])
+    run = Pgbackrest(
+        info=[ok("info-ok.json")], repo_ls=[ok("repo-ls-ok.json")], expire=[ok("log-expire-dry-run-nothing.txt")]
+    )
     with pytest.raises(PgkeepError, match="too full: about 20167292 bytes are needed, 4096 are free"):
         backup.take(keep(run), "full")
+    # Only leftovers are removed for it, never a backup.
+    assert "--repo1-retention-full-type=count" in run.calls[-1]
+
+
+def test_what_a_killed_backup_left_makes_room(keep: Keep, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = iter([1, 10**6])
+    monkeypatch.setattr(backup.repository, "free_bytes", lambda keeper: next(free) * 4096)
+    run = Pgbackrest(
+        info=[ok("info-ok.json")], repo_ls=[ok("repo-ls-ok.json")], expire=[ok("log-expire-dry-run-nothing.txt")]
+    )
+    keeper = keep(run)
+    plan = backup.make_plan(keeper, "full", backup.repository.snapshot(keeper), [], check=False)
+    assert plan.free_bytes == 4096 * 10**6
 
 
 def test_a_lock_that_stays_held_is_busy(keep: Keep, monkeypatch: pytest.MonkeyPatch) -> None:

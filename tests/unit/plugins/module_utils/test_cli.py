@@ -160,7 +160,7 @@ def test_the_main_process_says_one_line_and_ends_when_told_to(number: int) -> No
         assert process.stdout is not None
         assert process.stdout.readline() == "pgkeep: keeper of orders is ready\n"
         process.send_signal(number)
-        assert process.wait(timeout=5) == 0
+        assert process.wait(timeout=60) == 0
         assert process.stdout.read() == ""
 
 

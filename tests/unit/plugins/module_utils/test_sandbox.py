@@ -110,7 +110,7 @@ def test_a_topic_that_cannot_be_used_is_refused(tmp_path):
 def test_a_deadline_ends_the_copy_once():
     killed = []
     with sandbox.Deadline(0.01, lambda: killed.append(1)) as deadline:
-        end = time.monotonic() + 5
+        end = time.monotonic() + 60
         while not deadline.passed and time.monotonic() < end:
             time.sleep(0.01)
     assert deadline.passed

@@ -14,6 +14,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils import _transactio
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _undo as undoing
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 from ansible_collections.pgkeep.postgres.plugins.module_utils._files import File, FileChange
+from ansible_collections.pgkeep.postgres.plugins.module_utils._journal import Journal
 from ansible_collections.pgkeep.postgres.plugins.module_utils._terms import Terms
 
 from .deploy_host import (
@@ -165,3 +166,35 @@ def test_a_first_deploy_that_fails_leaves_no_container_and_passes_no_gate(monkey
     assert engine.containers == {}
     deploy(engine, plan("create", "create"))
     assert engine.images() == {"app": "sha256:new", "app-keeper": "sha256:new-keeper"}
+
+
+@pytest.mark.parametrize(
+    "before, after, restarted, restarts",
+    [
+        ([], ["shared_buffers"], True, 1),
+        # It was never started on other files: what waits is what somebody wrote by hand.
+        ([], ["shared_buffers"], False, 0),
+        (["shared_buffers"], ["shared_buffers"], True, 0),
+        ([], [], True, 0),
+    ],
+)
+def test_going_back_restarts_a_server_for_nothing_but_what_the_deploy_did(
+    before, after, restarted, restarts, monkeypatch
+):
+    monkeypatch.setattr(transaction, "pending_restart", lambda layout: before or ["shared_buffers"] * restarted)
+    monkeypatch.setattr(transaction, "pass_gates", not_passed)
+    monkeypatch.setattr(undoing, "pending_restart", lambda layout: after)
+    engine = Engine(app="old", app_keeper="old")
+    asked = []
+
+    def run(argv, **more):
+        asked.append(argv[1])
+        return engine(argv, **more)
+
+    wanted = replace(
+        plan(server=None, files=[setting("a.conf")]), restart_settings=("shared_buffers",) if restarted else ()
+    )
+    monkeypatch.setattr(transaction, "_begin", lambda layout: Journal("", True, list(before)))
+    with pytest.raises(PgkeepError, match="the previous settings are back"):
+        deploy(run, wanted)
+    assert asked.count("restart") == restarted + restarts
