@@ -108,8 +108,11 @@ def main() -> None:
 
     docker("pause", NAME)
     try:
-        found = until("a server that hangs", lambda found: database(found)["value"] == "hung")
-        assert (found["status"], found["ready"], database(found)["status"]) == ("critical", False, "critical"), found
+        # One silent look stops the traffic, three in a row are a fault.
+        found = until("a server that does not answer", lambda found: not found["ready"])
+        assert database(found)["value"] == "hung", found
+        found = until("a server that hangs", lambda found: database(found)["status"] == "critical", 2 * SOON_SECONDS)
+        assert (found["status"], found["ready"], database(found)["value"]) == ("critical", False, "hung"), found
     finally:
         docker("unpause", NAME)
     found = until("an end of that", lambda found: found["ready"])
@@ -118,4 +121,5 @@ def main() -> None:
     assert database(found)["value"] == "accepting", found
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -94,6 +94,15 @@ class Link:
 
     def ask(self, statement: str, end: float) -> tuple[list[tuple[Any, ...]], float]:
         """The rows of one statement, and the milliseconds it took. Raises Silent and psycopg2's errors."""
+        _names, found, took = self._asked(statement, end)
+        return found, took
+
+    def table(self, statement: str, end: float) -> list[dict[str, Any]]:
+        """The rows of one statement by the names of their columns. Raises as ask()."""
+        names, found, _took = self._asked(statement, end)
+        return [dict(zip(names, row)) for row in found]
+
+    def _asked(self, statement: str, end: float) -> tuple[list[str], list[tuple[Any, ...]], float]:
         began = time.monotonic()
         end = min(end, began + QUERY_SECONDS)
         try:
@@ -101,12 +110,13 @@ class Link:
             cursor.execute(statement)
             self._wait(end, "no answer to a query within %.1f s" % (end - began))
             took = (time.monotonic() - began) * 1000
-            found = list(cursor.fetchall()) if cursor.description else []
+            names = [column[0] for column in cursor.description or ()]
+            found = list(cursor.fetchall()) if names else []
             cursor.close()
         except BaseException:
             self.close()
             raise
-        return found, took
+        return names, found, took
 
     def close(self) -> None:
         opened, self._opened = self._opened, None

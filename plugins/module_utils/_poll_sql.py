@@ -16,6 +16,7 @@ RARE_SECONDS = 60.0
 QUERY_LENGTH = 300
 LONGEST = 5
 
+# Who only keeps WAL, such as pg_receivewal, replays none: behind is then what it has not written safely.
 _FREQUENT = """
 SELECT json_build_object(
   'recovering', pg_is_in_recovery(),
@@ -70,7 +71,8 @@ SELECT json_build_object(
   'replicas', (
     SELECT json_agg(json_build_object(
       'application', application_name, 'client', coalesce(host(client_addr), 'local'), 'state', state,
-      'lag_bytes', CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_lsn() - replay_lsn END,
+      'lag_bytes', CASE WHEN NOT pg_is_in_recovery() THEN
+        pg_current_wal_lsn() - coalesce(replay_lsn, flush_lsn, write_lsn) END,
       'lag_seconds', extract(epoch FROM replay_lag)) ORDER BY application_name)
     FROM pg_stat_replication),
   'replica_lag_bytes', CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() - pg_last_wal_replay_lsn() END,

@@ -68,6 +68,7 @@ def facts() -> dict[str, Any]:
         "maintenance": None,
         "starts": Starts(Seen(frequent["started_at"], frequent["reset_at"])),
         "storage": [DISK],
+        "pooler": (None, None),
         "archive_waiting": [],
         "archive_failing_since": None,
         "evidence": {
@@ -162,7 +163,6 @@ def test_a_drill_that_failed_does_not_hide_the_one_that_passed(facts: dict[str, 
     [
         (link.STOPPED, "critical"),
         (link.DEAD, "critical"),
-        (link.HUNG, "critical"),
         (link.STOPPING, "critical"),
         (link.STARTING, "warning"),
         (link.UNREACHABLE, "critical"),
@@ -180,6 +180,49 @@ def test_a_server_that_is_not_there(facts: dict[str, Any], state: str, status: s
     again, _checks = make(facts, hysteresis)
     assert not again["ready"]
     assert make(facts, hysteresis)[0]["ready"]
+
+
+def test_one_silent_moment_is_no_fault_but_takes_no_traffic_either(facts: dict[str, Any]) -> None:
+    hysteresis, silent = Hysteresis(), gone(facts, link.HUNG, "no answer")
+    make(facts, hysteresis)
+    snapshot, checks = make(silent, hysteresis)
+    assert (snapshot["status"], snapshot["ready"], checks[0]["status"]) == ("healthy", False, "healthy")
+    again, _checks = make(facts, hysteresis)
+    assert again["ready"]
+    told = [make(silent, hysteresis)[1][0]["status"] for _poll in range(3)]
+    assert told == ["healthy", "warning", "critical"]
+    # The other way round too: two good ones.
+    told = [make(facts, hysteresis)[1][0]["status"] for _poll in range(2)]
+    assert told == ["critical", "healthy"]
+
+
+def pooled(**more: Any) -> tuple[dict[str, Any], None]:
+    use = {"pool": None, "used": 0, "size": 0, "used_percent": 0.0, "waiting": 0, "wait_seconds": 0}
+    found = {"name": "app-pooler", "address": "app-pooler:6432", "state": None, "connect_ms": 20.0, "busiest": use}
+    return {**found, "login_error": None, "pools_error": None, "pool": {"up": True}, **more}, None
+
+
+def test_the_pooler_is_judged_as_the_health_of_the_host_judges_it(facts: dict[str, Any]) -> None:
+    down = {"login_error": "no answer", "pools_error": "no answer", "busiest": None, "pool": {"up": False}}
+    hysteresis = Hysteresis()
+    snapshot, _checks = make({**facts, "pooler": pooled()}, hysteresis)
+    assert (snapshot["pool"], snapshot["status"]) == ({"up": True}, "healthy")
+    assert next(check for check in snapshot["checks"] if check["id"] == "pooler")["value"] == "accepting"
+    # Clients wait while an operation interrupts the server, so it has to last.
+    found = [make({**facts, "pooler": pooled(**down)}, hysteresis)[0] for _poll in range(3)]
+    assert [each["status"] for each in found] == ["healthy", "warning", "critical"]
+    assert found[0]["pool"] == {"up": False}
+    # The server is there, whatever becomes of its pooler.
+    assert found[-1]["ready"]
+    assert found[-1]["reasons"] == ["pooler: no answer"]
+
+
+def test_an_instance_without_a_pooler_misses_none(facts: dict[str, Any]) -> None:
+    snapshot, _checks = make(facts, Hysteresis())
+    assert snapshot["pool"] is None
+    found = {check["id"]: check["message"] for check in snapshot["checks"] if check["id"].startswith("pool")}
+    assert found == dict.fromkeys(("pooler", "pools"), "no pooler is declared")
+    assert status_of({**facts, "pooler": (None, "it was not looked at yet")}, "pooler") == "unknown"
 
 
 def test_a_start_that_takes_too_long_is_critical(facts: dict[str, Any]) -> None:
