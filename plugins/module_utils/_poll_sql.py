@@ -21,9 +21,11 @@ SELECT json_build_object(
   'recovering', pg_is_in_recovery(),
   'now', extract(epoch FROM clock_timestamp()),
   'started_at', extract(epoch FROM pg_postmaster_start_time()),
+  'loaded_at', extract(epoch FROM pg_conf_load_time()),
   'reset_at', (SELECT extract(epoch FROM stats_reset) FROM pg_stat_bgwriter),
   'maximum', current_setting('max_connections')::int,
-  'usable', current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int,
+  'usable', current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+    - coalesce(current_setting('reserved_connections', true), '0')::int,
   'sessions', (
     SELECT json_build_object(
       'total', count(*),

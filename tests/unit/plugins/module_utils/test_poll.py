@@ -88,6 +88,23 @@ def test_a_server_that_hangs_is_published_and_not_waited_for(bench: Bench) -> No
     assert found["rates"]["transactions_per_second"] is None
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"loaded_at": FREQUENT["loaded_at"] + 1},
+        {"started_at": FREQUENT["started_at"] + 1},
+        {"sessions": {**FREQUENT["sessions"], "total": FREQUENT["usable"]}},
+    ],
+)
+def test_what_may_be_a_cure_is_tried_at_once(bench: Bench, change: dict[str, Any]) -> None:
+    for _poll in range(7):
+        found = bench.poll()
+    assert (found["circuit"]["state"], found["circuit"]["failures"]) == ("open", 5)
+    frequent = {**FREQUENT, **change}
+    assert bench.poll(frequent=frequent)["circuit"]["failures"] == 6
+    assert bench.poll(frequent=frequent)["circuit"]["failures"] == 6
+
+
 def test_without_endpoints_nobody_looks(bench: Bench) -> None:
     Path(bench.keeper.config, "keeper.json").write_text("{}")
     bench.poller.tick(bench.keeper)

@@ -25,6 +25,15 @@ def test_files_of_the_version_that_the_machine_has() -> None:
     assert "{" not in sql.frequent(True)
 
 
+def test_no_application_gets_a_connection_of_those_that_are_reserved(answer: Any) -> None:
+    said = " ".join(sql.frequent(None).split())
+    usable = said.partition("'usable', ")[2].partition(", 'sessions'")[0]
+    # The second is of PostgreSQL 16 and newer.
+    assert "- current_setting('superuser_reserved_connections')::int" in usable
+    assert "- coalesce(current_setting('reserved_connections', true), '0')::int" in usable
+    assert answer["usable"] == answer["maximum"] - 3 - 2
+
+
 def test_rates_between_two_answers(answer: Any) -> None:
     later = changed(answer, "now", answer["now"] + 10)
     grown = {"commits": 90, "rollbacks": 10, "hits": 300, "reads": 100, "rows_written": 50, "temp_bytes": 20}
