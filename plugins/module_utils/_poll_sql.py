@@ -74,13 +74,17 @@ SELECT json_build_object(
       'lag_bytes', CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_lsn() - replay_lsn END,
       'lag_seconds', extract(epoch FROM replay_lag)) ORDER BY application_name)
     FROM pg_stat_replication),
-  'replica_lag_bytes', CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() - pg_last_wal_replay_lsn() END,
+  'replica_lag_bytes', CASE WHEN pg_is_in_recovery() AND {streams}
+    THEN pg_last_wal_receive_lsn() - pg_last_wal_replay_lsn() END,
   'replica_lag_seconds', CASE
     WHEN NOT pg_is_in_recovery() THEN NULL
-    WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
+    WHEN {streams} AND pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
     ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) END,
   'cgroup', {cgroup})::text
 """
+
+# A standby that was cut off has replayed all that it received, and is behind all the same.
+_STREAMS = "EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')"
 
 # pg_stat_statements may be in any schema; the rest asks for it only where it is.
 _RARE = """
@@ -131,7 +135,12 @@ _CGROUP1 = {
 }
 
 # Such a statement may hold a password in the clear.
-_TELLS_SECRET = re.compile(r"\bpassword\b|\bencrypted\b|\bscram-sha-256\$", re.IGNORECASE)
+_TELLS_SECRET = re.compile(
+    r"\b(ssl)?password\b|\bencrypted\b|\bscram-sha-256\$"
+    # ://user:password@, of which the end may have been cut off.
+    r"|://[^\s@/]*:[^\s@]*@|://[^\s@/'\"]*:[^\s@'\"]*\Z",
+    re.IGNORECASE,
+)
 HIDDEN = "(hidden: it is about a password)"
 
 
@@ -143,6 +152,7 @@ def frequent(cgroup2: Optional[bool]) -> str:
         "'%s', pg_read_file('/sys/fs/cgroup/%s', 0, 65536, true)" % pair for pair in sorted(files.items())
     )
     text = _FREQUENT.replace("{cgroup}", "json_build_object(%s)" % pairs)
+    text = text.replace("{streams}", _STREAMS)
     return text.replace("{length}", str(QUERY_LENGTH)).replace("{longest}", str(LONGEST))
 
 
