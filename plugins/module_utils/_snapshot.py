@@ -25,7 +25,16 @@ _EVENTS = 20
 _DISK_READY_PERCENT = 95.0
 
 # Their values change with the load, so they are told when they last.
-_STEADY = ("response_time", "connections", "memory", "cpu_throttling", "blocked_sessions", "replication", "disk_")
+_STEADY = (
+    "response_time",
+    "connections",
+    "memory",
+    "cpu_throttling",
+    "blocked_sessions",
+    "replication",
+    "disk_",
+    "statistics",
+)
 
 _RANK = {WARNING: 1, CRITICAL: 2}
 
@@ -151,6 +160,7 @@ def _checks(
         own.database(name, login, facts["breaker"], role, down),
         shared.response(known, limits.response_ms),
         shared.connections(known, limits.connections_percent),
+        own.statistics(answer, name),
         own.restarts(facts["starts"], now, name),
         *(shared.disk(known, each["id"], limits.disk_percent) for each in facts["storage"]),
         own.memory(memory),

@@ -12,6 +12,7 @@ from ._health_check import CRITICAL, HEALTHY, UNKNOWN, WARNING, Check, graded
 from ._health_checks import DEPLOY, RENEW
 from ._poll_link import DEAD, FULL, HUNG, REFUSED, STARTING, STOPPED, STOPPING, UNTRUSTED
 from ._poll_login import Login
+from ._poll_server import Answer
 from ._starts import Starts
 from ._times import hours
 from ._units import human
@@ -58,6 +59,16 @@ def database(name: str, login: Login, breaker: Breaker, role: Optional[str], dow
     if login.state == STARTING and (down_seconds or 0.0) < STARTING_SECONDS:
         status = WARNING
     return Check("database", status, login.state, message, hint=hint % {"name": name})
+
+
+def statistics(answer: Answer, name: str) -> Check:
+    """Whether the server tells of itself; where it does not, most of the other checks know nothing."""
+    if answer.state is not None:
+        return Check("statistics", UNKNOWN, None, "not measured: the server does not answer")
+    if answer.frequent is None:
+        message = "what the server knows of itself cannot be read: %s" % answer.words
+        return Check("statistics", WARNING, None, message, hint="read docker logs %s" % name)
+    return Check("statistics", HEALTHY, None, "the server tells of itself")
 
 
 def restarts(starts: Starts, now: float, name: str) -> Check:

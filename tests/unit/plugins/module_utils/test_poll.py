@@ -105,6 +105,13 @@ def test_what_may_be_a_cure_is_tried_at_once(bench: Bench, change: dict[str, Any
     assert bench.poll(frequent=frequent)["circuit"]["failures"] == 6
 
 
+def test_without_statistics_the_login_is_tried_all_the_same(bench: Bench) -> None:
+    for failures in (1, 2):
+        found = bench.poll(words="it told nothing", frequent=None)
+        assert (found["circuit"]["failures"], found["checks"][0]["value"]) == (failures, "unreachable")
+        assert found["checks"][0]["message"].startswith("the server cannot be reached (The address of app is not known")
+
+
 def test_without_endpoints_nobody_looks(bench: Bench) -> None:
     Path(bench.keeper.config, "keeper.json").write_text("{}")
     bench.poller.tick(bench.keeper)

@@ -163,6 +163,21 @@ def test_a_login_that_fails_while_the_socket_answers(facts: dict[str, Any], stat
     assert snapshot["reasons_not_ready"][0].startswith("database: ")
 
 
+def test_a_server_that_tells_nothing_of_itself_but_serves(facts: dict[str, Any]) -> None:
+    hysteresis = Hysteresis()
+    silent = {**facts, "answer": Answer(None, "canceling statement due to statement timeout")}
+    make(facts, hysteresis)
+    # Once is nothing.
+    assert make(silent, hysteresis)[0]["status"] == "healthy"
+    snapshot, _checks = make(silent, hysteresis)
+    assert (snapshot["status"], snapshot["ready"]) == ("warning", True)
+    assert snapshot["reasons"] == [
+        "statistics: what the server knows of itself cannot be read: canceling statement due to statement timeout"
+    ]
+    assert status_of(silent, "connections") == "unknown"
+    assert status_of(gone(facts, link.HUNG), "statistics") == "unknown"
+
+
 def test_what_else_makes_it_not_ready(facts: dict[str, Any]) -> None:
     words = []
     drains = Maintenance("move", "me", "2026-11-24T10:00:00Z", "2026-11-24T11:00:00Z", drains=True)
