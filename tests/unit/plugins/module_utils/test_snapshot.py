@@ -18,6 +18,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._maintenance impor
 from ansible_collections.pgkeep.postgres.plugins.module_utils._poll_login import Login
 from ansible_collections.pgkeep.postgres.plugins.module_utils._poll_server import Answer
 from ansible_collections.pgkeep.postgres.plugins.module_utils._snapshot import events, make
+from ansible_collections.pgkeep.postgres.plugins.module_utils._snapshot_checks import slots
 from ansible_collections.pgkeep.postgres.plugins.module_utils._starts import (
     CRASH,
     PLANNED,
@@ -241,6 +242,23 @@ def test_what_the_server_tells_of_itself(facts: dict[str, Any]) -> None:
         answer = Answer(None, "", {**frequent, **more}, {**rare, **rarely}, (), 1)
         assert status_of({**facts, "answer": answer}, id) == "warning", id
         assert status_of(facts, id) == "healthy", id
+
+
+@pytest.mark.parametrize(
+    "active, retained, wal_status, status, words",
+    [
+        (False, None, "reserved", "healthy", "the one that keeps most keeps 0 bytes of WAL"),
+        (True, (1 << 30) - 1, "reserved", "healthy", ""),
+        (True, 1 << 30, "extended", "warning", "the one that keeps most keeps 1 GB of WAL"),
+        (True, (5 << 30) + 1, "extended", "critical", ""),
+        (False, (5 << 30) + 1, "extended", "critical", "1 of them without a client"),
+        (True, 5, "unreserved", "critical", "the WAL of slot s goes with one of the next checkpoints"),
+        (False, None, "lost", "critical", "the WAL of slot s is lost"),
+    ],
+)
+def test_slots(active: bool, retained: int | None, wal_status: str, status: str, words: str) -> None:
+    found = slots([{"name": "s", "active": active, "retained_bytes": retained, "wal_status": wal_status}])
+    assert (found.status, words in found.message) == (status, True), found
 
 
 def test_a_failing_archiver(facts: dict[str, Any]) -> None:
