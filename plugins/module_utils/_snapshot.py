@@ -214,7 +214,7 @@ def _backup(facts: Mapping[str, Any]) -> dict[str, Any]:
     evidence, now = facts["evidence"], facts["now"]
     found = evidence.get("backup") or {}
     newest = next((each for each in found.get("backups", ()) if each["label"] == found["newest_clean"]), None)
-    runs = [each for each in evidence.get("operations", ()) if each["action"] == "backup"]
+    runs = evidence.get("backup_runs", ())
     last = next((each for each in reversed(runs) if each["result"] not in ("busy", "unfinished")), None)
     upcoming = {each["name"]: each["next_at"] for each in (evidence.get("upcoming") or {}).get("jobs", ())}
     return {

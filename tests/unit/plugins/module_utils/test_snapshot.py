@@ -50,6 +50,8 @@ BACKUP = {
     "proven_at": None,
 }
 
+RUN = {"at": "2026-11-24T02:00:00Z", "action": "backup", "actor": "schedule", "result": "ok"}
+
 
 @pytest.fixture
 def facts() -> dict[str, Any]:
@@ -86,7 +88,8 @@ def facts() -> dict[str, Any]:
             "drill_records": [{"label": "x", "passed": True, "started_at": "2026-11-24T03:00:00Z", "rto_seconds": 1.5}],
             "upcoming": {"jobs": [{"name": "full", "next_at": "2026-11-29T02:00:00Z"}]},
             "alerts": {"waiting": 0, "delivered": 1, "failing": [], "proven_at": None, "recent": []},
-            "operations": [{"at": "2026-11-24T02:00:00Z", "action": "backup", "actor": "schedule", "result": "ok"}],
+            "operations": [RUN],
+            "backup_runs": [RUN],
             "certificate": {"days_left": 397.0, "not_after": "2027-12-26T16:15:14Z", "error": None},
             "repository_type": "posix",
         },
