@@ -49,8 +49,9 @@ class Outcome:
 class Check:
     """One row of the list. needs names the facts it reads (keys of the facts and of their errors).
 
-    What cannot be read (errors: name -> why, next_step) makes a check skip, with the reason; root makes it fail
-    instead. Every source of facts has one root, so that its loss is one failure and not thirty.
+    What cannot be read (errors: name -> why, next_step, behind) makes a check skip, with the reason; root names the
+    source whose loss makes it fail instead. Every source of facts has one root, so that its loss is one failure and not
+    thirty. behind is true of what was not tried because of another source.
     """
 
     id: str
@@ -60,7 +61,7 @@ class Check:
     fix: str
     needs: tuple[str, ...] = ()
     phases: tuple[str, ...] = (AFTER,)
-    root: bool = False
+    root: str = ""
 
 
 def passed(evidence: str) -> Outcome:
@@ -93,10 +94,13 @@ def evaluate(
 
 
 def _finding(area: str, check: Check, facts: Facts, waiver: Optional[Mapping[str, Any]], today: date) -> dict[str, Any]:
-    outcome, fix = _outcome(check, facts)
+    outcome, fix, seen = _outcome(check, facts)
     severity = WARNING if outcome.result == WARN else check.severity
     result, evidence = (FAIL if outcome.result == WARN else outcome.result), outcome.evidence
-    if waiver and result == FAIL:
+    if waiver and result == FAIL and not seen:
+        # It accepts what the check is about, and not that nobody could look.
+        evidence += "; its waiver does not cover that"
+    elif waiver and result == FAIL:
         until = _until(check.id, waiver)
         if until is None or today <= until:
             result = WAIVED
@@ -115,16 +119,17 @@ def _finding(area: str, check: Check, facts: Facts, waiver: Optional[Mapping[str
     }
 
 
-def _outcome(check: Check, facts: Facts) -> tuple[Outcome, str]:
-    """The outcome and what to do about it."""
+def _outcome(check: Check, facts: Facts) -> tuple[Outcome, str, bool]:
+    """The outcome, what to do about it, and whether the facts could be read."""
     errors = facts["errors"]
     missing = [errors[need] for need in check.needs if need in errors]
     if not missing:
-        return check.test(facts), check.fix
+        return check.test(facts), check.fix, True
+    lost = errors.get(check.root)
     # Without an engine nothing behind it can be read; that is one failure, the engine's.
-    fails = check.root and ("engine" in check.needs or "engine" not in errors)
-    evidence = "cannot be read: %s" % missing[0]["why"]
-    return (failed if fails else skipped)(evidence), missing[0]["next_step"] or check.fix
+    fails = lost and not lost.get("behind") and (check.root == "engine" or "engine" not in errors)
+    why = lost if fails else missing[0]
+    return (failed if fails else skipped)("cannot be read: %s" % why["why"]), why["next_step"] or check.fix, False
 
 
 def check_waivers(waivers: Mapping[str, Any], checks: Iterable[tuple[str, Check]]) -> None:

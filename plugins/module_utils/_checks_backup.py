@@ -232,7 +232,7 @@ _LEFT = ("leftovers",)
 _BRING = "bring the instance's folder of secrets from the control node that has it; see Keys in docs/backup.md"
 
 BACKUP = (
-    Check("B01", "There is a fresh clean backup", BLOCKER, b01, _NOW, _KEEPER, root=True),
+    Check("B01", "There is a fresh clean backup", BLOCKER, b01, _NOW, _KEEPER, root="backup"),
     Check("B02", "The newest backup is clean", BLOCKER, b02, _NOW, _KEEPER),
     Check("B03", "A restore was proven", BLOCKER, b03, "run the playbook verify.yml, with -e repository=N", _KEEPER),
     Check("B04", "WAL reaches the repository", BLOCKER, b04, "read docker logs for archive-push", ("sql",)),
@@ -243,12 +243,15 @@ BACKUP = (
         b05,
         "declare one in postgres_backup_repositories",
         ("repository",),
+        root="repository",
     ),
     Check("B06", "The repository is encrypted", CRITICAL, b06, "make a new repository with a cipher", _KEEPER),
     Check("B07", "Retention is set and has room", CRITICAL, b07, "extend the disk", ("repository", "backup", "disks")),
     Check("B08", "Backups have a schedule", CRITICAL, b08, "name jobs in postgres_backup_schedule", _KEEPER),
-    Check("B09", "Dumps hold the roles too", WARNING, b09, "run the playbook dump.yml", ("dumps",)),
-    Check("B10", "Loss and outage are within what was promised", WARNING, b10, _GOALS, ("drill",)),
-    Check("B11", "No killed operation left anything", WARNING, b11, "run the playbook deploy.yml", _LEFT, root=True),
-    Check("B12", "The control node has every key", BLOCKER, b12, _BRING, ("keys",), BOTH, root=True),
+    Check("B09", "Dumps hold the roles too", WARNING, b09, "run the playbook dump.yml", ("dumps",), root="dumps"),
+    Check("B10", "Loss and outage are within what was promised", WARNING, b10, _GOALS, ("drill",), root="drill"),
+    Check(
+        "B11", "No killed operation left anything", WARNING, b11, "run the playbook deploy.yml", _LEFT, root="leftovers"
+    ),
+    Check("B12", "The control node has every key", BLOCKER, b12, _BRING, ("keys",), BOTH, root="keys"),
 )

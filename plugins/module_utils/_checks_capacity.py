@@ -173,6 +173,7 @@ CAPACITY = (
         "free space, extend the disks or shorten postgres_server_retention_days",
         ("engine", "disks"),
         BOTH,
+        "disks",
     ),
     Check(
         "K02",

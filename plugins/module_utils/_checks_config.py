@@ -220,7 +220,7 @@ _POOLS = "lower postgres_pooler_size, or raise postgres_server_connections"
 _EXTENSIONS = "run the playbook deploy.yml with -e postgres_server_extension_update=true"
 
 CONFIG = (
-    Check("P01", "What is committed is on the disk", BLOCKER, p01, "remove these settings", _SQL, root=True),
+    Check("P01", "What is committed is on the disk", BLOCKER, p01, "remove these settings", _SQL, root="sql"),
     Check("P02", "Data checksums are on", CRITICAL, p02, "pg_checksums --enable on the stopped server", _SQL),
     Check("P03", "Autovacuum is on", BLOCKER, p03, "remove the setting", _SQL),
     Check("P04", "Every setting is in force", CRITICAL, p04, "restart, or correct the line", _SQL),
@@ -228,7 +228,7 @@ CONFIG = (
     Check("P06", "The WAL fits the disk", CRITICAL, p06, "lower max_wal_size, bound the slots", ("sql", "disks")),
     Check("P07", "WAL is archived", BLOCKER, p07, "run the playbook deploy.yml", _SQL),
     Check("P08", "Nothing waits or runs for ever", WARNING, p08, _ENDLESS, _SQL),
-    Check("P09", "Pools fit the connections", BLOCKER, p09, _POOLS, ("sql", "pools")),
+    Check("P09", "Pools fit the connections", BLOCKER, p09, _POOLS, ("sql", "pools"), root="pools"),
     Check("P10", "An administrator still gets in", WARNING, p10, _REMOVE, _SQL),
     Check("P11", "The planner knows the disk", WARNING, p11, "correct postgres_server_disk, remove settings", _SQL),
     Check("P12", "The log has what is asked of it", WARNING, p12, _REMOVE, _SQL),

@@ -244,13 +244,16 @@ IMAGE = (
         "run playbooks/upgrade.yml, or declare the major version of the data",
         ("container", "sql", "majors"),
         BOTH,
+        "majors",
     ),
     Check("I05", "The server is not root and owns its data", CRITICAL, i05, _DEPLOY, _ONE),
     Check("I06", "Collations are those of the data", CRITICAL, i06, "REINDEX, then ALTER DATABASE … REFRESH", ("sql",)),
 )
 
 CONTAINER = (
-    Check("C01", "The data outlives the container", BLOCKER, c01, "use a volume on a local disk", _ONE, root=True),
+    Check(
+        "C01", "The data outlives the container", BLOCKER, c01, "use a volume on a local disk", _ONE, root="container"
+    ),
     Check("C02", "The container restarts by itself", CRITICAL, c02, _DEPLOY, _ONE),
     Check("C03", "A stop is clean", CRITICAL, c03, _DEPLOY, _ONE),
     Check("C04", "The memory is limited, without swap", CRITICAL, c04, _DEPLOY, _ONE),

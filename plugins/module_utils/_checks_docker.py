@@ -98,7 +98,14 @@ _LIVE = 'write {"live-restore": true} in /etc/docker/daemon.json and reload the 
 
 DOCKER = (
     Check(
-        "D01", "The engine answers and is new enough", BLOCKER, d01, "start or upgrade Docker", ("engine",), BOTH, True
+        "D01",
+        "The engine answers and is new enough",
+        BLOCKER,
+        d01,
+        "start or upgrade Docker",
+        ("engine",),
+        BOTH,
+        "engine",
     ),
     Check(
         "D02",

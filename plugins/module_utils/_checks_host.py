@@ -198,12 +198,13 @@ def h14(facts: Facts) -> Outcome:
     return verdict_of(budget.disk_fits, words)
 
 
+_DEBIAN = "use Debian 12 or 13 on x86_64 or aarch64"
 _LIMIT = "set postgres_server_memory, or sysctl vm.overcommit_memory=2"
 _THP = "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled, at every boot"
 _UPGRADES = "blacklist docker and containerd in unattended-upgrades; reboot in a maintenance window"
 
 HOST = (
-    Check("H01", "The system is supported", BLOCKER, h01, "use Debian 12 or 13 on x86_64 or aarch64", ("host",), BOTH),
+    Check("H01", "The system is supported", BLOCKER, h01, _DEBIAN, ("host",), BOTH, root="host"),
     Check("H02", "Python and its libraries are there", BLOCKER, h02, "run the role docker_host", ("host",), BOTH),
     Check("H03", "The kernel is kept and knows cgroup v2", WARNING, h03, "upgrade; boot with cgroup v2", ("host",)),
     Check("H04", "The memory holds all limits", BLOCKER, h04, "lower memory limits or add memory", ("engine",), BOTH),
@@ -231,6 +232,7 @@ HOST = (
         "choose another port or end who holds it",
         ("engine", "port"),
         BOTH,
+        "port",
     ),
     Check(
         "H14",

@@ -36,6 +36,6 @@ _DEPLOY = "run the playbook deploy.yml"
 _ONE = ("pooler",)
 
 POOLER = (
-    Check("C13", "The pooler's container is as confined as the server's", CRITICAL, c13, _DEPLOY, _ONE, root=True),
+    Check("C13", "The pooler's container is as confined as the server's", CRITICAL, c13, _DEPLOY, _ONE, root="pooler"),
     Check("C14", "Applications get in through the pooler", CRITICAL, c14, _DEPLOY, _ONE),
 )

@@ -8,13 +8,16 @@ from __future__ import annotations
 import ipaddress
 from typing import Any, Mapping, Sequence
 
-from ._checks import BLOCKER, CRITICAL, WARNING, Check, Facts, Outcome, failed, passed, verdict_of
+from ._checks import BLOCKER, CRITICAL, WARNING, Check, Facts, Outcome, failed, passed, skipped, verdict_of, warned
 from ._checks_capacity import lints
 from ._checks_docker import is_private
 from ._checks_host import numbers
 
 MIN_CERTIFICATE_DAYS = 21
-WEAK_METHODS = ("trust", "password", "md5")
+# What proves over TCP who somebody is, without a password that goes over the line.
+STRONG_METHODS = ("scram-sha-256", "cert", "reject")
+# The same, as far as another machine can be trusted.
+DIRECTORY_METHODS = ("ldap", "radius", "pam", "gss", "sspi", "oauth")
 # Methods that need no password, so that a role without one can log in by them.
 _WITHOUT_PASSWORD = ("trust", "peer", "ident", "cert", "gss", "sspi")
 ROOT_ROLE = "postgres"
@@ -28,14 +31,25 @@ def _rule(rule: Mapping[str, Any]) -> str:
 
 
 def s01(facts: Facts) -> Outcome:
+    lines = facts["sql"]["hba"]
     found = [
         _rule(rule) if not rule["error"] else "line %(line)s: %(error)s" % rule
-        for rule in facts["sql"]["hba"]
-        if rule["error"] or rule["method"] in WEAK_METHODS or _everybody(rule)
+        for rule in lines
+        if rule["error"] or _weak(rule) or _everybody(rule)
     ]
     if found:
         return failed("; ".join(found))
+    elsewhere = [_rule(rule) for rule in lines if rule["method"] in DIRECTORY_METHODS]
+    if elsewhere:
+        return warned("another service decides who comes in: %s" % "; ".join(elsewhere))
     return passed("%d lines of pg_hba.conf, none weak and none for everybody" % len(facts["sql"]["hba"]))
+
+
+def _weak(rule: Mapping[str, Any]) -> bool:
+    """ident means peer on the socket, and over TCP that a client's machine says who its user is."""
+    if rule["type"] == "local":
+        return rule["method"] not in (*STRONG_METHODS, *DIRECTORY_METHODS, "peer", "ident")
+    return rule["method"] not in (*STRONG_METHODS, *DIRECTORY_METHODS)
 
 
 def _everybody(rule: Mapping[str, Any]) -> bool:
@@ -68,7 +82,11 @@ def s03(facts: Facts) -> Outcome:
 
 
 def s04(facts: Facts) -> Outcome:
-    settings, served = facts["sql"]["settings"], facts["certificate"]
+    settings = facts["sql"]["settings"]
+    # A port that nobody can ask must not hide what the settings say. Without an engine nobody knows the port.
+    unseen = facts["errors"].get("certificate")
+    error = unseen["why"] if unseen and "engine" not in facts["errors"] else None
+    served = {"error": error, "days_left": None} if unseen else facts["certificate"]
     problems = []
     if settings["ssl"]["setting"] != "on":
         problems.append("ssl is off")
@@ -81,9 +99,11 @@ def s04(facts: Facts) -> Outcome:
     problems += ["without TLS: %s" % _rule(rule) for rule in plain]
     if served["error"] is not None:
         problems.append("clients refuse the certificate: %s" % served["error"])
-    elif served["days_left"] <= MIN_CERTIFICATE_DAYS:
+    elif served["days_left"] is not None and served["days_left"] <= MIN_CERTIFICATE_DAYS:
         problems.append("the certificate ends in %d days" % served["days_left"])
-    return failed("; ".join(problems)) if problems else passed("%s, %d days left" % (oldest, served["days_left"]))
+    if problems:
+        return failed("; ".join(problems))
+    return passed("%s, %s days left" % (oldest, served["days_left"])) if not unseen else skipped(unseen["why"])
 
 
 def s05(facts: Facts) -> Outcome:
@@ -226,13 +246,13 @@ SECURITY = (
     Check("S01", "Nobody comes in without SCRAM", BLOCKER, s01, "remove these lines from postgres_server_hba", _SQL),
     Check("S02", "Passwords are stored as SCRAM", CRITICAL, s02, "set these passwords again", _SQL),
     Check("S03", "No password can be guessed", BLOCKER, s03, "give these roles other passwords", _SQL),
-    Check("S04", "Clients use TLS and can verify it", CRITICAL, s04, _DEPLOY, ("sql", "certificate")),
+    Check("S04", "Clients use TLS and can verify it", CRITICAL, s04, _DEPLOY, _SQL),
     Check("S05", "No superuser from outside", BLOCKER, s05, "ALTER ROLE … NOSUPERUSER, or correct pg_hba.conf", _SQL),
-    Check("S06", "Nothing is for everybody", WARNING, s06, _REVOKE, _CATALOGS),
+    Check("S06", "Nothing is for everybody", WARNING, s06, _REVOKE, _CATALOGS, root="catalogs"),
     Check(
         "S07", "The port is not public", BLOCKER, s07, "bind to 127.0.0.1 or a private address", ("container", "host")
     ),
-    Check("S08", "Secrets are for their owner alone", CRITICAL, s08, _DEPLOY, ("files",)),
+    Check("S08", "Secrets are for their owner alone", CRITICAL, s08, _DEPLOY, ("files",), root="files"),
     Check("S10", "Roles for one purpose have one right", WARNING, s10, "run deploy.yml, or ALTER ROLE", _SQL),
     Check("S11", "No function lends its rights unguarded", WARNING, s11, _FUNCTION, _CATALOGS),
     Check("S12", "Nobody comes from everywhere", WARNING, s12, _NETWORKS, _SQL),
@@ -244,6 +264,7 @@ SECURITY = (
         s13,
         "set postgres_server_keeper_bind_address to 127.0.0.1 or a private address, then run the playbook deploy.yml",
         ("endpoints", "host"),
+        root="endpoints",
     ),
     Check("S14", "Logins are logged where that is demanded", WARNING, s14, _DEPLOY, _SQL),
 )

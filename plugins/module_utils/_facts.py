@@ -42,7 +42,7 @@ def collect(run: Run, layout: Layout, declared: Mapping[str, Any], phase: str) -
     def read(name: str, reader: Callable[[], Any], *needs: str) -> None:
         gone = [need for need in needs if need in facts["errors"]]
         if gone:
-            facts["errors"][name] = facts["errors"][gone[0]]
+            facts["errors"][name] = {**facts["errors"][gone[0]], "behind": True}
             return
         try:
             facts[name] = reader()

@@ -91,6 +91,46 @@ def test_the_newest_dump_has_the_roles_or_not(tmp_path: Path) -> None:
     assert dumps(layout, keeper) == {"run": "2026-11-21_020000", "globals": True}
 
 
+# As Alertmanager 0.25 lays out what it read from a file that roles/postgres_monitoring wrote.
+ALERTMANAGER = """global:
+  resolve_timeout: 5m
+route:
+  receiver: people
+  routes:
+  - receiver: deadman
+    matchers:
+    - alertname="Watchdog"
+receivers:
+- name: nobody
+- name: people
+%s- name: test
+  webhook_configs:
+  - send_resolved: false
+    http_config:
+      follow_redirects: true
+    url: <secret>
+- name: deadman
+  webhook_configs:
+  - send_resolved: false
+    url: <secret>
+templates:
+- /etc/stack/current/pgkeep.tmpl
+"""
+PEOPLE = """  webhook_configs:
+  - send_resolved: true
+    url: <secret>
+  email_configs:
+  - to: ops@example.com
+"""
+
+
+@pytest.mark.parametrize("people, told", [(PEOPLE, ["people"]), ("", [])])
+def test_a_receiver_without_anybody_behind_it_is_none(people: str, told: list[str]) -> None:
+    answer = {"versionInfo": {"version": "0.25.0"}, "config": {"original": ALERTMANAGER % people}}
+    found = prometheus.look({**DECLARED, "alertmanager_url": "http://am"}, lambda url: answer)
+    assert found == {"prometheus": None, "alertmanager": {"version": "0.25.0", "receivers": told}}
+
+
 @pytest.fixture
 def server() -> Iterator[str]:
     """A Prometheus and an Alertmanager in one: answers in the shapes of their documentation, by path."""
@@ -105,8 +145,7 @@ def server() -> Iterator[str]:
                 "/api/v1/query": {"data": {"result": [] if "absent" in query else series}},
                 "/api/v1/rules": {"data": {"groups": [{"rules": [{"name": "Down", "health": "ok"}]}]}},
                 "/api/v1/alertmanagers": {"data": {"activeAlertmanagers": [{"url": "http://am/api/v2/alerts"}]}},
-                "/api/v2/status": {"versionInfo": {"version": "0.28.1"}},
-                "/api/v2/receivers": [{"name": "ops"}],
+                "/api/v2/status": {"versionInfo": {"version": "0.28.1"}, "config": {"original": ALERTMANAGER % PEOPLE}},
             }
             bad = path not in answers or "rate" in query
             body = json.dumps(answers.get(path)).encode()
@@ -136,7 +175,7 @@ def test_prometheus_is_asked(server: str) -> None:
             "alertmanagers": ["http://am/api/v2/alerts"],
             "panels": {"pgkeep_sessions": 1, "absent(x)": 0, "rate(": "HTTP Error 400: Bad Request"},
         },
-        "alertmanager": {"version": "0.28.1", "receivers": ["ops"]},
+        "alertmanager": {"version": "0.28.1", "receivers": ["people"]},
     }
 
 
