@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from dataclasses import dataclass
 from typing import Any, Callable, Mapping, Optional, Sequence, TypeVar
 
 from . import _alert_queue as queue
@@ -28,41 +27,19 @@ from ._backup_info import described
 from ._backup_repository import BACKUP_OF, Keeper, information, types
 from ._drill_turn import proofs
 from ._errors import PgkeepError
-from ._health import Limits
 from ._layout import CONFIG_MOUNT, MONITOR, PORT
 from ._lock import holder
 from ._poll_login import address_of
 from ._probe import Target, certificate
 from ._repository_seen import mark_of, seen
-from ._times import epoch_of
 
 T = TypeVar("T")
 
 # What changes without a file of its own, such as the age of WAL elsewhere, is read again this often.
 AGAIN_SECONDS = 60.0
-CERTIFICATE_SECONDS = 600.0
 
 _DRILL_EVENTS, _OPERATION_EVENTS = 10, 50
 _SERVED = CONFIG_MOUNT + "/tls/server.crt"
-
-
-@dataclass(frozen=True)
-class _Certificate:
-    """What was served at a time, and when its file was written."""
-
-    found: Mapping[str, Any]
-    at: float
-    written: Optional[float]
-
-    def holds(self, now: float, written: Optional[float]) -> bool:
-        """Whether nobody has to look again: of one that is bad or ends soon everybody waits for the next."""
-        left = self.found["days_left"]
-        fine = self.found["error"] is None and left is not None and left >= Limits().certificate_days[0]
-        return fine and written == self.written and 0 <= now - self.at < CERTIFICATE_SECONDS
-
-    def told(self, now: float) -> dict[str, Any]:
-        ends = epoch_of(self.found["not_after"])
-        return {**self.found, "days_left": None if ends is None else round((ends - now) / 86400, 1)}
 
 
 class Evidence:
@@ -75,7 +52,6 @@ class Evidence:
         self.archiver_since: Optional[float] = None
         self._mark: Any = None
         self._looked_at = 0.0
-        self._certificate: Optional[_Certificate] = None
         self._trail = Newest()
 
     def look(self, keeper: Keeper) -> None:
@@ -115,24 +91,10 @@ class Evidence:
             "backup_runs": [each for each in operations if each["action"] == "backup"],
             "running": tried("running", lambda: _running(keeper)),
             "repository_type": tried("repository_type", lambda: _types(keeper)),
+            # Of this moment: one that was served before is not known to be served again.
+            "certificate": tried("certificate", lambda: _certificate(keeper, now)),
         }
-        found["certificate"] = self._served_certificate(keeper, now, errors)
         return found
-
-    def _served_certificate(self, keeper: Keeper, now: float, errors: dict[str, str]) -> Optional[Mapping[str, Any]]:
-        known, written = self._certificate, _written(_SERVED)
-        if known is not None and known.holds(now, written):
-            return known.told(now)
-        try:
-            target = Target(
-                keeper.instance, PORT, MONITOR, "", CONFIG_MOUNT + "/tls/ca.crt", address=address_of(keeper)
-            )
-            self._certificate = _Certificate(certificate(target, now), now, written)
-        except (PgkeepError, OSError) as error:
-            # Nobody serves anything now, and what was served is not known to be served again.
-            errors["certificate"] = str(error)
-            return None
-        return self._certificate.found
 
 
 def _files_mark(keeper: Keeper) -> list[tuple[str, float]]:
@@ -145,6 +107,11 @@ def _written(path: str) -> Optional[float]:
     with contextlib.suppress(OSError):
         return os.stat(path).st_mtime
     return None
+
+
+def _certificate(keeper: Keeper, now: float) -> dict[str, Any]:
+    target = Target(keeper.instance, PORT, MONITOR, "", CONFIG_MOUNT + "/tls/ca.crt", address=address_of(keeper))
+    return certificate(target, now)
 
 
 def _newest_drills(keeper: Keeper) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ SELECT textsend(json_build_object(
   'reset_at', (SELECT extract(epoch FROM stats_reset) FROM pg_stat_bgwriter),
   'maximum', current_setting('max_connections')::int,
   'usable', current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
-    - coalesce(current_setting('reserved_connections', true), '0')::int,
+    - coalesce(current_setting('reserved_connections', true)::int, 0),
   'sessions', (
     SELECT json_build_object(
       'total', count(*),

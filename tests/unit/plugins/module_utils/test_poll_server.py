@@ -35,7 +35,7 @@ class Connection:
     """As psycopg2's. answers: what is in a statement -> its row, or an error; the newest first."""
 
     def __init__(self, answers: dict[str, Any]) -> None:
-        self.answers, self.closed, self.asked, self.description = answers, 0, [], True
+        self.answers, self.closed, self.asked, self.description = answers, 0, [], [("textsend",)]
 
     def cursor(self) -> Connection:
         return self

@@ -30,7 +30,7 @@ def test_no_application_gets_a_connection_of_those_that_are_reserved(answer: Any
     usable = said.partition("'usable', ")[2].partition(", 'sessions'")[0]
     # The second is of PostgreSQL 16 and newer.
     assert "- current_setting('superuser_reserved_connections')::int" in usable
-    assert "- coalesce(current_setting('reserved_connections', true), '0')::int" in usable
+    assert "- coalesce(current_setting('reserved_connections', true)::int, 0)" in usable
     assert answer["usable"] == answer["maximum"] - 3 - 2
 
 

@@ -14,7 +14,6 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils import _audit as a
 from ansible_collections.pgkeep.postgres.plugins.module_utils import _poll_evidence as evidence
 from ansible_collections.pgkeep.postgres.plugins.module_utils._backup_repository import BACKUP_OF, Keeper
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
-from ansible_collections.pgkeep.postgres.plugins.module_utils._health import Limits
 from ansible_collections.pgkeep.postgres.plugins.module_utils._lock import hold
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
 from ansible_collections.pgkeep.postgres.plugins.module_utils._times import rfc3339
@@ -69,27 +68,13 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     return Bench(tmp_path, monkeypatch)
 
 
-def test_a_good_certificate_is_looked_at_seldom_and_its_days_are_those_of_now(bench: Bench) -> None:
-    assert bench.look()["certificate"]["days_left"] == 300
-    for _look in range(9):
-        found = bench.look(60)["certificate"]
-    assert (bench.handshakes, found["days_left"]) == (1, 300)
-    bench.look(61)
-    assert bench.handshakes == 2
-
-
-def test_days_are_counted_from_the_end() -> None:
-    known = evidence._Certificate(ends_in(300, 0.0), 0.0, None)
-    assert known.told(60 * DAY)["days_left"] == 240
-    assert evidence._Certificate(REFUSED, 0.0, None).told(60.0) == REFUSED
-
-
-@pytest.mark.parametrize("days", [None, 0.5, Limits().certificate_days[0] - 0.1])
-def test_a_bad_certificate_is_looked_at_each_time(bench: Bench, days: float | None) -> None:
-    bench.served = REFUSED if days is None else ends_in(days, bench.now)
-    assert bench.look()["certificate"] == bench.served
-    bench.served = ends_in(397, bench.now)
-    assert bench.look(60)["certificate"]["days_left"] == 397
+@pytest.mark.parametrize("served", [REFUSED, ends_in(5, 0.0), ends_in(300, 0.0)])
+def test_a_certificate_is_told_as_it_was_within_the_last_minute(bench: Bench, served: dict[str, Any]) -> None:
+    bench.served = served
+    assert bench.look()["certificate"] == served
+    bench.served = ends_in(397, 0.0)
+    assert bench.look(59)["certificate"] == served
+    assert bench.look(2)["certificate"] == bench.served
     assert bench.handshakes == 2
 
 
@@ -103,7 +88,7 @@ def test_one_that_was_written_anew_is_looked_at_at_once(bench: Bench) -> None:
 def test_what_nobody_serves_is_not_told_as_if_it_were(bench: Bench) -> None:
     bench.look()
     bench.served = None
-    found = bench.look(601)
+    found = bench.look(61)
     assert (found["certificate"], found["errors"]["certificate"]) == (None, "refused")
 
 
