@@ -8,6 +8,7 @@ Short aligned lines. Colour only says again what a word says already, and only o
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from typing import Any, Callable, Mapping, Optional, Sequence, TextIO
@@ -49,6 +50,11 @@ class Style:
         """shown, which may be padded, in the colour of its word."""
         code = _COLOURS.get(shown.strip()) if self.colour else None
         return "\x1b[%sm%s\x1b[0m" % (code, shown) if code else shown
+
+
+def as_json(value: Any) -> str:
+    """One line in ASCII: a terminal obeys some characters beyond it. Of those within it JSON leaves DEL as it is."""
+    return json.dumps(value).replace("\x7f", "\\u007f")
 
 
 def error_lines(error: PgkeepError, style: Style) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Iterable, Iterator, Mapping, Optional
 
-from ._poll_link import HUNG
+from ._health_check import ACCEPTING
 from ._times import epoch_of
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -40,9 +40,8 @@ def _succeeded(result: Any) -> Value:
 
 
 def _up(status: Status) -> Value:
-    """Of the last login: who watches numbers has a patience of their own, so silence counts before it is told."""
-    database = next((check for check in _known(status) if check["id"] == "database"), None)
-    return None if database is None else float(database["status"] != "critical" and database.get("value") != HUNG)
+    """By what the login met: a server that starts up only warns, and lets nobody in."""
+    return next((float(check["value"] == ACCEPTING) for check in _known(status) if check["id"] == "database"), None)
 
 
 def _known(status: Status) -> list[Mapping[str, Any]]:

@@ -126,13 +126,9 @@ class Poller:
         """The server over its socket, then as an application would."""
         answer = self._server.ask(keeper, end)
         now = self._clock()
-        if answer.state is not None or answer.frequent is None:
-            around = (answer.state, None, None)
-            return answer, self._prober.not_there(now, around, keeper, answer.state or "", answer.words)
-        found = answer.frequent
-        room = found["sessions"]["total"] < found["usable"]
-        around = (None, found["started_at"], room)
-        return answer, self._prober.probe(keeper, now, end, around)
+        if answer.state is not None:
+            return answer, self._prober.not_there(now, answer.state, keeper, answer.state, answer.words)
+        return answer, self._prober.probe(keeper, now, end, _around(answer.frequent))
 
     def _facts(
         self, keeper: Keeper, memory: memories.Memory, answer: Answer, login: Login, now: float
@@ -201,6 +197,13 @@ def settled(state: Optional[str], told: str) -> bool:
     if state is None:
         return told == HEALTHY
     return state != HUNG or told == CRITICAL
+
+
+def _around(found: Optional[Mapping[str, Any]]) -> Any:
+    """What decides about a login: a new server, other settings or certificates, room for one more. For Breaker."""
+    if found is None:
+        return None
+    return found["started_at"], found["loaded_at"], found["sessions"]["total"] < found["usable"]
 
 
 def _failing_since(keeper: Keeper, archiver: Mapping[str, Any], waiting: list[float]) -> Optional[float]:

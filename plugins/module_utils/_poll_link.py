@@ -64,7 +64,8 @@ def state_of(error: BaseException) -> str:
 
 
 class Link:
-    """At most one open connection. Every failure closes it, so that the next open() begins anew."""
+    """At most one open connection. What ends it or leaves it in the middle of an answer closes it, so that the next
+    open() begins anew; a statement that the server refuses or gives up leaves it as it is."""
 
     def __init__(self) -> None:
         self._opened: Any = None
@@ -93,7 +94,10 @@ class Link:
         return (time.monotonic() - began) * 1000
 
     def ask(self, statement: str, end: float) -> tuple[list[tuple[Any, ...]], float]:
-        """The rows of one statement, and the milliseconds it took. Raises Silent and psycopg2's errors."""
+        """The rows of one statement, and the milliseconds it took. Raises Silent and psycopg2's errors.
+
+        After an error is_open tells whether only the statement failed.
+        """
         _names, found, took = self._asked(statement, end)
         return found, took
 
@@ -113,10 +117,16 @@ class Link:
             names = [column[0] for column in cursor.description or ()]
             found = list(cursor.fetchall()) if names else []
             cursor.close()
-        except BaseException:
-            self.close()
+        except BaseException as error:
+            if not (isinstance(error, driver().Error) and self._goes_on(error)):
+                self.close()
             raise
         return names, found, took
+
+    def _goes_on(self, error: Any) -> bool:
+        """Whether the server said of itself that only the statement failed, and not the session."""
+        said = error.diag.severity_nonlocalized if error.pgcode else None
+        return said == "ERROR" and not self._opened.closed
 
     def close(self) -> None:
         opened, self._opened = self._opened, None

@@ -37,6 +37,7 @@ _STEADY = (
     "replication",
     "disk_",
     "pool",
+    "statistics",
 )
 
 _RANK = {WARNING: 1, CRITICAL: 2}
@@ -165,6 +166,7 @@ def _checks(
         own.database(name, login, facts["breaker"], role, down),
         shared.response(known, limits.response_ms),
         shared.connections(known, limits.connections_percent),
+        own.statistics(answer, name),
         own.restarts(facts["starts"], now, name),
         *(shared.disk(known, each["id"], limits.disk_percent) for each in facts["storage"]),
         own.memory(memory),
@@ -222,7 +224,7 @@ def _backup(facts: Mapping[str, Any]) -> dict[str, Any]:
     evidence, now = facts["evidence"], facts["now"]
     found = evidence.get("backup") or {}
     newest = next((each for each in found.get("backups", ()) if each["label"] == found["newest_clean"]), None)
-    runs = [each for each in evidence.get("operations", ()) if each["action"] == "backup"]
+    runs = evidence.get("backup_runs", ())
     last = next((each for each in reversed(runs) if each["result"] not in ("busy", "unfinished")), None)
     upcoming = {each["name"]: each["next_at"] for each in (evidence.get("upcoming") or {}).get("jobs", ())}
     return {

@@ -110,9 +110,9 @@ def test_before_the_first_snapshot_it_is_not_ready_and_has_no_age():
 @pytest.mark.parametrize(
     ("change", "key", "value"),
     [
-        ({"checks": [{"id": "database", "status": "critical"}]}, "pgkeep_up", 0.0),
+        ({"checks": [{"id": "database", "status": "critical", "value": "hung"}]}, "pgkeep_up", 0.0),
         ({"checks": [{"id": "database", "status": "healthy", "value": "hung"}]}, "pgkeep_up", 0.0),
-        ({"checks": [{"id": "database", "status": "warning", "value": "starting up"}]}, "pgkeep_up", 1.0),
+        ({"checks": [{"id": "database", "status": "warning", "value": "starting"}]}, "pgkeep_up", 0.0),
         ({"circuit": {"state": "open"}}, "pgkeep_circuit_state", 2.0),
         ({"circuit": {"state": "half_open"}}, "pgkeep_circuit_state", 1.0),
         ({"maintenance": {"reason": "deploy"}}, "pgkeep_maintenance", 1.0),

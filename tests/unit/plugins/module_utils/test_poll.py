@@ -118,6 +118,30 @@ def test_the_last_hour_outlives_the_keeper(bench: Bench, tmp_path: Path) -> None
     assert before["sessions_active"][0] is not None
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"loaded_at": FREQUENT["loaded_at"] + 1},
+        {"started_at": FREQUENT["started_at"] + 1},
+        {"sessions": {**FREQUENT["sessions"], "total": FREQUENT["usable"]}},
+    ],
+)
+def test_what_may_be_a_cure_is_tried_at_once(bench: Bench, change: dict[str, Any]) -> None:
+    for _poll in range(7):
+        found = bench.poll()
+    assert (found["circuit"]["state"], found["circuit"]["failures"]) == ("open", 5)
+    frequent = {**FREQUENT, **change}
+    assert bench.poll(frequent=frequent)["circuit"]["failures"] == 6
+    assert bench.poll(frequent=frequent)["circuit"]["failures"] == 6
+
+
+def test_without_statistics_the_login_is_tried_all_the_same(bench: Bench) -> None:
+    for failures in (1, 2):
+        found = bench.poll(words="it told nothing", frequent=None)
+        assert (found["circuit"]["failures"], found["checks"][0]["value"]) == (failures, "unreachable")
+        assert found["checks"][0]["message"].startswith("the server cannot be reached (The address of app is not known")
+
+
 def test_without_endpoints_nobody_looks(bench: Bench) -> None:
     Path(bench.keeper.config, "keeper.json").write_text("{}")
     bench.poller.tick(bench.keeper)

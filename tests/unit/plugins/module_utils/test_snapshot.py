@@ -18,6 +18,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._maintenance impor
 from ansible_collections.pgkeep.postgres.plugins.module_utils._poll_login import Login
 from ansible_collections.pgkeep.postgres.plugins.module_utils._poll_server import Answer
 from ansible_collections.pgkeep.postgres.plugins.module_utils._snapshot import events, make
+from ansible_collections.pgkeep.postgres.plugins.module_utils._snapshot_checks import slots
 from ansible_collections.pgkeep.postgres.plugins.module_utils._starts import (
     CRASH,
     PLANNED,
@@ -49,6 +50,8 @@ BACKUP = {
     "repository_bytes": 3,
     "proven_at": None,
 }
+
+RUN = {"at": "2026-11-24T02:00:00Z", "action": "backup", "actor": "schedule", "result": "ok"}
 
 
 @pytest.fixture
@@ -87,7 +90,8 @@ def facts() -> dict[str, Any]:
             "drill_records": [{"label": "x", "passed": True, "started_at": "2026-11-24T03:00:00Z", "rto_seconds": 1.5}],
             "upcoming": {"jobs": [{"name": "full", "next_at": "2026-11-29T02:00:00Z"}]},
             "alerts": {"waiting": 0, "delivered": 1, "failing": [], "proven_at": None, "recent": []},
-            "operations": [{"at": "2026-11-24T02:00:00Z", "action": "backup", "actor": "schedule", "result": "ok"}],
+            "operations": [RUN],
+            "backup_runs": [RUN],
             "certificate": {"days_left": 397.0, "not_after": "2027-12-26T16:15:14Z", "error": None},
             "repository_type": "posix",
         },
@@ -127,12 +131,12 @@ def test_a_healthy_instance(facts: dict[str, Any]) -> None:
     assert snapshot["certificates"] == [{"of": "server", "not_after": "2027-12-26T16:15:14Z", "days_left": 397.0}]
 
 
-@pytest.mark.parametrize("total, status", [(7, "healthy"), (8, "warning"), (9, "warning"), (10, "critical")])
+@pytest.mark.parametrize("total, status", [(6, "healthy"), (7, "warning"), (8, "critical")])
 def test_connections_that_are_reserved_are_of_no_use_to_applications(
     facts: dict[str, Any], total: int, status: str
 ) -> None:
     frequent = facts["answer"].frequent
-    assert (frequent["maximum"], frequent["usable"]) == (13, 10)
+    assert (frequent["maximum"], frequent["usable"]) == (13, 8)
     frequent["sessions"]["total"] = total
     assert status_of(facts, "connections") == status
 
@@ -238,6 +242,21 @@ def test_a_login_that_fails_while_the_socket_answers(facts: dict[str, Any], stat
     assert snapshot["reasons_not_ready"][0].startswith("database: ")
 
 
+def test_a_server_that_tells_nothing_of_itself_but_serves(facts: dict[str, Any]) -> None:
+    hysteresis = Hysteresis()
+    silent = {**facts, "answer": Answer(None, "canceling statement due to statement timeout")}
+    make(facts, hysteresis)
+    # Once is nothing.
+    assert make(silent, hysteresis)[0]["status"] == "healthy"
+    snapshot, _checks = make(silent, hysteresis)
+    assert (snapshot["status"], snapshot["ready"]) == ("warning", True)
+    assert snapshot["reasons"] == [
+        "statistics: what the server knows of itself cannot be read: canceling statement due to statement timeout"
+    ]
+    assert status_of(silent, "connections") == "unknown"
+    assert status_of(gone(facts, link.HUNG), "statistics") == "unknown"
+
+
 def test_what_else_makes_it_not_ready(facts: dict[str, Any]) -> None:
     words = []
     drains = Maintenance("move", "me", "2026-11-24T10:00:00Z", "2026-11-24T11:00:00Z", drains=True)
@@ -301,6 +320,23 @@ def test_what_the_server_tells_of_itself(facts: dict[str, Any]) -> None:
         answer = Answer(None, "", {**frequent, **more}, {**rare, **rarely}, (), 1)
         assert status_of({**facts, "answer": answer}, id) == "warning", id
         assert status_of(facts, id) == "healthy", id
+
+
+@pytest.mark.parametrize(
+    "active, retained, wal_status, status, words",
+    [
+        (False, None, "reserved", "healthy", "the one that keeps most keeps 0 bytes of WAL"),
+        (True, (1 << 30) - 1, "reserved", "healthy", ""),
+        (True, 1 << 30, "extended", "warning", "the one that keeps most keeps 1 GB of WAL"),
+        (True, (5 << 30) + 1, "extended", "critical", ""),
+        (False, (5 << 30) + 1, "extended", "critical", "1 of them without a client"),
+        (True, 5, "unreserved", "critical", "the WAL of slot s goes with one of the next checkpoints"),
+        (False, None, "lost", "critical", "the WAL of slot s is lost"),
+    ],
+)
+def test_slots(active: bool, retained: int | None, wal_status: str, status: str, words: str) -> None:
+    found = slots([{"name": "s", "active": active, "retained_bytes": retained, "wal_status": wal_status}])
+    assert (found.status, words in found.message) == (status, True), found
 
 
 def test_a_failing_archiver(facts: dict[str, Any]) -> None:
