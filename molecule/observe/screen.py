@@ -76,7 +76,9 @@ def psql(instance: str, sql: str) -> list[str]:
 
 def read_the_log(terminal: Terminal, instance: str) -> None:
     """L shows what the server says now, and leaves it."""
-    subprocess.run(psql(instance, "do $$ begin raise log 'seen on the screen'; end $$"), check=True)
+    subprocess.run(
+        psql(instance, "do $$ begin raise log 'seen on the screen'; end $$"), stdout=subprocess.DEVNULL, check=True
+    )
     terminal.press("l")
     terminal.wait_for("log of %s" % instance, 10)
     terminal.wait_for("seen on the screen", 10)
