@@ -81,11 +81,12 @@ def broken() -> None:
     docker("stop", "--time=1", POOLER)
     try:
         found = until("a pooler that is gone", lambda found: check(found, "pooler")["status"] == "critical")
+        metrics = asked("metrics")
     finally:
         docker("start", POOLER)
     # The server is there all the time.
     assert found["ready"], found["reasons_not_ready"]
-    assert "\npgkeep_pool_up 0.0\n" in asked("metrics"), asked("metrics")
+    assert "\npgkeep_pool_up 0.0\n" in metrics, metrics
     until("a pooler that is back", lambda found: found["pool"]["up"])
 
 
