@@ -60,7 +60,7 @@ class Pooler:
 
     def met(self, database: str) -> None:
         trouble = self.console if database == "pgbouncer" else self.through
-        if trouble is not None:
+        if isinstance(trouble, Exception):
             raise trouble
 
 
