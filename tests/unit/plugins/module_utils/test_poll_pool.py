@@ -35,6 +35,11 @@ def recorded(statement: str) -> list[dict[str, str]]:
         return list(csv.DictReader(handle))
 
 
+def meet(trouble: Any) -> None:
+    if isinstance(trouble, Exception):
+        raise trouble
+
+
 class Pooler:
     """A pooler to whoever opens a link; console and through are what these meet instead of an answer."""
 
@@ -54,14 +59,11 @@ class Pooler:
     def address_of(self, host: str) -> str:
         assert host == "app-pooler"
         self.looked_up += 1
-        if isinstance(self.name, Exception):
-            raise self.name
+        meet(self.name)
         return str(self.name)
 
     def met(self, database: str) -> None:
-        trouble = self.console if database == "pgbouncer" else self.through
-        if isinstance(trouble, Exception):
-            raise trouble
+        meet(self.console if database == "pgbouncer" else self.through)
 
 
 class Door:
