@@ -9,8 +9,11 @@ import json
 import subprocess
 import sys
 import time
-import urllib.request
+from pathlib import Path
 from typing import Any, Callable
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from tests.watch import snapshot
 
 # A poll every 5 s that waits 2 s for an answer, and some for a slow machine.
 SOON_SECONDS = 15.0
@@ -34,19 +37,11 @@ def beside(statement: str) -> subprocess.Popen[bytes]:
     )
 
 
-def status() -> Any:
-    with open("/etc/pgkeep/%s/client/keeper.token" % NAME, encoding="utf-8") as handle:
-        token = handle.read().strip()
-    request = urllib.request.Request("http://127.0.0.1:%s/status" % PORT, headers={"Authorization": "Bearer " + token})
-    with urllib.request.urlopen(request, timeout=2) as answer:
-        return json.load(answer)
-
-
 def until(words: str, condition: Callable[[Any], bool], within_seconds: float = SOON_SECONDS) -> Any:
     """Wait until the snapshot fulfils condition; it may never be stale meanwhile."""
     began, found = time.monotonic(), None
     while time.monotonic() - began < within_seconds:
-        found = status()
+        found = snapshot(NAME, int(PORT))
         assert found["live"], "the snapshot became stale: %(snapshot_age_ms)d ms" % found
         if condition(found):
             sys.stdout.write("%4.1f s until %s\n" % (time.monotonic() - began, words))
@@ -88,9 +83,30 @@ def true_values(found: Any) -> None:
     assert {each["id"] for each in found["storage"]} >= {"data", "repository", "spool", "state", "dumps", "scratch"}
 
 
+def other_encoding() -> None:
+    """A session may send bytes that are no UTF-8, and the server shows them to the keeper as they are."""
+    sql("CREATE DATABASE ascii TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE_PROVIDER libc LOCALE 'C'")
+    session = subprocess.Popen(
+        ["docker", "exec", "-i", "-e", "PGCLIENTENCODING=SQL_ASCII", NAME, "psql", "-qAtX", "-d", "ascii"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    assert session.stdin
+    session.stdin.write(b"BEGIN; SELECT pg_sleep(60), 'caf\xe9 \xff';\n")
+    session.stdin.close()
+    until(
+        "bytes of another encoding",
+        lambda found: any("'caf\ufffd \ufffd'" in each["query"] for each in found["sessions"]["longest"]),
+    )
+    sql("DROP DATABASE ascii WITH (FORCE)")
+    session.wait(10)
+
+
 def main() -> None:
     found = until("a healthy snapshot", lambda found: found["ready"] and found["wal_bytes"] is not None)
     true_values(found)
+    other_encoding()
     before = found["restarts"]
 
     sql("CREATE TABLE IF NOT EXISTS held (i int); INSERT INTO held VALUES (1)")
@@ -113,8 +129,11 @@ def main() -> None:
 
     docker("pause", NAME)
     try:
-        found = until("a server that hangs", lambda found: database(found)["value"] == "hung")
-        assert (found["status"], found["ready"], database(found)["status"]) == ("critical", False, "critical"), found
+        # One silent look stops the traffic, three in a row are a fault.
+        found = until("a server that does not answer", lambda found: not found["ready"])
+        assert database(found)["value"] == "hung", found
+        found = until("a server that hangs", lambda found: database(found)["status"] == "critical", 2 * SOON_SECONDS)
+        assert (found["status"], found["ready"], database(found)["value"]) == ("critical", False, "hung"), found
     finally:
         docker("unpause", NAME)
     found = until("an end of that", lambda found: found["ready"])
@@ -123,4 +142,5 @@ def main() -> None:
     assert database(found)["value"] == "accepting", found
 
 
-main()
+if __name__ == "__main__":
+    main()

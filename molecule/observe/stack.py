@@ -14,17 +14,17 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.parse
 import urllib.request
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 from tests.integration.alert_receivers import PASSWORD, TOKEN, USER, Authority, Mail, Web
+from tests.watch import Prometheus, get, told, until
 
-STACK, PROMETHEUS, ALERTMANAGER = "observe-stack", "http://127.0.0.1:15585", "http://127.0.0.1:15586"
+STACK, PROMETHEUS, ALERTMANAGER = "observe-stack", Prometheus("http://127.0.0.1:15585"), "http://127.0.0.1:15586"
 FILES = ROOT / "roles/postgres_monitoring/files"
 # Whatever else is wrong on a machine of tests is not what is looked for.
 NEEDED = [
@@ -60,32 +60,10 @@ NEEDED = [
 WITHOUT = re.compile("pg_replication_lag|pg_stat_replication|pgkeep_pool|pgkeep_drill")
 
 
-def until(what: str, predicate: Callable[[], Any], seconds: float = 60) -> Any:
-    end = time.monotonic() + seconds
-    while not (found := predicate()):
-        assert time.monotonic() < end, "not within %d s: %s" % (seconds, what)
-        time.sleep(0.2)
-    return found
-
-
-def get(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        return json.load(answer)
-
-
-def query(expression: str) -> list[dict[str, Any]]:
-    found = get(PROMETHEUS + "/api/v1/query?" + urllib.parse.urlencode({"query": expression}))
-    return list(found["data"]["result"])
-
-
-def rules() -> list[dict[str, Any]]:
-    groups = get(PROMETHEUS + "/api/v1/rules")["data"]["groups"]
-    return [rule for group in groups for rule in group["rules"]]
-
-
 def play(inventory: str, playbook: str, folder: Path, **variables: Any) -> str:
     (folder / "wanted.json").write_text(json.dumps(variables))
-    argv = ["ansible-playbook", "-i", inventory, str(ROOT / "playbooks" / playbook), "--diff"]
+    argv = ["ansible-playbook", "-i", inventory, "-i", str(folder / "receivers.yml")]
+    argv += [str(ROOT / "playbooks" / playbook), "--diff"]
     argv += ["-e", "@%s" % (folder / "wanted.json")]
     done = subprocess.run(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     for secret in (TOKEN, PASSWORD, "url-key"):
@@ -97,37 +75,32 @@ def docker(*words: str) -> str:
     return subprocess.run(["docker", *words], stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
-def of(web: Web, alert: str, status: str) -> list[dict[str, Any]]:
-    every = [each for message in web.received for each in message["alerts"]]
-    return [each for each in every if (each["labels"]["alertname"], each["status"]) == (alert, status)]
-
-
 def answered(instance: str) -> None:
     """Every target, rule, metric that alerts need, and panel."""
 
     def healthy() -> bool:
-        targets = get(PROMETHEUS + "/api/v1/targets")["data"]["activeTargets"]
+        targets = get(PROMETHEUS.url + "/api/v1/targets")["data"]["activeTargets"]
         return len(targets) == 6 and all(each["health"] == "up" for each in targets)
 
     until("all targets are up", healthy)
-    until("all rules are computed", lambda: all(rule["health"] == "ok" for rule in rules()))
-    until("needed metrics", lambda: not [name for name in NEEDED if not query(name)])
+    until("all rules are computed", lambda: all(rule["health"] == "ok" for rule in PROMETHEUS.rules()))
+    until("needed metrics", lambda: not [name for name in NEEDED if not PROMETHEUS.query(name)])
     mute = []
     for file in sorted((FILES / "dashboards").glob("*.json")):
         for panel in json.loads(file.read_text())["panels"]:
             expressions = [target["expr"].replace("$instance", instance) for target in panel["targets"]]
-            mute += [each for each in expressions if not query(each) and not WITHOUT.search(each)]
+            mute += [each for each in expressions if not PROMETHEUS.query(each) and not WITHOUT.search(each)]
     assert not mute, "panels without data: %s" % mute
 
 
 def refused(inventory: str, wanted: dict[str, Any], folder: Path) -> None:
-    before = sorted(rule["name"] for rule in rules())
+    before = sorted(rule["name"] for rule in PROMETHEUS.rules())
     broken = folder / "broken.yml"
     broken.write_text("groups: [{name: own, rules: [{alert: Broken, expr: 'sum by ('}]}]\n")
-    told = play(inventory, "monitoring.yml", folder, **wanted, postgres_monitoring_rules=[str(broken)])
-    assert "The files of prometheus are refused" in told, told
-    assert "parse error" in told, told
-    assert sorted(rule["name"] for rule in rules()) == before
+    said = play(inventory, "monitoring.yml", folder, **wanted, postgres_monitoring_rules=[str(broken)])
+    assert "The files of prometheus are refused" in said, said
+    assert "parse error" in said, said
+    assert sorted(rule["name"] for rule in PROMETHEUS.rules()) == before
 
 
 def recovered(inventory: str, wanted: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -136,13 +109,13 @@ def recovered(inventory: str, wanted: dict[str, Any], folder: Path) -> dict[str,
     rule.write_text("groups: [{name: own, rules: [{alert: Own, expr: 'vector(0) > 1'}]}]\n")
     wanted = {**wanted, "postgres_monitoring_rules": [str(rule)]}
     broken = {**wanted, "postgres_monitoring_group_interval_seconds": 0}
-    told = play(inventory, "monitoring.yml", folder, **broken)
-    assert "The files of alertmanager are refused" in told, told
-    assert "group_interval cannot be zero" in told, told
-    assert "Own" not in [rule["name"] for rule in rules()]
-    told = play(inventory, "monitoring.yml", folder, **wanted)
-    assert "failed=0" in told, told
-    assert "Own" in [rule["name"] for rule in rules()]
+    said = play(inventory, "monitoring.yml", folder, **broken)
+    assert "The files of alertmanager are refused" in said, said
+    assert "group_interval cannot be zero" in said, said
+    assert "Own" not in [rule["name"] for rule in PROMETHEUS.rules()]
+    said = play(inventory, "monitoring.yml", folder, **wanted)
+    assert "failed=0" in said, said
+    assert "Own" in [rule["name"] for rule in PROMETHEUS.rules()]
     # Former files hold the same tokens and passwords.
     left = sorted(each.parent.name for each in Path("/etc", STACK).glob("*/*") if re.search("[0-9a-f]{16}$", each.name))
     assert left == ["alertmanager", "postgres_exporter", "prometheus"], left
@@ -174,19 +147,22 @@ def main() -> None:
                 "postgres_monitoring_group_wait_seconds": 1,
                 "postgres_monitoring_group_interval_seconds": 2,
                 "postgres_monitoring_deadman_url": deadman.url("/ping/url-key"),
-                "postgres_monitoring_receivers": {
-                    "webhooks": [{"url": ops.url("/hook/url-key"), "token": TOKEN, "ca": authority.pem}],
-                    "email": {
-                        "host": address,
-                        "port": mail.port,
-                        "username": USER,
-                        "password": PASSWORD,
-                        "from": "pgkeep@example.org",
-                        "to": ["oncall@example.org"],
-                        "ca": authority.pem,
-                    },
+            }
+            # Those of the instance are told, as nothing else is said.
+            told = {
+                "webhooks": [{"url": ops.url("/hook/url-key"), "token": TOKEN, "ca": authority.pem}],
+                "email": {
+                    "host": address,
+                    "port": mail.port,
+                    "username": USER,
+                    "password": PASSWORD,
+                    "from": "pgkeep@example.org",
+                    "to": ["oncall@example.org"],
+                    "ca": authority.pem,
                 },
             }
+            hosts = {"postgres": {"hosts": {instance: {"postgres_backup_alerts": told}}}}
+            (folder / "receivers.yml").write_text(json.dumps(hosts))
             story(instance, inventory, wanted, folder, measured, ops, deadman, mail)
         finally:
             for each in receivers:
@@ -205,20 +181,20 @@ def story(
     mail: Mail,
 ) -> None:
     began = time.monotonic()
-    told = play(inventory, "monitoring.yml", folder, **wanted)
-    assert "failed=0" in told, told
+    said = play(inventory, "monitoring.yml", folder, **wanted)
+    assert "failed=0" in said, said
     measured["deploy_seconds"] = round(time.monotonic() - began, 1)
     answered(instance)
 
     # Killed, and it stays down.
     docker("kill", instance)
     killed = time.monotonic()
-    told = play(inventory, "test_alerts_monitoring.yml", folder, **wanted)
-    assert "failed=0" in told, told
-    assert of(ops, "PgkeepTestAlert", "firing")
-    until("PostgresDown at the webhook", lambda: of(ops, "PostgresDown", "firing"), 90)
+    said = play(inventory, "test_alerts_monitoring.yml", folder, **wanted)
+    assert "failed=0" in said, said
+    assert told(ops.received, "PgkeepTestAlert")
+    until("PostgresDown at the webhook", lambda: told(ops.received, "PostgresDown"), 90)
     measured["alert_seconds"] = round(time.monotonic() - killed, 1)
-    summary = of(ops, "PostgresDown", "firing")[0]["annotations"]["summary"]
+    summary = told(ops.received, "PostgresDown")[0]["annotations"]["summary"]
     assert summary == instance + " lets nobody in", summary
     until(
         "PostgresDown by mail",
@@ -228,7 +204,7 @@ def story(
     docker("start", instance)
     refused(inventory, wanted, folder)
     wanted = recovered(inventory, wanted, folder)
-    until("that it is over", lambda: of(ops, "PostgresDown", "resolved"), 60)
+    until("that it is over", lambda: told(ops.received, "PostgresDown", "resolved"), 60)
     assert deadman.received, "the dead man's switch heard nothing"
 
     # Announced work keeps back what concerns the instance, and nothing else.
@@ -259,9 +235,9 @@ def story(
         ALERTMANAGER + "/api/v2/alerts", json.dumps(alerts).encode(), {"Content-Type": "application/json"}
     )
     urllib.request.urlopen(request, timeout=10).close()
-    until("an alert that does not concern it", lambda: of(ops, "Others", "firing"))
+    until("an alert that does not concern it", lambda: told(ops.received, "Others"))
     assert active("Concerns")[0]["status"]["state"] == "suppressed"
-    assert not of(ops, "Concerns", "firing")
+    assert not told(ops.received, "Concerns")
     warnings = [each for each in active("VolumeSpaceWarning") if each["labels"]["instance"] == "elsewhere"]
     states = {each["labels"]["volume"]: each["status"]["state"] for each in warnings}
     assert states == {"repository": "suppressed", "data": "active"}, states

@@ -27,7 +27,7 @@ select 'S06 everybody may create in ' || nspname from pg_namespace
 where nspname !~ '^pg_' and has_schema_privilege('pgkeep_monitor', oid, 'create')
 union all
 select 'S10 pgkeep_monitor is in ' || roleid::regrole from pg_auth_members
-where member = 'pgkeep_monitor'::regrole and roleid <> 'pg_monitor'::regrole
+where member = 'pgkeep_monitor'::regrole and roleid::regrole::text not in ('pg_monitor', 'pg_use_reserved_connections')
 union all
 select 'S10 pgkeep_monitor may do something with ' || pg_describe_object(classid, objid, objsubid) from pg_shdepend
 where refclassid = 'pg_authid'::regclass and refobjid = 'pgkeep_monitor'::regrole

@@ -42,6 +42,9 @@ class Wish:
 def server_wishes(logins: Sequence[Mapping[str, Any]]) -> Iterator[Wish]:
     """What is not about one database: of the health checks, and of logins that stand for another role."""
     yield _member("pg_monitor", _MONITOR)
+    # Whoever looks gets in when applications use up all connections. PostgreSQL has the role from 16 on.
+    reserved = _member("pg_use_reserved_connections", _MONITOR)
+    yield replace(reserved, holds="%s is null or %s" % (_oid("pg_use_reserved_connections"), reserved.holds))
     for login in logins:
         for wish in _login(login):
             yield _if_there(login, wish)

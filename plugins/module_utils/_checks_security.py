@@ -22,7 +22,8 @@ DIRECTORY_METHODS = ("ldap", "radius", "pam", "gss", "sspi", "oauth")
 _WITHOUT_PASSWORD = ("trust", "peer", "ident", "cert", "gss", "sspi")
 ROOT_ROLE = "postgres"
 OUR_ROLES = ("pgkeep_monitor", "pgkeep_pooler")
-# Of the keeper's HTTP service, in the folder of clients.
+# What they may be members of.
+_LOOKS = ("pg_monitor", "pg_use_reserved_connections")
 
 
 def _rule(rule: Mapping[str, Any]) -> str:
@@ -201,7 +202,7 @@ def s10(facts: Facts) -> Outcome:
     for role in facts["sql"]["rights"]:
         name, rights = role["name"], [right for right in ("createdb", "replication") if role[right]]
         if name in OUR_ROLES:
-            more = [group for group in role["groups"] if group != "pg_monitor"] + rights
+            more = [group for group in role["groups"] if group not in _LOOKS] + rights
             if more:
                 problems.append("%s may do more than it is for: %s" % (name, ", ".join(more)))
             if role["limit"] < 0:

@@ -38,7 +38,7 @@ def response(facts: Mapping[str, Any], bounds: Bounds) -> Check:
 def connections(facts: Mapping[str, Any], bounds: Bounds) -> Check:
     found = (facts["login"] or {}).get("connections")
     value = round(100 * found["used"] / found["maximum"], 1) if found else None
-    message = "%(used)d of %(maximum)d connections are used" % found if found else ""
+    message = "%(used)d of %(maximum)d connections that are not reserved are used" % found if found else ""
     hint = "use a pooler, shorten idle sessions or give the server more connections"
     return measured("connections", value, "%", bounds, message, hint)
 
@@ -84,7 +84,7 @@ def archiver(facts: Mapping[str, Any], bounds: Bounds) -> Check:
         return Check("archiver", CRITICAL, ready, message, unit, *bounds, hint=DEPLOY)
     if found["failing"]:
         age = found["last_archived_age_seconds"]
-        since = "never worked" if age is None else "worked last %s ago" % hours(age)
+        since = "has not worked since its statistics began" if age is None else "worked last %s ago" % hours(age)
         message = "archiving %s: %s failed, %d segments wait" % (since, found["last_failed_wal"], ready)
         # A keeper from before tells no cause.
         if wal.get("cause") or wal.get("error"):
@@ -178,6 +178,10 @@ def drill(facts: Mapping[str, Any], days: float) -> Check:
         for proof in found
     )
     status = WARNING if seconds >= limit * 86400 else HEALTHY
+    record = facts.get("drill_record") or {}
+    if record.get("passed") is False:
+        # Its proof may still be young, but it is of an earlier backup or of better days.
+        status, message = WARNING, "the last drill, at %s, failed; %s" % (record.get("started_at"), message)
     hint = "pgkeep %s drill --repository %d, and read what it says" % (facts["instance"], oldest.number)
     value = round(seconds / 86400, 1)
     return Check("drill", status, value, message, "days", limit, hint="" if status == HEALTHY else hint)

@@ -12,6 +12,7 @@ from typing import Any, Mapping, Optional
 
 from . import _docker as docker
 from ._backup_repository import Keeper
+from ._drill_record import records
 from ._drill_turn import Proof, proofs
 from ._errors import PgkeepError
 from ._keeper import ask
@@ -211,6 +212,7 @@ def _drills(run: Run, layout: Layout, facts: dict[str, Any]) -> Optional[list[Pr
     try:
         if not os.path.exists(layout.pgbackrest_config_dir + "/pgbackrest.conf"):
             raise PgkeepError("The instance has no repository", "its settings are not there")
+        facts["drill_record"] = next(records(layout.state_dir), None)
         return proofs(keeper)
     except (PgkeepError, OSError) as error:
         facts["errors"]["drills"] = str(error)

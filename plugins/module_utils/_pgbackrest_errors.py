@@ -246,8 +246,9 @@ def failure(what: str, text: str, rc: int = 0, around: Circumstances = Circumsta
     if cause is _FULL and around.free_bytes is not None:
         quotes.append("%d bytes are free" % around.free_bytes)
     quotes += ["unreadable table " + table for table in around.damaged]
-    if rc and not any(quotes) and cause.quote:
-        quotes.append("exit code %d and no message" % rc)
+    if not any(quotes) and cause.quote and (rc or text == _NOT_ARCHIVED):
+        # Between two attempts the archiver has taken back the words of the former one.
+        quotes.append("exit code %d and no message" % rc if rc else "nothing yet, it tries again")
     return PgkeepError(
         what, ": ".join([cause.why, "; ".join(filter(None, quotes))]).rstrip(": "), cause.next_step, busy=cause.busy
     )

@@ -32,7 +32,8 @@ STATISTICS = """
 select current_setting('server_version'), pg_is_in_recovery(),
        extract(epoch from clock_timestamp() - pg_postmaster_start_time())::bigint,
        (select count(*) from pg_stat_activity where backend_type = 'client backend'),
-       current_setting('max_connections')::int,
+       current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+       - coalesce(current_setting('reserved_connections', true)::int, 0),
        current_setting('archive_mode'), a.archived_count, a.failed_count, a.last_failed_wal,
        extract(epoch from clock_timestamp() - a.last_archived_time)::bigint,
        extract(epoch from clock_timestamp() - a.last_failed_time)::bigint,

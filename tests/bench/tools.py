@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import statistics
 import subprocess
 import sys
@@ -191,8 +190,6 @@ def drop_all() -> None:
 @contextlib.contextmanager
 def cleaned() -> Iterator[Path]:
     """The inventory of the instance; before and after the block nothing of it is there, however the block ends."""
-    # As an interruption with the keyboard: what was begun is removed.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench was told to end"))
     drop_all()
     try:
         with tempfile.TemporaryDirectory() as folder:

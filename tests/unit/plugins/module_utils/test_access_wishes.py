@@ -80,6 +80,7 @@ def test_the_other_login_acts_as_the_user_and_both_have_their_end():
     ]
     assert [wish.statement for wish in server_wishes(logins)] == [
         'grant "pg_monitor" to "pgkeep_monitor"',
+        'grant "pg_use_reserved_connections" to "pgkeep_monitor"',
         'grant "app" to "app_b"',
         "alter role \"app_b\" set role = 'app'",
         "alter role \"app_b\" valid until 'infinity'",

@@ -83,6 +83,15 @@ def test_the_age_of_the_proof_of_each_repository(facts: Any, days: Any, status: 
         assert "repository %d (s3) was never proven by a drill" % len(days) in found["message"]
 
 
+@pytest.mark.parametrize("passed, status", [(True, "healthy"), (None, "healthy"), (False, "warning")])
+def test_the_last_drill_warns_when_it_failed_however_young_the_proof_is(facts: Any, passed: Any, status: str) -> None:
+    record = {"passed": passed, "started_at": "2026-11-24T03:00:00Z"}
+    found = check(judge(facts | {"drill_record": record}), "drill")
+    assert found["status"] == status
+    assert ("the last drill, at 2026-11-24T03:00:00Z, failed" in found["message"]) is (status == "warning")
+    assert bool(found["hint"]) is (status == "warning")
+
+
 def test_drills_of_which_nothing_can_be_known(facts: Any) -> None:
     health = judge(facts | {"drills": None, "errors": {"drills": "keeper.json cannot be read"}})
     found = check(health, "drill")

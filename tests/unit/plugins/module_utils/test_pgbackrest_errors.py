@@ -126,6 +126,10 @@ def test_a_full_disk_seen_by_the_archiver() -> None:
     assert "the archiver says: repo1: [FileWriteError] unable to write" in error.why
 
 
+def test_between_two_attempts_the_archiver_has_no_words():
+    assert not_archived(Circumstances("")).why == "pgBackRest said: nothing yet, it tries again"
+
+
 def test_a_worker_that_hangs_and_one_with_old_settings_are_told_apart() -> None:
     hanging, stale = Worker(1795301234, 1795301000), Worker(1795301234, 1795301240)
     error = not_archived(Circumstances("", 500_000_000, worker=hanging))
