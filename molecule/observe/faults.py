@@ -83,9 +83,30 @@ def true_values(found: Any) -> None:
     assert {each["id"] for each in found["storage"]} >= {"data", "repository", "spool", "state", "dumps", "scratch"}
 
 
+def other_encoding() -> None:
+    """A session may send bytes that are no UTF-8, and the server shows them to the keeper as they are."""
+    sql("CREATE DATABASE ascii TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE_PROVIDER libc LOCALE 'C'")
+    session = subprocess.Popen(
+        ["docker", "exec", "-i", "-e", "PGCLIENTENCODING=SQL_ASCII", NAME, "psql", "-qAtX", "-d", "ascii"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    assert session.stdin
+    session.stdin.write(b"BEGIN; SELECT pg_sleep(60), 'caf\xe9 \xff';\n")
+    session.stdin.close()
+    until(
+        "bytes of another encoding",
+        lambda found: any("'caf\ufffd \ufffd'" in each["query"] for each in found["sessions"]["longest"]),
+    )
+    sql("DROP DATABASE ascii WITH (FORCE)")
+    session.wait(10)
+
+
 def main() -> None:
     found = until("a healthy snapshot", lambda found: found["ready"] and found["wal_bytes"] is not None)
     true_values(found)
+    other_encoding()
     before = found["restarts"]
 
     sql("CREATE TABLE IF NOT EXISTS held (i int); INSERT INTO held VALUES (1)")
@@ -108,8 +129,11 @@ def main() -> None:
 
     docker("pause", NAME)
     try:
-        found = until("a server that hangs", lambda found: database(found)["value"] == "hung")
-        assert (found["status"], found["ready"], database(found)["status"]) == ("critical", False, "critical"), found
+        # One silent look stops the traffic, three in a row are a fault.
+        found = until("a server that does not answer", lambda found: not found["ready"])
+        assert database(found)["value"] == "hung", found
+        found = until("a server that hangs", lambda found: database(found)["status"] == "critical", 2 * SOON_SECONDS)
+        assert (found["status"], found["ready"], database(found)["value"]) == ("critical", False, "hung"), found
     finally:
         docker("unpause", NAME)
     found = until("an end of that", lambda found: found["ready"])
@@ -118,4 +142,5 @@ def main() -> None:
     assert database(found)["value"] == "accepting", found
 
 
-main()
+if __name__ == "__main__":
+    main()

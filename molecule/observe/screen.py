@@ -70,6 +70,43 @@ def labels(instance: str) -> set[str]:
     return {backup["label"] for backup in told("pgkeep", instance, "backups", "--json")["backup_info"]["backups"]}
 
 
+def psql(instance: str, sql: str) -> list[str]:
+    return ["docker", "exec", instance, "psql", "--no-psqlrc", "--command", sql]
+
+
+def read_the_log(terminal: Terminal, instance: str) -> None:
+    """L shows what the server says now, and leaves it."""
+    subprocess.run(
+        psql(instance, "do $$ begin raise log 'seen on the screen'; end $$"), stdout=subprocess.DEVNULL, check=True
+    )
+    terminal.press("l")
+    terminal.wait_for("log of %s" % instance, 10)
+    terminal.wait_for("seen on the screen", 10)
+    terminal.press("l")
+    terminal.wait_for("production", 10)
+
+
+def end_a_session(terminal: Terminal, instance: str) -> str:
+    """K ends the session of the oldest transaction; what its client is told."""
+    words = psql(instance, "begin; select pg_sleep(300)")
+    client = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        terminal.press("2")
+        # Below the list, which K would end: the oldest transaction.
+        terminal.wait_for("psql · from the socket", 20)
+        terminal.wait_for("begin; select pg_sleep(300)", 1)
+        terminal.press("k")
+        terminal.wait_for("y yes", 10)
+        terminal.press("y")
+        terminal.wait_for("was ended.", 20)
+        told_client = client.communicate(timeout=30)[1]
+    finally:
+        client.kill()
+        client.wait()
+    terminal.press("1")
+    return told_client
+
+
 def main(instance: str) -> None:
     verdict = told("pgkeep", instance, "monitor", "--once", "--json")
     before, backups = verdict["containers"]["server"]["started_at"], labels(instance)
@@ -79,6 +116,8 @@ def main(instance: str) -> None:
     # It may have changed in between.
     possible = {verdict["status"], told("pgkeep", instance, "monitor", "--once", "--json")["status"]}
     assert any(status.upper() in line for status in possible), (possible, line)
+    read_the_log(terminal, instance)
+    session = end_a_session(terminal, instance)
     terminal.press("b")
     terminal.wait_for("Backup done.", 120)
     terminal.press("r")
@@ -92,6 +131,7 @@ def main(instance: str) -> None:
         json.dumps(
             {
                 "verdict": line.strip(),
+                "session": session,
                 "new_backups": sorted(labels(instance) - backups),
                 "restarted": after["containers"]["server"]["started_at"] > before,
                 "exit_code": code,

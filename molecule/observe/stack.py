@@ -62,7 +62,8 @@ WITHOUT = re.compile("pg_replication_lag|pg_stat_replication|pgkeep_pool|pgkeep_
 
 def play(inventory: str, playbook: str, folder: Path, **variables: Any) -> str:
     (folder / "wanted.json").write_text(json.dumps(variables))
-    argv = ["ansible-playbook", "-i", inventory, str(ROOT / "playbooks" / playbook), "--diff"]
+    argv = ["ansible-playbook", "-i", inventory, "-i", str(folder / "receivers.yml")]
+    argv += [str(ROOT / "playbooks" / playbook), "--diff"]
     argv += ["-e", "@%s" % (folder / "wanted.json")]
     done = subprocess.run(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     for secret in (TOKEN, PASSWORD, "url-key"):
@@ -102,6 +103,25 @@ def refused(inventory: str, wanted: dict[str, Any], folder: Path) -> None:
     assert sorted(rule["name"] for rule in PROMETHEUS.rules()) == before
 
 
+def recovered(inventory: str, wanted: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A run that ends between Prometheus and Alertmanager, and one that makes up for it; returns what that wanted."""
+    rule = folder / "own.yml"
+    rule.write_text("groups: [{name: own, rules: [{alert: Own, expr: 'vector(0) > 1'}]}]\n")
+    wanted = {**wanted, "postgres_monitoring_rules": [str(rule)]}
+    broken = {**wanted, "postgres_monitoring_group_interval_seconds": 0}
+    said = play(inventory, "monitoring.yml", folder, **broken)
+    assert "The files of alertmanager are refused" in said, said
+    assert "group_interval cannot be zero" in said, said
+    assert "Own" not in [rule["name"] for rule in PROMETHEUS.rules()]
+    said = play(inventory, "monitoring.yml", folder, **wanted)
+    assert "failed=0" in said, said
+    assert "Own" in [rule["name"] for rule in PROMETHEUS.rules()]
+    # Former files hold the same tokens and passwords.
+    left = sorted(each.parent.name for each in Path("/etc", STACK).glob("*/*") if re.search("[0-9a-f]{16}$", each.name))
+    assert left == ["alertmanager", "postgres_exporter", "prometheus"], left
+    return wanted
+
+
 def main() -> None:
     instance, inventory, image = sys.argv[1:]
     measured: dict[str, float] = {}
@@ -119,25 +139,30 @@ def main() -> None:
                 "postgres_monitoring_name": STACK,
                 "postgres_monitoring_image": image,
                 "postgres_monitoring_grafana": "no",
+                # That of another checkout on this machine is none of its business.
+                "docker_host_command": False,
                 "postgres_monitoring_prometheus_port": 15585,
                 "postgres_monitoring_alertmanager_port": 15586,
                 "postgres_monitoring_scrape_seconds": 2,
                 "postgres_monitoring_group_wait_seconds": 1,
                 "postgres_monitoring_group_interval_seconds": 2,
                 "postgres_monitoring_deadman_url": deadman.url("/ping/url-key"),
-                "postgres_monitoring_receivers": {
-                    "webhooks": [{"url": ops.url("/hook/url-key"), "token": TOKEN, "ca": authority.pem}],
-                    "email": {
-                        "host": address,
-                        "port": mail.port,
-                        "username": USER,
-                        "password": PASSWORD,
-                        "from": "pgkeep@example.org",
-                        "to": ["oncall@example.org"],
-                        "ca": authority.pem,
-                    },
+            }
+            # Those of the instance are told, as nothing else is said.
+            told = {
+                "webhooks": [{"url": ops.url("/hook/url-key"), "token": TOKEN, "ca": authority.pem}],
+                "email": {
+                    "host": address,
+                    "port": mail.port,
+                    "username": USER,
+                    "password": PASSWORD,
+                    "from": "pgkeep@example.org",
+                    "to": ["oncall@example.org"],
+                    "ca": authority.pem,
                 },
             }
+            hosts = {"postgres": {"hosts": {instance: {"postgres_backup_alerts": told}}}}
+            (folder / "receivers.yml").write_text(json.dumps(hosts))
             story(instance, inventory, wanted, folder, measured, ops, deadman, mail)
         finally:
             for each in receivers:
@@ -178,6 +203,7 @@ def story(
     )
     docker("start", instance)
     refused(inventory, wanted, folder)
+    wanted = recovered(inventory, wanted, folder)
     until("that it is over", lambda: told(ops.received, "PostgresDown", "resolved"), 60)
     assert deadman.received, "the dead man's switch heard nothing"
 
@@ -195,6 +221,15 @@ def story(
     alerts = [
         {"labels": {"alertname": "Concerns", **labels}},
         {"labels": {"alertname": "Others", "severity": "critical"}},
+        # What is critical keeps back the warning of the same volume.
+        *(
+            {"labels": {"alertname": alert, "severity": severity, "instance": "elsewhere", "volume": volume}}
+            for alert, severity, volume in (
+                ("VolumeSpaceCritical", "critical", "repository"),
+                ("VolumeSpaceWarning", "warning", "repository"),
+                ("VolumeSpaceWarning", "warning", "data"),
+            )
+        ),
     ]
     request = urllib.request.Request(
         ALERTMANAGER + "/api/v2/alerts", json.dumps(alerts).encode(), {"Content-Type": "application/json"}
@@ -203,6 +238,9 @@ def story(
     until("an alert that does not concern it", lambda: told(ops.received, "Others"), 20)
     assert active("Concerns")[0]["status"]["state"] == "suppressed"
     assert not told(ops.received, "Concerns")
+    warnings = [each for each in active("VolumeSpaceWarning") if each["labels"]["instance"] == "elsewhere"]
+    states = {each["labels"]["volume"]: each["status"]["state"] for each in warnings}
+    assert states == {"repository": "suppressed", "data": "active"}, states
     again = play(inventory, "monitoring.yml", folder, **wanted)
     assert re.search(r"changed=0 .*failed=0", again), again
 

@@ -12,8 +12,33 @@ from . import _alert_config
 from ._errors import PgkeepError
 from ._monitoring import CONFIG_MOUNT, text
 
-# Everything about an instance that follows from a server that is down.
-_FOLLOWS = "postgres|check|connections|sessions|workload|replication|backup|pooler|data"
+# What is true of every server that is down. A full disk, exhausted connections, crashes and damaged pages are what it
+# may be down from, and backups go wrong beside it, so they are told; its statistics end by themselves.
+_FOLLOWS = (
+    "PostgresNotReady",
+    "PostgresCircuitOpen",
+    "PostgresSlowProbe",
+    "PostgresVerySlowProbe",
+    "PoolerClientsWaiting",
+    "PoolerQueueLong",
+)
+
+# What is critical -> the warnings that say less of the same.
+WORSE = {
+    "DiskSpaceCritical": ("DiskSpaceWarning", "DiskWillFillIn24h"),
+    "PostgresArchiverFailing": ("PostgresArchiveBacklog",),
+    "PostgresConnectionsExhausted": ("PostgresConnectionsHigh",),
+    "PostgresCrashLoop": ("PostgresRestarted",),
+    "PostgresReplicationLagCritical": ("PostgresReplicationLag",),
+    "PostgresReplicationSlotRetainsWal": ("PostgresReplicationSlotInactive",),
+    "PostgresVerySlowProbe": ("PostgresSlowProbe",),
+    "RepositoryFarBehind": ("RepositoryBehind",),
+    "ServerOomKilled": ("ServerMemoryHigh",),
+    "TlsCertificateEnds": ("TlsCertificateExpiring",),
+    "VolumeSpaceCritical": ("VolumeSpaceWarning", "VolumeWillFill"),
+}
+# Whatever an alert is about besides its instance. Two that both lack one agree in it.
+_OF_THE_SAME = ["cluster", "instance", "volume", "mountpoint", "slot_name", "repository", "of"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +50,13 @@ class Times:
     repeat_critical: int = 3600
     repeat_warning: int = 14400
     deadman: int = 60
+
+    @property
+    def repeat_deadman(self) -> int:
+        """Shorter than the interval: at the end of each it is asked whether the last sign is as old as this, and that
+        one came a moment after the interval before. Other files begin a new interval, which must not skip one either.
+        """
+        return self.deadman // 2
 
 
 def alertmanager(wanted: Mapping[str, Any], deadman_url: str, times: Times, templates: str) -> dict[str, str]:
@@ -64,7 +96,7 @@ def _route(times: Times, deadman: str) -> dict[str, Any]:
                 "receiver": deadman,
                 "group_wait": "0s",
                 "group_interval": "%ds" % times.deadman,
-                "repeat_interval": "%ds" % times.deadman,
+                "repeat_interval": "%ds" % times.repeat_deadman,
             },
             # One that is tried does not wait, and each is a group of its own.
             {"matchers": ['alertname="PgkeepTestAlert"'], "receiver": "test", "group_by": ["..."], "group_wait": "0s"},
@@ -80,14 +112,22 @@ def _route(times: Times, deadman: str) -> dict[str, Any]:
 
 def _inhibitions() -> list[dict[str, Any]]:
     return [
+        *(
+            {
+                "source_matchers": ['alertname="%s"' % worse],
+                "target_matchers": ['alertname=~"%s"' % "|".join(warnings)],
+                "equal": _OF_THE_SAME,
+            }
+            for worse, warnings in WORSE.items()
+        ),
         {
-            "source_matchers": ['severity="critical"'],
-            "target_matchers": ['severity="warning"'],
-            "equal": ["cluster", "instance", "component"],
+            "source_matchers": ['alertname="PostgresDown"'],
+            "target_matchers": ['alertname=~"%s"' % "|".join(_FOLLOWS)],
+            "equal": ["cluster", "instance"],
         },
         {
             "source_matchers": ['alertname="PostgresDown"'],
-            "target_matchers": ['alertname!="PostgresDown"', 'component=~"%s"' % _FOLLOWS],
+            "target_matchers": ['alertname="PostgresCheckCritical"', 'check="database"'],
             "equal": ["cluster", "instance"],
         },
         # Deploy and restore announce themselves, and nobody is woken for what they do.

@@ -181,7 +181,7 @@ def records(state_dir: str) -> list[dict[str, Any]]:
     """All records that can be read, oldest first."""
     found = []
     for line in _lines(state_dir):
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, TypeError):
             found.append(dict(json.loads(line)))
     return found
 

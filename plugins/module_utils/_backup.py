@@ -16,7 +16,7 @@ from . import _backup_repository as repository
 from . import _backup_server as server
 from . import _evidence_files as evidence
 from . import _sql
-from ._backup_repository import BACKUP_SECONDS, Keeper
+from ._backup_repository import BACKUP_OF, BACKUP_SECONDS, Keeper
 from ._counts import Reading, Table
 from ._counts_read import Limit
 from ._counts_read import read as read_tables
@@ -112,7 +112,7 @@ def take(
     Raises PgkeepError, busy when another operation runs. A backup that was taken but is not clean raises too: it stays
     in the repository, and nothing is expired because of it.
     """
-    with locked(keeper, "backup of %s" % keeper.instance):
+    with locked(keeper, BACKUP_OF % keeper.instance):
         before = repository.snapshot(keeper)
         backups = judge(keeper.instance, before, evidence.notes(keeper))
         usable = current(keeper.instance, before, backups)

@@ -41,6 +41,9 @@ ANSWER_SECONDS = 30.0
 CHANGE_SECONDS = 600.0
 BACKUP_SECONDS = 86400.0
 
+# Of an instance: what its lock says while a backup is taken.
+BACKUP_OF = "backup of %s"
+
 _HISTORY = re.compile(r"[0-9A-F]{8}\.history\Z")
 
 # On standard output stands the answer and nothing else; errors are on standard error.

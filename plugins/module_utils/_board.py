@@ -135,6 +135,7 @@ def _nothing() -> dict[str, Any]:
         "slots": [],
         "replicas": [],
         "replica_lag_seconds": None,
+        "replica_lag_bytes": None,
         "backup": {
             **dict.fromkeys(("newest", "status", "status_text", "running", "last_run", "next_at", "drill")),
             "repositories": [],

@@ -160,9 +160,6 @@ def lints(catalogs: Mapping[str, Mapping[str, Any]], words: Mapping[str, str]) -
 _EXERCISE = "it %s: ask for it with postgres_preflight_exercise: [%s]"
 _CATALOGS = ("sql", "catalogs")
 _OBJECTS = "REINDEX, CREATE INDEX, ADD PRIMARY KEY, ALTER SEQUENCE … AS bigint, VACUUM FREEZE"
-_AGAIN = "read docker logs; let applications try again"
-_DISK = "use a faster disk, with a cache that survives a power cut"
-_FASTER = "give it more processors or a faster disk, or expect less"
 
 CAPACITY = (
     Check(

@@ -119,7 +119,7 @@ def c04(facts: Facts) -> Outcome:
     limit, swap = _host(facts)["Memory"], _host(facts)["MemorySwap"]
     if not limit:
         return failed("no memory limit")
-    evidence = "limit %s, with swap %s" % (human(limit), human(swap))
+    evidence = "limit %s, with swap %s" % (human(limit), "no limit" if swap < 0 else human(swap))
     if "sql" not in facts:
         return verdict_of(swap == limit, evidence)
     buffers = running_bytes(facts["sql"]["settings"]["shared_buffers"]) or 0

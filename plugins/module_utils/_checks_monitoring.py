@@ -18,22 +18,27 @@ _SILENT = ("log", "fatal", "panic")
 MAX_PROOF_DAYS = 35
 
 
-def _asked(name: str) -> Callable[[Callable[[Mapping[str, Any]], Outcome]], Callable[[Facts], Outcome]]:
-    """A test over the answers of one service: without a URL it is skipped, without an answer it failed."""
+def _asked(
+    name: str, root: bool = False
+) -> Callable[[Callable[[Mapping[str, Any]], Outcome]], Callable[[Facts], Outcome]]:
+    """A test over the answers of one service: without a URL it is skipped, and without an answer, which the root of the
+    service tells."""
 
     def decorate(test: Callable[[Mapping[str, Any]], Outcome]) -> Callable[[Facts], Outcome]:
         def asked(facts: Facts) -> Outcome:
             found = (facts["monitoring"] or {}).get(name)
             if found is None:
                 return skipped(_NOT_DECLARED % (name.capitalize(), name))
-            return failed(found["error"]) if "error" in found else test(found)
+            if "error" in found:
+                return failed(found["error"]) if root else skipped("%s does not answer, see M01" % name.capitalize())
+            return test(found)
 
         return asked
 
     return decorate
 
 
-@_asked("prometheus")
+@_asked("prometheus", root=True)
 def m01(found: Mapping[str, Any]) -> Outcome:
     if found["up"] is None:
         return failed("Prometheus has no pgkeep_up of this instance")
@@ -54,7 +59,7 @@ def _sends(found: Mapping[str, Any]) -> Outcome:
     return verdict_of(bool(urls), "Prometheus sends alerts to %s" % (", ".join(urls) or "nobody"))
 
 
-@_asked("alertmanager")
+@_asked("alertmanager", root=True)
 def _receives(found: Mapping[str, Any]) -> Outcome:
     names = found["receivers"]
     return verdict_of(bool(names), "Alertmanager %s tells %s" % (found["version"], ", ".join(names) or "nobody"))
@@ -126,13 +131,14 @@ def m08(facts: Facts) -> Outcome:
 _ALERTS = ("alerts",)
 _PROVE = "set postgres_backup_alerts, run test_alerts.yml"
 _ASKED = ("monitoring",)
-_SCRAPE = "add the keeper to the targets of Prometheus"
+_SCRAPE = "run the playbook monitoring.yml, or add the keeper to the targets of your Prometheus"
+_TELL = "name receivers, run the playbook monitoring.yml, or correct your Prometheus and Alertmanager"
 _RULES = "run promtool check rules and correct what it names"
 
 MONITORING = (
     Check("M01", "The server is scraped", BLOCKER, m01, _SCRAPE, _ASKED),
     Check("M02", "Alert rules load", CRITICAL, m02, _RULES, _ASKED),
-    Check("M03", "Alerts reach Alertmanager", CRITICAL, m03, "correct alerting in prometheus.yml", _ASKED),
+    Check("M03", "Alerts reach Alertmanager", CRITICAL, m03, _TELL, _ASKED),
     Check("M04", "A test alert arrived", BLOCKER, m04, _PROVE, _ALERTS, root="alerts"),
     Check("M05", "Signs of life arrive", WARNING, m05, "set deadman_url in postgres_backup_alerts", _ALERTS),
     Check("M06", "The needed metrics are there", CRITICAL, m06, _SCRAPE, _ASKED),

@@ -24,7 +24,6 @@ ROOT_ROLE = "postgres"
 OUR_ROLES = ("pgkeep_monitor", "pgkeep_pooler")
 # What they may be members of.
 _LOOKS = ("pg_monitor", "pg_use_reserved_connections")
-# Of the keeper's HTTP service, in the folder of clients.
 
 
 def _rule(rule: Mapping[str, Any]) -> str:

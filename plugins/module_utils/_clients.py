@@ -12,7 +12,7 @@ from ._errors import PgkeepError
 from ._passwords import weakness
 
 # Theirs is the superuser, the health check, the pooler, and what the server keeps for itself.
-_OWN_USERS = ("postgres", "pgkeep_monitor", "pgkeep_pooler", "public", "none")
+_OWN_USERS = ("postgres", "pgkeep_monitor", "pgkeep_pooler", "pgkeep_stats", "public", "none")
 # What a user may do in a database; each is a group role named after the database.
 LEVELS = ("owner", "readwrite", "readonly")
 _OWN_DATABASES = ("postgres", "template0", "template1")

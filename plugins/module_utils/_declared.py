@@ -204,6 +204,8 @@ def _keeper_files(layout: Layout, options: Mapping[str, Any]) -> Iterator[File]:
     secrets = {**options["keeper_secrets"], "monitor.password": options["monitor_password"] + "\n"}
     if http:
         topics = {**topics, "http": {key: http[key] for key in ("environment", "interval_seconds")}}
+        if options["pooler"]:
+            topics["pooler"] = {"host": layout.pooler}
         secrets = {**secrets, KEEPER_TOKEN: http["token"] + "\n"}
         for name, line in ((KEEPER_TOKEN, "%s\n"), (KEEPER_CURL, 'header = "Authorization: Bearer %s"\n')):
             yield secret_file("%s/%s" % (layout.client_dir, name), line % http["token"], uid=0, gid=0)

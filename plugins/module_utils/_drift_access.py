@@ -18,8 +18,10 @@ from ._sql import connection, rows
 _ROLES = """
 select rolname, rolpassword, rolconnlimit,
        rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls
-from pg_authid where rolname !~ '^pg_' and rolname <> 'postgres' order by rolname
+from pg_authid where rolname !~ '^pg_' order by rolname
 """
+# Its way in is the socket, so a password would only be one more.
+_SUPERUSER = "postgres"
 _ATTRIBUTES = ("LOGIN", "SUPERUSER", "CREATEDB", "CREATEROLE", "REPLICATION", "BYPASSRLS")
 
 _MEMBERS = """
@@ -54,14 +56,19 @@ def findings(
     statements() makes of them."""
     logins = {each["name"] for key in ("logins", "users", "roles") for each in declared[key]}
     found = {row[0]: row[1:] for row in rows(opened, _ROLES)}
+    superuser = found.pop(_SUPERUSER, None)
+    if superuser is not None and superuser[0] is not None:
+        fix = psql(layout, "alter role %s password null" % quoted(_SUPERUSER))
+        yield Finding("roles", _SUPERUSER, "no password", "a password", fix)
+    groups = {name for name in found if "create role %s nologin" % identifier(name) in wanted}
     for role in declared["roles"]:
         yield from of_role(role, found.get(role["name"]))
-    for name in sorted(found.keys() - logins):
-        if "create role %s nologin" % identifier(name) not in wanted:
-            attributes = [word for word, has in zip(_ATTRIBUTES, found[name][2:]) if has]
-            fix = "declare it in postgres_server_users, or %s" % psql(layout, "drop role %s" % quoted(name))
-            yield Finding("roles", name, "absent", " ".join(["there", *attributes]), fix)
-    for group, member in rows(opened, _MEMBERS, (sorted(logins),)):
+    for name in sorted(found.keys() - logins - groups):
+        attributes = [word for word, has in zip(_ATTRIBUTES, found[name][2:]) if has]
+        fix = "declare it in postgres_server_users, or %s" % psql(layout, "drop role %s" % quoted(name))
+        yield Finding("roles", name, "absent", " ".join(["there", *attributes]), fix)
+    # What is given to a group all of its members have.
+    for group, member in rows(opened, _MEMBERS, (sorted(logins | groups),)):
         if "grant %s to %s" % (identifier(group), identifier(member)) not in wanted:
             fix = psql(layout, "revoke %s from %s" % (quoted(group), quoted(member)))
             yield Finding("roles", "%s in %s" % (member, group), "no member", "a member", fix)

@@ -14,6 +14,9 @@ CRITICAL = "critical"
 # Could not be measured; the check that is the cause says so and counts.
 UNKNOWN = "unknown"
 
+# The value of the check database while logins work.
+ACCEPTING = "accepting"
+
 # A value from the first on warns, one above the second is critical.
 Bounds = tuple[float, float]
 

@@ -84,7 +84,7 @@ def archiver(facts: Mapping[str, Any], bounds: Bounds) -> Check:
         return Check("archiver", CRITICAL, ready, message, unit, *bounds, hint=DEPLOY)
     if found["failing"]:
         age = found["last_archived_age_seconds"]
-        since = "never worked" if age is None else "worked last %s ago" % hours(age)
+        since = "has not worked since its statistics began" if age is None else "worked last %s ago" % hours(age)
         message = "archiving %s: %s failed, %d segments wait" % (since, found["last_failed_wal"], ready)
         # A keeper from before tells no cause.
         if wal.get("cause") or wal.get("error"):

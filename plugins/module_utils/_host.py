@@ -11,7 +11,6 @@ are the verdict: 0 healthy, 1 warning, 2 critical.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shlex
 import sys
@@ -20,7 +19,7 @@ from typing import Any, Mapping, NoReturn, Optional, Sequence
 from ._actor import HOST, actor
 from ._errors import PgkeepError
 from ._host_commands import COMMANDS, PASSED_ON, Command, Context, instances, known
-from ._host_text import Style, error_lines, text
+from ._host_text import Style, as_json, error_lines, text
 from ._layout import Layout
 from ._run import run
 
@@ -110,7 +109,7 @@ def _print(options: argparse.Namespace, render: str, answer: Mapping[str, Any]) 
         return int(answer["exit_code"])
     shown = {key: value for key, value in answer.items() if key != "failed"}
     if options.json:
-        sys.stdout.write(json.dumps(shown, ensure_ascii=False) + "\n")
+        sys.stdout.write(as_json(shown) + "\n")
     elif shown:
         sys.stdout.write(text(render, shown, Style.of(sys.stdout)))
     sys.stdout.flush()

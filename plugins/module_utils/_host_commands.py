@@ -71,7 +71,9 @@ def instances(run: Run) -> dict[str, Any]:
                 "name": name,
                 "server": containers.get(name, absent)[0],
                 "keeper": containers.get(name + "-keeper", absent)[0],
-                "ports": containers.get(name, absent)[1],
+                # Not every instance has one.
+                "pooler": containers.get(name + "-pooler", (None, ""))[0],
+                "ports": ", ".join(filter(None, (containers.get(name + end, absent)[1] for end in ("", "-pooler")))),
             }
             for name in names
         ]
@@ -93,7 +95,9 @@ def _status(context: Context, options: argparse.Namespace) -> dict[str, Any]:
 
     layout = context.layout
     facts, health = _judged(context)
-    container, keeper = (docker.inspect(context.run, name) for name in (layout.server, layout.keeper))
+    container, keeper, pooler = (
+        docker.inspect(context.run, name) for name in (layout.server, layout.keeper, layout.pooler)
+    )
     backup = facts["backup"] or {}
     release = read_current(layout)
     address = published(container) if container else None
@@ -102,6 +106,7 @@ def _status(context: Context, options: argparse.Namespace) -> dict[str, Any]:
         **{name: health[name] for name in names},
         "server": _state(container),
         "keeper": _state(keeper),
+        "pooler": _state(pooler) if pooler or facts["pooler"] else None,
         "address": "%s:%d" % address if address else None,
         "newest_clean": backup.get("newest_clean"),
         "newest_proven": backup.get("newest_proven"),
@@ -347,6 +352,8 @@ _ALL = (
     Command("psql", "a shell as superuser; options are those of psql", _psql),
     Command("dump", "dump databases; options are those of the keeper", _in_keeper("dump"), "any"),
     Command("dumps", "the dumps there are", _in_keeper("dumps"), "any"),
+    Command("alerts", "what waits to be told, and which receiver fails with what", _in_keeper("alerts"), "any"),
+    Command("alert-test", "send one to every receiver and wait until it is there", _in_keeper("alert-test"), "any"),
     Command(
         "audit",
         "who did what, when, with which result; audit verify follows its chain",
@@ -361,4 +368,4 @@ _ALL = (
 COMMANDS: Mapping[str, Command] = {command.name: command for command in _ALL}
 
 # Their options belong to another program.
-PASSED_ON = ("logs", "psql", "dump", "dumps")
+PASSED_ON = ("logs", "psql", "dump", "dumps", "alerts", "alert-test")

@@ -8,6 +8,7 @@ Short aligned lines. Colour only says again what a word says already, and only o
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from typing import Any, Callable, Mapping, Optional, Sequence, TextIO
@@ -49,6 +50,11 @@ class Style:
         """shown, which may be padded, in the colour of its word."""
         code = _COLOURS.get(shown.strip()) if self.colour else None
         return "\x1b[%sm%s\x1b[0m" % (code, shown) if code else shown
+
+
+def as_json(value: Any) -> str:
+    """One line in ASCII: a terminal obeys some characters beyond it. Of those within it JSON leaves DEL as it is."""
+    return json.dumps(value).replace("\x7f", "\\u007f")
 
 
 def error_lines(error: PgkeepError, style: Style) -> str:
@@ -100,8 +106,12 @@ def _list(answer: Mapping[str, Any], style: Style) -> str:
     found = answer["instances"]
     if not found:
         return "There is no instance on this machine.\n"
-    rows = [(each["name"], each["server"], each["keeper"], each["ports"]) for each in found]
-    return table(("INSTANCE", "SERVER", "KEEPER", "PORTS"), rows, style)
+    columns = ("name", "server", "keeper", "pooler", "ports")
+    return table(
+        ("INSTANCE", *(name.upper() for name in columns[1:])),
+        [[each[name] for name in columns] for each in found],
+        style,
+    )
 
 
 def _status(answer: Mapping[str, Any], style: Style) -> str:
@@ -113,6 +123,7 @@ def _status(answer: Mapping[str, Any], style: Style) -> str:
         "accepts work": found["ready"],
         "server": found["server"],
         "keeper": found["keeper"],
+        "pooler": found["pooler"],
         "version": "%s, %s" % (found["version"], found["role"]) if found["version"] else None,
         "up for": None if up is None else hours(up),
         "address": found["address"],

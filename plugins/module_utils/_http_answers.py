@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What each endpoint of the keeper answers: a code and an object, from a presented status. Pure. Private.
 
-Whoever comes without the token gets words and reasons and nothing else: no query, user or address.
+Whoever comes without the token gets states in words of ours. The reasons for them hold words of the server, of libpq
+and of the inventory: users, addresses, databases, receivers.
 """
 
 from __future__ import annotations
@@ -21,6 +22,16 @@ OK, BUSY = 200, 503
 _ROLES = {"primary": ("primary",), "replica": ("replica", "standby")}
 _SECONDS = re.compile(r"(\d+(?:\.\d+)?)s\Z")
 
+# Why no traffic should be sent, by what stands before the colon; the rest of the reason is for who has the token.
+_NOT_READY = {
+    "snapshot": "the keeper has not looked for too long",
+    "maintenance": "the host works on the instance",
+    "database": "no login works, or not for long enough yet",
+    "circuit": "logins failed again and again, so the server is left alone for a while",
+    "disk_data": "the disk is nearly full",
+}
+_WITH_TOKEN = "ask with the token for the reason"
+
 Answer = tuple[int, dict[str, Any]]
 
 
@@ -29,17 +40,25 @@ def live(status: Mapping[str, Any]) -> Answer:
     return (OK if status["live"] else BUSY), {key: status[key] for key in ("live", "snapshot_age_ms")}
 
 
-def health(status: Mapping[str, Any]) -> Answer:
+def health(status: Mapping[str, Any], trusted: bool) -> Answer:
+    """trusted: whether the token came with the question, here and below."""
     code = OK if status["status"] in ("healthy", "warning") else BUSY
-    return code, {key: status[key] for key in ("status", "reasons")}
+    bad = ["%(id)s is %(status)s" % check for check in status["checks"] if check["status"] in ("warning", "critical")]
+    return code, {"status": status["status"], "reasons": status["reasons"] if trusted else bad}
 
 
-def ready(status: Mapping[str, Any], query: Mapping[str, str]) -> Answer:
+def ready(status: Mapping[str, Any], query: Mapping[str, str], trusted: bool) -> Answer:
     """Whether traffic may be sent now; query: role and lag. Raises PgkeepError for a question nobody could answer."""
     refuse_unknown(query, ("role", "lag"))
-    reasons = [*status["reasons_not_ready"], *_other_role(status, query.get("role")), *_late(status, query.get("lag"))]
+    known = status["reasons_not_ready"] if trusted else [_public(reason) for reason in status["reasons_not_ready"]]
+    reasons = [*known, *_other_role(status, query.get("role")), *_late(status, query.get("lag"))]
     good = bool(status["ready"]) and not reasons
     return (OK if good else BUSY), {"ready": good, "reasons_not_ready": reasons}
+
+
+def _public(reason: str) -> str:
+    name = reason.partition(":")[0]
+    return "%s: %s" % (name, _NOT_READY[name]) if name in _NOT_READY else _WITH_TOKEN
 
 
 def _other_role(status: Mapping[str, Any], wanted: Optional[str]) -> list[str]:

@@ -83,7 +83,7 @@ class _Views:
         """For everybody, by path."""
         return {
             "/live": lambda: _reply(*answers.live(self._status())),
-            "/health": lambda: _reply(*answers.health(self._status())),
+            "/health": lambda: _reply(*answers.health(self._status(), self._trusted())),
             "/ready": self._ready,
         }
 
@@ -99,8 +99,13 @@ class _Views:
     def _status(self) -> dict[str, Any]:
         return present(self.board.latest(), self.clock(), self.known().interval_seconds)
 
+    def _trusted(self) -> bool:
+        import flask
+
+        return allowed(flask.request.headers.get("Authorization", ""), self.known().token)
+
     def _ready(self) -> Any:
-        code, body = answers.ready(self._status(), _query())
+        code, body = answers.ready(self._status(), _query(), self._trusted())
         return _reply(code, body, {"Retry-After": _RETRY_AFTER_SECONDS} if code != answers.OK else None)
 
     def _production_readiness(self) -> Any:
@@ -120,10 +125,9 @@ class _Views:
         import flask
 
         def checked() -> Any:
-            header = flask.request.headers.get("Authorization")
-            if allowed(header or "", self.known().token):
+            if self._trusted():
                 return view()
-            if header:
+            if flask.request.headers.get("Authorization"):
                 self.say("http: somebody asked with a token that is not ours")
             reply = _reply(401, answers.error("The token is missing or wrong", "this tells more than a state", _HOW))
             for challenge in _CHALLENGES:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Iterable, Iterator, Mapping, Optional
 
+from ._health_check import ACCEPTING
 from ._times import epoch_of
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -39,7 +40,8 @@ def _succeeded(result: Any) -> Value:
 
 
 def _up(status: Status) -> Value:
-    return next((float(check["status"] != "critical") for check in _known(status) if check["id"] == "database"), None)
+    """By what the login met: a server that starts up only warns, and lets nobody in."""
+    return next((float(check["value"] == ACCEPTING) for check in _known(status) if check["id"] == "database"), None)
 
 
 def _known(status: Status) -> list[Mapping[str, Any]]:
@@ -49,14 +51,6 @@ def _known(status: Status) -> list[Mapping[str, Any]]:
 def _archiver_failing(status: Status) -> Value:
     archiver = status["archiver"]
     return None if archiver["mode"] is None else float(archiver["failing_since"] is not None)
-
-
-def _drilled(status: Status) -> Value:
-    """The newest backup may have been proven by a drill before one that failed."""
-    drill = status["backup"]["drill"] or {}
-    return (
-        epoch_of(drill.get("at")) if drill.get("result") == "ok" else epoch_of(_at(status, "backup.newest.proven_at"))
-    )
 
 
 def _pending(status: Status) -> Value:
@@ -106,7 +100,12 @@ _SINGLE: tuple[tuple[str, str, str, Callable[[Any], Value]], ...] = (
     ("pgkeep_backup_last_success_timestamp_seconds", "End of the newest backup.", "backup.newest.stopped_at", epoch_of),
     ("pgkeep_backup_last_run_success", "Whether the last job succeeded.", "backup.last_run.result", _succeeded),
     ("pgkeep_backup_size_bytes", "Size of what the newest backup holds.", "backup.newest.size_bytes", _plain),
-    ("pgkeep_drill_last_success_timestamp_seconds", "When a drill last proved a backup.", "", _drilled),
+    (
+        "pgkeep_drill_last_success_timestamp_seconds",
+        "When a drill last proved a backup.",
+        "backup.drill.passed_at",
+        epoch_of,
+    ),
     ("pgkeep_drill_last_run_success", "Whether the last drill passed.", "backup.drill.result", _succeeded),
     (
         "pgkeep_drill_rto_seconds",
@@ -124,7 +123,12 @@ _SINGLE: tuple[tuple[str, str, str, Callable[[Any], Value]], ...] = (
         "xid_age.ratio",
         _plain,
     ),
+    ("pgkeep_replica_lag_bytes", "WAL that this standby has and did not replay.", "replica_lag_bytes", _plain),
+    ("pgkeep_replica_lag_seconds", "Age of what this standby replayed last.", "replica_lag_seconds", _plain),
     ("pgkeep_pool_up", "Whether the pooler answers.", "pool.up", _plain),
+    ("pgkeep_pool_clients_active", "Clients that have a connection.", "pool.clients_active", _plain),
+    ("pgkeep_pool_servers_active", "Connections to the server in use.", "pool.servers_active", _plain),
+    ("pgkeep_pool_servers_idle", "Connections to the server that wait for a client.", "pool.servers_idle", _plain),
     ("pgkeep_pool_clients_waiting", "Clients that wait for a connection.", "pool.clients_waiting", _plain),
     ("pgkeep_pool_max_wait_seconds", "How long the first of them waits.", "pool.max_wait_seconds", _plain),
 )
@@ -145,6 +149,24 @@ _SERIES: tuple[tuple[str, str, str, str, str, str, Callable[[Any], Value]], ...]
     ),
     ("pgkeep_database_size_bytes", "Size of a database.", "database", "databases", "name", "size_bytes", _plain),
     ("pgkeep_slot_retained_bytes", "WAL that a slot holds back.", "slot", "slots", "name", "retained_bytes", _plain),
+    (
+        "pgkeep_standby_lag_bytes",
+        "WAL that a standby or receiver of this server lacks.",
+        "application",
+        "replicas",
+        "application",
+        "lag_bytes",
+        _plain,
+    ),
+    (
+        "pgkeep_standby_lag_seconds",
+        "How long ago it got what it replayed last.",
+        "application",
+        "replicas",
+        "application",
+        "lag_seconds",
+        _plain,
+    ),
     ("pgkeep_slot_active", "Whether somebody reads from the slot.", "slot", "slots", "name", "active", _plain),
     (
         "pgkeep_repository_lag_seconds",
@@ -219,9 +241,13 @@ def _listed(status: Status) -> Iterator[tuple[str, str, list[str], list[tuple[li
         yield "pgkeep_sessions", "Sessions by what they do.", ["state"], states
     for name, text, label, path, key, field, convert in _SERIES:
         pairs = [(str(element[key]), convert(element.get(field))) for element in _at(status, path)]
-        found = [([word], value) for word, value in pairs if value is not None]
-        if found:
-            yield name, text, [label], found
+        # Of standbys that call themselves alike the worst counts: Prometheus takes one value of a series.
+        worst: dict[str, float] = {}
+        for word, value in pairs:
+            if value is not None:
+                worst[word] = max(value, worst.get(word, value))
+        if worst:
+            yield name, text, [label], [([word], value) for word, value in worst.items()]
 
 
 def _at(status: Any, path: str) -> Any:

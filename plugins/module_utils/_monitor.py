@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import glob
 import io
-import json
 import os
 import shutil
 import sys
@@ -22,7 +21,7 @@ from typing import Any, Callable, Iterator, Mapping, Optional, TextIO
 
 from . import _monitor_panels as panels
 from ._errors import PgkeepError
-from ._host_text import PALETTE, Style
+from ._host_text import PALETTE, Style, as_json
 from ._monitor_draw import Line, plain
 from ._monitor_status import LEVELS, observe
 
@@ -67,7 +66,7 @@ def lines(look: Callable[[], Mapping[str, Any]], options: argparse.Namespace, ou
         began = time.monotonic()
         status = look()
         if options.json:
-            out.write(json.dumps(status, ensure_ascii=False) + "\n")
+            out.write(as_json(status) + "\n")
         else:
             width = max(shutil.get_terminal_size((_WIDTH, 0)).columns if out.isatty() else _WIDTH, _NARROWEST)
             out.write("".join(painted(line, style) + "\n" for line in page(status, width)))

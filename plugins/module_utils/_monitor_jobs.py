@@ -9,6 +9,7 @@ restart shall not leave a server that is stopped.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -25,30 +26,19 @@ from ._layout import Layout
 # start(argv, stdout, stderr) -> the process.
 Start = Callable[[Sequence[str], IO[bytes], IO[bytes]], "subprocess.Popen[bytes]"]
 
+# As bytes: a session may be in a database of another encoding, whose bytes the server passes on as they are.
 _SESSIONS = """
-SELECT pid, usename, datname, application_name, host(client_addr), state,
-       extract(epoch FROM clock_timestamp() - coalesce(xact_start, state_change))::float8,
-       CASE WHEN wait_event IS NOT NULL THEN wait_event_type || '/' || wait_event END,
-       CASE WHEN wait_event_type = 'Lock' THEN pg_blocking_pids(pid) ELSE '{}' END,
-       left(query, 1000), backend_start::text
-FROM pg_stat_activity
-WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
-ORDER BY xact_start NULLS LAST, state_change
-LIMIT 200
+SELECT textsend(coalesce(json_agg(s), '[]')::text) FROM (
+  SELECT pid, usename AS "user", datname AS database, application_name AS application, host(client_addr) AS client,
+    state, extract(epoch FROM clock_timestamp() - coalesce(xact_start, state_change))::float8 AS seconds,
+    CASE WHEN wait_event IS NOT NULL THEN wait_event_type || '/' || wait_event END AS wait,
+    CASE WHEN wait_event_type = 'Lock' THEN pg_blocking_pids(pid) ELSE '{}' END AS blocked_by,
+    left(query, 1000) AS query, backend_start::text AS began
+  FROM pg_stat_activity
+  WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
+  ORDER BY xact_start NULLS LAST, state_change
+  LIMIT 200) s
 """
-_COLUMNS = (
-    "pid",
-    "user",
-    "database",
-    "application",
-    "client",
-    "state",
-    "seconds",
-    "wait",
-    "blocked_by",
-    "query",
-    "began",
-)
 # A number is used again; the moment when the session began tells whether it is still the one that was looked at.
 _TERMINATE = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -121,7 +111,7 @@ class Work:
 
     def sessions(self) -> list[dict[str, Any]]:
         """The sessions of clients, the oldest transaction first; keys are those of longest in the status, and began."""
-        return [dict(zip(_COLUMNS, row)) for row in sql.query(self.layout.socket_dir, _SESSIONS)]
+        return list(json.loads(bytes(sql.query(self.layout.socket_dir, _SESSIONS)[0][0]).decode("utf-8", "replace")))
 
     def terminate(self, session: Mapping[str, Any]) -> None:
         """End the session that was seen. Raises when it is not there any more."""

@@ -38,7 +38,7 @@ REQUIRED = (
     ("database", "database"),
     ("container", "container"),
     ("disk", "disk"),
-    ("restarts", "restarts 24 h"),
+    ("restarts", "restarts 24h"),
     ("response_time", "response"),
 )
 _UNKNOWN = {"status": "unknown", "value": None, "message": "not known", "unit": "", "warn": None, "crit": None}

@@ -85,8 +85,9 @@ def prometheus(
 ) -> dict[str, str]:
     """File name -> content. stack is the prefix of containers, machine the one they run on, own_rules file -> text."""
     files = {"%s.token" % each.name: tokens[each.name] + "\n" for each in instances}
-    files["rules-pgkeep.yml"] = text(without(rules, disabled))
-    files.update({"rules-own-%s" % name: content for name, content in own_rules.items()})
+    judged = {"rules-own-%s" % name: content for name, content in own_rules.items()}
+    judged["rules-pgkeep.yml"] = text(without(rules, disabled))
+    files.update(judged)
 
     def job(name: str, targets: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
         return {"job_name": name, "static_configs": targets, **more}
@@ -142,7 +143,8 @@ def prometheus(
                 "evaluation_interval": "%ds" % scrape_seconds,
                 "external_labels": {"monitor": machine},
             },
-            "rule_files": ["%s/%s" % (CONFIG_MOUNT, name) for name in sorted(files) if name.startswith("rules-")],
+            # An instance may be called as these files are, and its token is none of promtool's business.
+            "rule_files": ["%s/%s" % (CONFIG_MOUNT, name) for name in sorted(judged)],
             "alerting": {
                 "alertmanagers": [{"static_configs": [{"targets": ["%s-alertmanager:9093" % stack]}]}],
             },

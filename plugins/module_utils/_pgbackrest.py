@@ -92,6 +92,8 @@ class Info:
     archives: tuple[Archive, ...]
     # The newest (database id, version), None when there is no stanza.
     database: Optional[tuple[int, str]]
+    # Of the backup that runs, None without one and before it has begun to copy.
+    percent: Optional[float] = None
 
     @property
     def archive_id(self) -> Optional[str]:
@@ -171,7 +173,13 @@ def _info(stanza: Mapping[str, Any]) -> Info:
             for archive in stanza.get("archive") or []
         ),
         database=(databases[-1]["id"], databases[-1]["version"]) if databases else None,
+        percent=_percent(lock),
     )
+
+
+def _percent(lock: Mapping[str, Any]) -> Optional[float]:
+    size, done = lock.get("size"), lock.get("size-cplt")
+    return round(min(100 * done / size, 100.0), 1) if lock.get("held") and size and done is not None else None
 
 
 def _backup(backup: Mapping[str, Any], majors: Mapping[int, int]) -> RawBackup:

@@ -22,22 +22,24 @@ from . import _snapshot
 from ._backup_repository import Keeper
 from ._board import Board
 from ._errors import PgkeepError
-from ._health_check import HEALTHY
+from ._health_check import CRITICAL, HEALTHY
 from ._http_duty import INTERVAL_SECONDS, TOPIC, interval_seconds
 from ._hysteresis import Hysteresis
 from ._keeper_config import topic
 from ._maintenance import Maintenance
 from ._maintenance import current as maintenance_of
 from ._poll_evidence import Evidence
+from ._poll_link import HUNG
 from ._poll_login import Login, Prober
+from ._poll_pool import Pool
 from ._poll_server import Answer, Server
 from ._starts import PLANNED, Seen
 from ._times import epoch_of
-from ._trend import Minutes
 
 # How exact the interval is.
 TICK_SECONDS = 0.5
-# A server that is back is told well after two polls; nobody waits a whole interval for the second.
+# A server that is back is told well after two polls, one that is silent is told ill after three; nobody waits a whole
+# interval for those after the first.
 _CONFIRM_SECONDS = 1.0
 # A part of the interval is left for what comes after the server.
 _SHARE = 0.85
@@ -55,7 +57,8 @@ class _Before:
 
 
 class Poller:
-    """tick() is the duty poll, look_beside() the duty evidence. Where the inventory wants no endpoints nobody looks."""
+    """tick() is the duty poll, look_beside() the duty evidence, look_at_pooler() the duty pool. Where the inventory
+    wants no endpoints nobody looks."""
 
     def __init__(self, board: Board, clock: Callable[[], float] = time.time) -> None:
         self._evidence = Evidence(clock)
@@ -63,7 +66,7 @@ class Poller:
         self._clock = clock
         self._due = 0.0
         self._server, self._prober = Server(), Prober()
-        self._hysteresis, self._minutes = Hysteresis(), Minutes()
+        self._hysteresis, self._pool = Hysteresis(), Pool()
         self._memory: Optional[memories.Memory] = None
         self._before = _Before()
 
@@ -84,11 +87,16 @@ class Poller:
         if topic(keeper, TOPIC):
             self._evidence.look(keeper)
 
+    def look_at_pooler(self, keeper: Keeper) -> None:
+        """A pooler that is not there may take longer than a poll, too."""
+        if topic(keeper, TOPIC):
+            self._pool.look(keeper)
+
     def poll(self, keeper: Keeper, seconds: float = INTERVAL_SECONDS) -> bool:
-        """One look and its snapshot, within seconds. False when a login works again and that only wants confirming."""
+        """One look and its snapshot, within seconds. False when what it found only wants confirming; see settled()."""
         end = time.monotonic() + seconds * _SHARE
         if self._memory is None:
-            self._memory = memories.load(keeper)
+            self._memory = memories.load(keeper, self._clock())
         memory = self._memory
         answer, login = self._ask(keeper, end)
         now = self._clock()
@@ -96,7 +104,7 @@ class Poller:
         snapshot, checks = _snapshot.make(facts, self._hysteresis)
         self._tell_changes(memory, checks, now)
         snapshot["events"] = _snapshot.events(memory.events, self._evidence.latest)
-        self._minutes.add(
+        memory.minutes.add(
             now,
             {
                 "transactions_per_second": snapshot["rates"]["transactions_per_second"],
@@ -108,23 +116,19 @@ class Poller:
                 ),
             },
         )
-        snapshot["history"] = self._minutes.summary()
+        snapshot["history"] = memory.minutes.summary()
         self._board.publish(snapshot)
         # After it is told: a disk that is full must not keep us from saying so.
         memories.save(keeper, memory)
-        return login.state is not None or snapshot["checks"][0]["status"] == HEALTHY
+        return settled(login.state, snapshot["checks"][0]["status"])
 
     def _ask(self, keeper: Keeper, end: float) -> tuple[Answer, Login]:
         """The server over its socket, then as an application would."""
         answer = self._server.ask(keeper, end)
         now = self._clock()
-        if answer.state is not None or answer.frequent is None:
-            around = (answer.state, None, None)
-            return answer, self._prober.not_there(now, around, keeper, answer.state or "", answer.words)
-        found = answer.frequent
-        room = found["sessions"]["total"] < found["usable"]
-        around = (None, found["started_at"], room)
-        return answer, self._prober.probe(keeper, now, end, around)
+        if answer.state is not None:
+            return answer, self._prober.not_there(now, answer.state, keeper, answer.state, answer.words)
+        return answer, self._prober.probe(keeper, now, end, _around(answer.frequent))
 
     def _facts(
         self, keeper: Keeper, memory: memories.Memory, answer: Answer, login: Login, now: float
@@ -159,6 +163,7 @@ class Poller:
             "archive_waiting": waiting,
             "archive_failing_since": self._evidence.archiver_since,
             "evidence": self._evidence.latest,
+            "pooler": self._pool.seen(),
         }
 
     def _count_start(
@@ -184,6 +189,21 @@ class Poller:
             if each["changed"]:
                 text = "%s is %s: %s" % (each["id"], each["status"], each["message"])
                 memory.tell(now, "check", _SEVERITY[each["status"]], text)
+
+
+def settled(state: Optional[str], told: str) -> bool:
+    """Whether the check database tells what a login found: all but an answer after trouble, and silence, it tells at
+    once. state: of the login, told: the word of the check."""
+    if state is None:
+        return told == HEALTHY
+    return state != HUNG or told == CRITICAL
+
+
+def _around(found: Optional[Mapping[str, Any]]) -> Any:
+    """What decides about a login: a new server, other settings or certificates, room for one more. For Breaker."""
+    if found is None:
+        return None
+    return found["started_at"], found["loaded_at"], found["sessions"]["total"] < found["usable"]
 
 
 def _failing_since(keeper: Keeper, archiver: Mapping[str, Any], waiting: list[float]) -> Optional[float]:

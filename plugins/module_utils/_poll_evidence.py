@@ -9,9 +9,10 @@ None and its reason stands in errors, by the same key; nothing here raises.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from typing import Any, Callable, Mapping, Optional, TypeVar
+from typing import Any, Callable, Mapping, Optional, Sequence, TypeVar
 
 from . import _alert_queue as queue
 from . import _audit as audit
@@ -21,8 +22,9 @@ from . import _off_site as off_site
 from . import _schedule as schedule
 from . import _schedule_duty
 from ._alert_config import load as load_alerts
+from ._audit_newest import Newest
 from ._backup_info import described
-from ._backup_repository import Keeper, types
+from ._backup_repository import BACKUP_OF, Keeper, information, types
 from ._drill_turn import proofs
 from ._errors import PgkeepError
 from ._layout import CONFIG_MOUNT, MONITOR, PORT
@@ -35,9 +37,9 @@ T = TypeVar("T")
 
 # What changes without a file of its own, such as the age of WAL elsewhere, is read again this often.
 AGAIN_SECONDS = 60.0
-CERTIFICATE_SECONDS = 60.0
 
-_DRILL_EVENTS = 10
+_DRILL_EVENTS, _OPERATION_EVENTS = 10, 50
+_SERVED = CONFIG_MOUNT + "/tls/server.crt"
 
 
 class Evidence:
@@ -50,7 +52,7 @@ class Evidence:
         self.archiver_since: Optional[float] = None
         self._mark: Any = None
         self._looked_at = 0.0
-        self._certificate_at = 0.0
+        self._trail = Newest()
 
     def look(self, keeper: Keeper) -> None:
         """Read everything anew when one of the files has changed or it is time for it."""
@@ -74,6 +76,7 @@ class Evidence:
                 errors[key] = str(error)
                 return None
 
+        operations = tried("operations", lambda: self._trail.operations(keeper.state)) or []
         found: dict[str, Any] = {
             "errors": errors,
             "looked": True,
@@ -83,34 +86,32 @@ class Evidence:
             "drill_records": tried("drill_records", lambda: _newest_drills(keeper)) or [],
             "jobs": {name: record for name in schedule.JOBS for record in [jobs.last(keeper, name)] if record},
             "upcoming": tried("upcoming", lambda: _schedule_duty.upcoming(keeper, now)),
-            "alerts": tried("alerts", lambda: _alerts(keeper, now)),
-            "operations": tried("operations", lambda: audit.operations(audit.records(keeper.state))[-50:]) or [],
+            "alerts": tried("alerts", lambda: _alerts(keeper, now, operations)),
+            "operations": operations[-_OPERATION_EVENTS:],
+            "backup_runs": [each for each in operations if each["action"] == "backup"],
             "running": tried("running", lambda: _running(keeper)),
             "repository_type": tried("repository_type", lambda: _types(keeper)),
+            # Of this moment: one that was served before is not known to be served again.
+            "certificate": tried("certificate", lambda: _certificate(keeper, now)),
         }
-        found["certificate"] = self._served_certificate(keeper, now, errors)
-        return found
-
-    def _served_certificate(self, keeper: Keeper, now: float, errors: dict[str, str]) -> Optional[Mapping[str, Any]]:
-        known: Optional[Mapping[str, Any]] = self.latest.get("certificate")
-        if known is not None and 0 <= now - self._certificate_at < CERTIFICATE_SECONDS:
-            return known
-        try:
-            target = Target(
-                keeper.instance, PORT, MONITOR, "", CONFIG_MOUNT + "/tls/ca.crt", address=address_of(keeper)
-            )
-            found = certificate(target, now)
-        except (PgkeepError, OSError) as error:
-            errors["certificate"] = str(error)
-            return known
-        self._certificate_at = now
         return found
 
 
 def _files_mark(keeper: Keeper) -> list[tuple[str, float]]:
     names = [keeper.state + "/" + audit.FILE, keeper.state + "/alerts/delivery.json", keeper.state + "/schedule.json"]
-    names += (queue.sent_dir(keeper.state), drill_record.folder(keeper.state))
-    return [(name, os.stat(name).st_mtime) for name in names if os.path.exists(name)]
+    names += (queue.sent_dir(keeper.state), drill_record.folder(keeper.state), _SERVED)
+    return [(name, written) for name in names for written in [_written(name)] if written is not None]
+
+
+def _written(path: str) -> Optional[float]:
+    with contextlib.suppress(OSError):
+        return os.stat(path).st_mtime
+    return None
+
+
+def _certificate(keeper: Keeper, now: float) -> dict[str, Any]:
+    target = Target(keeper.instance, PORT, MONITOR, "", CONFIG_MOUNT + "/tls/ca.crt", address=address_of(keeper))
+    return certificate(target, now)
 
 
 def _newest_drills(keeper: Keeper) -> list[dict[str, Any]]:
@@ -126,16 +127,12 @@ def _types(keeper: Keeper) -> Optional[str]:
     return types(keeper).get(1)
 
 
-def _alerts(keeper: Keeper, now: float) -> dict[str, Any]:
+def _alerts(keeper: Keeper, now: float, operations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The part alerts of the snapshot, and recent: those sent, newest first."""
     config = load_alerts(keeper)
     names = [receiver.name for receiver in config.receivers] if config else []
     told = queue.summary(keeper.state, names, now)
-    tests = [
-        done
-        for done in audit.operations(audit.records(keeper.state))
-        if done["action"] == "alert-test" and done["result"] == "ok"
-    ]
+    tests = [done for done in operations if done["action"] == "alert-test" and done["result"] == "ok"]
     return {
         "waiting": told["queued"],
         "delivered": told["sent"],
@@ -146,8 +143,12 @@ def _alerts(keeper: Keeper, now: float) -> dict[str, Any]:
 
 
 def _running(keeper: Keeper) -> Optional[dict[str, Any]]:
-    """Who works in the repository now."""
+    """Who works in the repository now. How far a backup is, pgBackRest knows; it is asked only while one runs."""
     note = holder(keeper.lock_file)
     if note is None:
         return None
-    return {"operation": str(note.get("action", "")), "since": note.get("since"), "percent": None}
+    action, percent = str(note.get("action", "")), None
+    if action == BACKUP_OF % keeper.instance:
+        with contextlib.suppress(PgkeepError):
+            percent = information(keeper).percent
+    return {"operation": action, "since": note.get("since"), "percent": percent}

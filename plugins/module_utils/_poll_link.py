@@ -64,7 +64,8 @@ def state_of(error: BaseException) -> str:
 
 
 class Link:
-    """At most one open connection. Every failure closes it, so that the next open() begins anew."""
+    """At most one open connection. What ends it or leaves it in the middle of an answer closes it, so that the next
+    open() begins anew; a statement that the server refuses or gives up leaves it as it is."""
 
     def __init__(self) -> None:
         self._opened: Any = None
@@ -93,7 +94,19 @@ class Link:
         return (time.monotonic() - began) * 1000
 
     def ask(self, statement: str, end: float) -> tuple[list[tuple[Any, ...]], float]:
-        """The rows of one statement, and the milliseconds it took. Raises Silent and psycopg2's errors."""
+        """The rows of one statement, and the milliseconds it took. Raises Silent and psycopg2's errors.
+
+        After an error is_open tells whether only the statement failed.
+        """
+        _names, found, took = self._asked(statement, end)
+        return found, took
+
+    def table(self, statement: str, end: float) -> list[dict[str, Any]]:
+        """The rows of one statement by the names of their columns. Raises as ask()."""
+        names, found, _took = self._asked(statement, end)
+        return [dict(zip(names, row)) for row in found]
+
+    def _asked(self, statement: str, end: float) -> tuple[list[str], list[tuple[Any, ...]], float]:
         began = time.monotonic()
         end = min(end, began + QUERY_SECONDS)
         try:
@@ -101,12 +114,19 @@ class Link:
             cursor.execute(statement)
             self._wait(end, "no answer to a query within %.1f s" % (end - began))
             took = (time.monotonic() - began) * 1000
-            found = list(cursor.fetchall()) if cursor.description else []
+            names = [column[0] for column in cursor.description or ()]
+            found = list(cursor.fetchall()) if names else []
             cursor.close()
-        except BaseException:
-            self.close()
+        except BaseException as error:
+            if not (isinstance(error, driver().Error) and self._goes_on(error)):
+                self.close()
             raise
-        return found, took
+        return names, found, took
+
+    def _goes_on(self, error: Any) -> bool:
+        """Whether the server said of itself that only the statement failed, and not the session."""
+        said = error.diag.severity_nonlocalized if error.pgcode else None
+        return said == "ERROR" and not self._opened.closed
 
     def close(self) -> None:
         opened, self._opened = self._opened, None

@@ -22,11 +22,12 @@ EVENTS = 20
 
 @dataclass
 class Memory:
-    """disks: volume -> samples of _trend. events: as the snapshot has them, newest first."""
+    """disks: volume -> samples of _trend. events: as the snapshot has them, newest first. minutes: its history."""
 
     starts: Starts = field(default_factory=Starts)
     disks: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
+    minutes: trend.Minutes = field(default_factory=trend.Minutes)
 
     def tell(self, now: float, kind: str, severity: str, text: str) -> None:
         event = {"at": rfc3339(now), "kind": kind, "severity": severity, "text": text}
@@ -56,22 +57,31 @@ def _path(keeper: Keeper) -> str:
     return keeper.state + "/poller.json"
 
 
-def load(keeper: Keeper) -> Memory:
+def load(keeper: Keeper, now: float) -> Memory:
     """What cannot be read is forgotten: the past is then unknown, and the present is told all the same."""
+    memory = Memory()
     with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
         found = json.loads(read(_path(keeper)) or "{}")
-        return Memory(
+        memory = Memory(
             Starts.from_dict(found["starts"]),
             {name: [(float(at), float(used)) for at, used in samples] for name, samples in found["disks"].items()},
             [dict(event) for event in found["events"]],
         )
-    return Memory()
+        # Apart: of another version of the keeper it may be other lines.
+        memory.minutes = trend.Minutes.from_dict(found["minutes"], now)
+    return memory
 
 
 def save(keeper: Keeper, memory: Memory) -> None:
-    """Written only when something is new."""
+    """Written only when something is new, which the lines are once a minute."""
     content = json.dumps(
-        {"starts": memory.starts.to_dict(), "disks": memory.disks, "events": memory.events}, sort_keys=True
+        {
+            "starts": memory.starts.to_dict(),
+            "disks": memory.disks,
+            "events": memory.events,
+            "minutes": memory.minutes.to_dict(),
+        },
+        sort_keys=True,
     )
     if read(_path(keeper)) != content + "\n":
         write(File(_path(keeper), content + "\n", 0o640, os.getuid(), os.getgid()))

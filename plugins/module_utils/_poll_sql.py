@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the poller asks the server, as few statements as can be, and what the answers mean. Private to the collection.
 
-FREQUENT is asked at every poll, RARE every minute: it reads sizes and files. Each answers with one JSON object.
+FREQUENT is asked at every poll, the others every minute: they read files, or take long. Each answers with one JSON
+object, as bytes: a session may be in a database of another encoding, whose bytes the server passes on as they are.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ RARE_SECONDS = 60.0
 QUERY_LENGTH = 300
 LONGEST = 5
 
+# Who only keeps WAL, such as pg_receivewal, replays none: behind is then what it has not written safely.
 _FREQUENT = """
-SELECT json_build_object(
+SELECT textsend(json_build_object(
   'recovering', pg_is_in_recovery(),
   'now', extract(epoch FROM clock_timestamp()),
   'started_at', extract(epoch FROM pg_postmaster_start_time()),
+  'loaded_at', extract(epoch FROM pg_conf_load_time()),
   'reset_at', (SELECT extract(epoch FROM stats_reset) FROM pg_stat_bgwriter),
   'maximum', current_setting('max_connections')::int,
   'usable', current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
@@ -70,43 +73,53 @@ SELECT json_build_object(
   'replicas', (
     SELECT json_agg(json_build_object(
       'application', application_name, 'client', coalesce(host(client_addr), 'local'), 'state', state,
-      'lag_bytes', CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_lsn() - replay_lsn END,
+      'lag_bytes', CASE WHEN NOT pg_is_in_recovery() THEN
+        pg_current_wal_lsn() - coalesce(replay_lsn, flush_lsn, write_lsn) END,
       'lag_seconds', extract(epoch FROM replay_lag)) ORDER BY application_name)
     FROM pg_stat_replication),
-  'replica_lag_bytes', CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() - pg_last_wal_replay_lsn() END,
+  'replica_lag_bytes', CASE WHEN pg_is_in_recovery() AND {streams}
+    THEN pg_last_wal_receive_lsn() - pg_last_wal_replay_lsn() END,
   'replica_lag_seconds', CASE
     WHEN NOT pg_is_in_recovery() THEN NULL
-    WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
+    WHEN {streams} AND pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
     ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) END,
-  'cgroup', {cgroup})::text
+  'cgroup', {cgroup})::text)
 """
+
+# A standby that was cut off has replayed all that it received, and is behind all the same.
+_STREAMS = "EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')"
 
 # pg_stat_statements may be in any schema; the rest asks for it only where it is.
 _RARE = """
-SELECT json_build_object(
+SELECT textsend(json_build_object(
   'version', current_setting('server_version'),
   'system_id', (SELECT system_identifier::text FROM pg_control_system()),
   'timeline', (SELECT timeline_id FROM pg_control_checkpoint()),
   'pending_restart', (SELECT json_agg(name ORDER BY name) FROM pg_settings WHERE pending_restart),
   'file_errors', (SELECT count(*) FROM pg_file_settings WHERE error IS NOT NULL),
-  'databases', (
-    SELECT json_agg(json_build_object('name', datname, 'size_bytes', pg_database_size(oid)) ORDER BY datname)
-    FROM pg_database WHERE datallowconn AND NOT datistemplate),
-  'wal_bytes', (SELECT coalesce(sum(size), 0) FROM pg_ls_waldir()),
   'xid_age', (
     SELECT json_build_object('database', datname, 'age', age(datfrozenxid), 'ratio', age(datfrozenxid) / 2147483648.0)
     FROM pg_database ORDER BY age(datfrozenxid) DESC LIMIT 1),
   'statements', (
     SELECT quote_ident(nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
     WHERE extname = 'pg_stat_statements'),
-  'cgroup2', (pg_stat_file('/sys/fs/cgroup/cgroup.controllers', true)).size IS NOT NULL)::text
+  'cgroup2', (pg_stat_file('/sys/fs/cgroup/cgroup.controllers', true)).size IS NOT NULL)::text)
+"""
+
+# It looks at every file, and may take longer than a statement may.
+_SIZES = """
+SELECT textsend(json_build_object(
+  'databases', (
+    SELECT json_agg(json_build_object('name', datname, 'size_bytes', pg_database_size(oid)) ORDER BY datname)
+    FROM pg_database WHERE datallowconn AND NOT datistemplate),
+  'wal_bytes', (SELECT coalesce(sum(size), 0) FROM pg_ls_waldir()))::text)
 """
 
 _STATEMENTS = """
-SELECT coalesce(json_agg(t), '[]')::text FROM (
+SELECT textsend(json_build_object('top', (SELECT json_agg(t) FROM (
   SELECT left(query, %d) AS query, calls, round(total_exec_time::numeric, 1) AS total_ms,
     round(mean_exec_time::numeric, 3) AS mean_ms
-  FROM %s.pg_stat_statements ORDER BY total_exec_time DESC LIMIT 10) t
+  FROM %s.pg_stat_statements ORDER BY total_exec_time DESC LIMIT 10) t))::text)
 """
 
 # Name -> file of the server's own control group, in version 2 and in version 1.
@@ -130,7 +143,12 @@ _CGROUP1 = {
 }
 
 # Such a statement may hold a password in the clear.
-_TELLS_SECRET = re.compile(r"\bpassword\b|\bencrypted\b|\bscram-sha-256\$", re.IGNORECASE)
+_TELLS_SECRET = re.compile(
+    r"\b(ssl)?password\b|\bencrypted\b|\bscram-sha-256\$"
+    # ://user:password@, of which the end may have been cut off.
+    r"|://[^\s@/]*:[^\s@]*@|://[^\s@/'\"]*:[^\s@'\"]*\Z",
+    re.IGNORECASE,
+)
 HIDDEN = "(hidden: it is about a password)"
 
 
@@ -142,6 +160,7 @@ def frequent(cgroup2: Optional[bool]) -> str:
         "'%s', pg_read_file('/sys/fs/cgroup/%s', 0, 65536, true)" % pair for pair in sorted(files.items())
     )
     text = _FREQUENT.replace("{cgroup}", "json_build_object(%s)" % pairs)
+    text = text.replace("{streams}", _STREAMS)
     return text.replace("{length}", str(QUERY_LENGTH)).replace("{longest}", str(LONGEST))
 
 
@@ -149,14 +168,18 @@ def rare() -> str:
     return _RARE
 
 
+def sizes() -> str:
+    return _SIZES
+
+
 def statements(schema: str) -> str:
     """schema as quote_ident() writes it."""
     return _STATEMENTS % (QUERY_LENGTH, schema)
 
 
-def parsed(rows: list[tuple[Any, ...]]) -> Any:
+def parsed(rows: list[tuple[Any, ...]]) -> dict[str, Any]:
     """The object of a statement above; lists that are empty are null to json_agg()."""
-    return json.loads(rows[0][0])
+    return dict(json.loads(bytes(rows[0][0]).decode("utf-8", "replace")))
 
 
 def sessions(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from ._container import ContainerSpec, HealthCheck
 from ._errors import PgkeepError
 from ._files import File, Folder, secret_file
 from ._layout import POOLER_CONFIG_MOUNT, POOLER_PORT, PORT, Layout
+from ._pooler_reader import CONSOLE, USER, password_verifier
 from ._pooler_sizes import OWN_POOL, Pools, pools
 from ._render import hba_name, header, section
 from ._units import parse_bytes
@@ -72,9 +73,9 @@ def refuse(name: str, pooler: Mapping[str, Any], clients: Sequence[Mapping[str, 
             "PgBouncer takes only letters, digits, dots, hyphens and underscores in a name there",
             "remove it from postgres_pooler_sizes; it gets postgres_pooler_size",
         )
-    if any(client["database"] == "pgbouncer" for client in clients):
+    if any(client["database"] == CONSOLE for client in clients):
         raise PgkeepError(
-            "The pooler of %s cannot serve the database pgbouncer" % name,
+            "The pooler of %s cannot serve the database %s" % (name, CONSOLE),
             "PgBouncer has its own console under this name",
             "rename the database, or do without the pooler",
         )
@@ -93,11 +94,15 @@ def files(layout: Layout, options: Mapping[str, Any], monitor: str) -> Iterator[
     """options are those of the module instance, monitor the role of health checks. Raises PgkeepError where the pools
     could exhaust the server."""
     pooler, place, tls = options["pooler"], layout.pooler_config_dir, options["tls"]
-    pairs = pairs_of(options)
+    pairs, reader = pairs_of(options), options["keeper_http"]
     sizes = pools(pooler, pairs, {**options["tuned"], **options["settings"]}, options["major"])
+    known = {LOOKUP: pooler["password"]}
+    if reader:
+        known[USER] = password_verifier(reader["token"])
+    users = ('"%s" "%s"\n' % (name, secret.replace('"', '""')) for name, secret in known.items())
     yield File(place + "/pgbouncer.ini", _ini(layout, pooler, sizes))
-    yield File(place + "/pg_hba.conf", _hba(layout.name, pairs, options["allowed_networks"], monitor))
-    yield secret_file("%s/%s" % (place, USERS), '"%s" "%s"\n' % (LOOKUP, pooler["password"].replace('"', '""')))
+    yield File(place + "/pg_hba.conf", _hba(layout.name, pairs, options["allowed_networks"], monitor, bool(reader)))
+    yield secret_file("%s/%s" % (place, USERS), "".join(users))
     yield File(place + "/server.crt", tls["certificate"])
     yield secret_file(place + "/server.key", tls["private_key"])
     yield File(place + "/ca.crt", tls["ca_certificate"])
@@ -161,6 +166,8 @@ def _settings(pooler: Mapping[str, Any]) -> dict[str, object]:
         "auth_user": LOOKUP,
         "auth_dbname": _LOOKUP_DATABASE,
         "auth_query": _AUTH_QUERY,
+        # The keeper's; who that is say auth_file and pg_hba.conf.
+        "stats_users": USER,
         "client_tls_sslmode": "require",
         "client_tls_cert_file": POOLER_CONFIG_MOUNT + "/server.crt",
         "client_tls_key_file": POOLER_CONFIG_MOUNT + "/server.key",
@@ -186,12 +193,17 @@ def _settings(pooler: Mapping[str, Any]) -> dict[str, object]:
     }
 
 
-def _hba(instance: str, pairs: Sequence[tuple[str, str]], networks: Sequence[str], monitor: str) -> str:
-    """Who may come from where, as in the server, which sees only the pooler's address. Nobody else gets in."""
+def _hba(instance: str, pairs: Sequence[tuple[str, str]], networks: Sequence[str], monitor: str, keeper: bool) -> str:
+    """Who may come from where, as in the server, which sees only the pooler's address. Nobody else gets in.
+
+    keeper: whether the instance's keeper looks at the pooler; it is in the same network, wherever applications are.
+    """
+    watched_from = dict.fromkeys([*networks, *(["samenet"] if keeper else [])])
     lines = [
         # The engine's health check.
         "hostssl %s %s 127.0.0.1/32 scram-sha-256" % (_LOOKUP_DATABASE, LOOKUP),
-        *("hostssl %s %s %s scram-sha-256" % (_LOOKUP_DATABASE, monitor, network) for network in networks),
+        *(["hostssl %s %s samenet scram-sha-256" % (CONSOLE, USER)] if keeper else []),
+        *("hostssl %s %s %s scram-sha-256" % (_LOOKUP_DATABASE, monitor, network) for network in watched_from),
         *(
             "hostssl %s %s %s scram-sha-256" % (hba_name(database), hba_name(user), network)
             for database, user in pairs

@@ -12,27 +12,27 @@ import configparser
 import contextlib
 import re
 import time
-from typing import Any, Mapping, Optional, Sequence
+from typing import Any, Mapping, Optional
 
 from . import _docker as docker
 from ._container import reachable
 from ._errors import PgkeepError
 from ._facts_kernel import open_files
 from ._files import read
+from ._health_pooler import ABSENT
 from ._layout import MONITOR, Layout
 from ._pooler import show
+from ._pooler_rows import busiest
 from ._probe import Target, connect
 from ._release import pooler_of, read_current
 from ._run import Run
 from ._sql import driver, rows
 
-# The console itself is a pool to it.
-_CONSOLE = "pgbouncer"
-
 
 def look(run: Run, layout: Layout) -> Optional[dict[str, Any]]:
-    """None where no pooler is declared, else inspect (None without a container), address, connect_ms and busiest (see
-    busiest()); what cannot be read is None and its reason stands in login_error or pools_error.
+    """None where no pooler is declared, else inspect (None without a container), the container's state, address,
+    connect_ms and busiest (see _pooler_rows); what cannot be read is None and its reason stands in login_error or
+    pools_error.
 
     Raises PgkeepError when the engine does not answer.
     """
@@ -44,6 +44,7 @@ def look(run: Run, layout: Layout) -> Optional[dict[str, Any]]:
     found: dict[str, Any] = {
         "name": layout.pooler,
         "inspect": inspect,
+        "state": ABSENT if inspect is None else inspect["State"]["Status"],
         "address": "%s:%s" % (address, port),
         "connect_ms": None,
         "busiest": None,
@@ -72,27 +73,6 @@ def _login(target: Target) -> float:
     with contextlib.closing(opened):
         rows(opened, "select 1")
     return round((time.perf_counter() - began) * 1000, 2)
-
-
-def busiest(pools: Sequence[Mapping[str, str]], databases: Sequence[Mapping[str, str]]) -> dict[str, Any]:
-    """Of the pool that uses most of what it may: pool (user@database, None where none is in use), used, size and
-    used_percent; of all pools waiting (clients) and wait_seconds (of the one that waits longest).
-
-    pools and databases are rows of SHOW.
-    """
-    sizes = {row["name"]: int(row["pool_size"]) for row in databases}
-    served = [row for row in pools if row["database"] != _CONSOLE and row["database"] in sizes]
-    busy: dict[str, Any] = {"pool": None, "used": 0, "size": 0, "used_percent": 0.0}
-    for row in served:
-        used, size = int(row["sv_active"]), sizes[row["database"]]
-        if used and 100 * used / size > busy["used_percent"]:
-            name = "%s@%s" % (row["user"], row["database"])
-            busy = {"pool": name, "used": used, "size": size, "used_percent": round(100 * used / size, 1)}
-    return {
-        **busy,
-        "waiting": sum(int(row["cl_waiting"]) for row in served),
-        "wait_seconds": max((int(row["maxwait"]) for row in served), default=0),
-    }
 
 
 def limits(layout: Layout, inspect: Optional[Mapping[str, Any]]) -> Optional[dict[str, Any]]:

@@ -222,8 +222,12 @@ def _endpoints(layout: Layout, options: Mapping[str, Any]) -> Sequence[tuple[str
     if not http:
         return ()
     place = "http://%s" % authority(http["bind_address"], http["port"])
-    details = "`curl -sSK %s/%s %s/status`" % (layout.client_dir, KEEPER_CURL, place)
-    return (("is it ready, and if not, why", "`curl -sS %s/ready`" % place), ("the same with all details", details))
+    with_token = "curl -sSK %s/%s %s" % (layout.client_dir, KEEPER_CURL, place)
+    return (
+        ("is it ready", "`curl -sS %s/ready`" % place),
+        ("is it ready, and if not, why", "`%s/ready`" % with_token),
+        ("the same with all details", "`%s/status`" % with_token),
+    )
 
 
 def _section(section: Section, name: str) -> str:

@@ -64,6 +64,7 @@ DUTIES = (
     Duty("drill", 300.0, _drill_duty.tick, _drill_duty.check),
     Duty("poll", _poll.TICK_SECONDS, _POLLER.tick, _timelines.nothing_to_check),
     Duty("evidence", 5.0, _POLLER.look_beside, _timelines.nothing_to_check),
+    Duty("pool", 2.0, _POLLER.look_at_pooler, _timelines.nothing_to_check),
     Duty("heartbeat", _heartbeat.LOOK_SECONDS, _heartbeat.Heart().tick, _heartbeat.check),
 )
 # Of topics that no duty works on, but jobs and people.

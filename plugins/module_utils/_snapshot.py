@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Mapping, Optional, Sequence
 
 from . import _health_checks as shared
+from . import _health_pooler as pooler
 from . import _poll_machine as machine
 from . import _poll_sql as sql
 from . import _snapshot_checks as own
@@ -16,6 +17,7 @@ from ._breaker import OPEN
 from ._health import Limits
 from ._health_check import CRITICAL, HEALTHY, WARNING, Check
 from ._hysteresis import Hysteresis
+from ._poll_link import HUNG
 from ._schedule import BACKUPS
 from ._times import epoch_of, rfc3339
 from ._version import VERSION
@@ -24,8 +26,19 @@ _EVENTS = 20
 # From here on PostgreSQL may stop at any moment, so nobody should send it work.
 _DISK_READY_PERCENT = 95.0
 
-# Their values change with the load, so they are told when they last.
-_STEADY = ("response_time", "connections", "memory", "cpu_throttling", "blocked_sessions", "replication", "disk_")
+# Their values change with the load, so they are told when they last. For a pooler it is also that its clients wait
+# while an operation interrupts the server.
+_STEADY = (
+    "response_time",
+    "connections",
+    "memory",
+    "cpu_throttling",
+    "blocked_sessions",
+    "replication",
+    "disk_",
+    "pool",
+    "statistics",
+)
 
 _RANK = {WARNING: 1, CRITICAL: 2}
 
@@ -85,7 +98,7 @@ def make(facts: Mapping[str, Any], hysteresis: Hysteresis) -> tuple[dict[str, An
         **{name: (found or {}).get(name) for name in ("replica_lag_seconds", "replica_lag_bytes")},
         "backup": _backup(facts),
         "alerts": {name: (evidence.get("alerts") or {}).get(name) for name in ("waiting", "delivered", "proven_at")},
-        "pool": None,
+        "pool": None if facts["pooler"][0] is None else facts["pooler"][0]["pool"],
         "certificates": _certificates(evidence.get("certificate")),
         "settings": {"pending_restart": rare.get("pending_restart") or [], "errors": rare.get("file_errors")},
         "xid_age": rare.get("xid_age"),
@@ -128,6 +141,7 @@ def _checks(
 ) -> list[Check]:
     now, answer, login, evidence = facts["now"], facts["answer"], facts["login"], facts["evidence"]
     limits, name, found = Limits(), facts["instance"], answer.frequent
+    pooled, unpooled = facts["pooler"]
     down = None if facts["down_since"] is None else now - facts["down_since"]
     # As the health of the host has them.
     known: dict[str, Any] = {
@@ -152,6 +166,7 @@ def _checks(
         own.database(name, login, facts["breaker"], role, down),
         shared.response(known, limits.response_ms),
         shared.connections(known, limits.connections_percent),
+        own.statistics(answer, name),
         own.restarts(facts["starts"], now, name),
         *(shared.disk(known, each["id"], limits.disk_percent) for each in facts["storage"]),
         own.memory(memory),
@@ -170,13 +185,17 @@ def _checks(
         shared.timelines(known),
         shared.certificate(known, limits.certificate_days),
         own.alerts(evidence.get("alerts"), evidence["errors"].get("alerts", "it was not read yet")),
+        pooler.pooler(pooled, unpooled, login.state is None),
+        pooler.pools(pooled, unpooled, limits.pool_percent),
     ]
 
 
 def _settled(found: Sequence[Check], hysteresis: Hysteresis, now: float) -> list[dict[str, Any]]:
     settled = []
     for each in found:
-        status, since, changed = hysteresis.settle(each.id, each.status, now, at_once=not each.id.startswith(_STEADY))
+        # That nobody answers is told by a deadline, which one slow moment passes too.
+        lasting = each.id.startswith(_STEADY) or (each.id == "database" and each.value == HUNG)
+        status, since, changed = hysteresis.settle(each.id, each.status, now, at_once=not lasting)
         settled.append({**vars(each), "status": status, "since": rfc3339(since), "target": "", "changed": changed})
     return settled
 
@@ -205,7 +224,7 @@ def _backup(facts: Mapping[str, Any]) -> dict[str, Any]:
     evidence, now = facts["evidence"], facts["now"]
     found = evidence.get("backup") or {}
     newest = next((each for each in found.get("backups", ()) if each["label"] == found["newest_clean"]), None)
-    runs = [each for each in evidence.get("operations", ()) if each["action"] == "backup"]
+    runs = evidence.get("backup_runs", ())
     last = next((each for each in reversed(runs) if each["result"] not in ("busy", "unfinished")), None)
     upcoming = {each["name"]: each["next_at"] for each in (evidence.get("upcoming") or {}).get("jobs", ())}
     return {
@@ -215,7 +234,7 @@ def _backup(facts: Mapping[str, Any]) -> dict[str, Any]:
         "running": evidence.get("running"),
         "last_run": None if last is None else {"job": "backup", "result": last["result"], "at": last["at"]},
         "next_at": min((upcoming[name] for name in BACKUPS if upcoming.get(name)), default=None),
-        "drill": _drill(next(iter(evidence.get("drill_records", ())), None), upcoming.get("drill")),
+        "drill": _drill(evidence, upcoming.get("drill")),
         "repositories": _repositories(facts, found),
     }
 
@@ -229,13 +248,17 @@ def _newest(found: Mapping[str, Any], now: float) -> dict[str, Any]:
     }
 
 
-def _drill(found: Optional[Mapping[str, Any]], next_at: Optional[str]) -> Optional[dict[str, Any]]:
+def _drill(evidence: Mapping[str, Any], next_at: Optional[str]) -> Optional[dict[str, Any]]:
+    """Of the newest one, but for passed_at: when the newest one that passed began, of whatever repository."""
+    found: Optional[Mapping[str, Any]] = next(iter(evidence.get("drill_records", ())), None)
+    passed_at = max((proof.proven_at for proof in evidence.get("drills") or () if proof.proven_at), default=None)
     if found is None and next_at is None:
         return None
     record = found or {}
     return {
         "at": record.get("started_at"),
         "result": None if found is None else "ok" if record.get("passed") else "failed",
+        "passed_at": None if passed_at is None else rfc3339(passed_at),
         "rto_seconds": record.get("rto_seconds"),
         "rpo_seconds": record.get("rpo_seconds"),
         "next_at": next_at,

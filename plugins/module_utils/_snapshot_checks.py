@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import Any, Mapping, Optional, Sequence
 
 from ._breaker import OPEN, Breaker
-from ._health_check import CRITICAL, HEALTHY, UNKNOWN, WARNING, Check, graded
+from ._health_check import ACCEPTING, CRITICAL, HEALTHY, UNKNOWN, WARNING, Check, graded
 from ._health_checks import DEPLOY, RENEW
 from ._poll_link import DEAD, FULL, HUNG, REFUSED, STARTING, STOPPED, STOPPING, UNTRUSTED
 from ._poll_login import Login
+from ._poll_server import Answer
 from ._starts import Starts
 from ._times import hours
 from ._units import human
@@ -47,7 +48,7 @@ def database(name: str, login: Login, breaker: Breaker, role: Optional[str], dow
     """A login as an application would log in; down_seconds: for how long the server has not answered at all."""
     if login.state is None:
         message = "login over TLS in %.0f ms, %s" % (login.connect_ms or 0, role or "unknown role")
-        return Check("database", HEALTHY, "accepting", message)
+        return Check("database", HEALTHY, ACCEPTING, message)
     meaning, hint = _STATES.get(login.state, ("the server cannot be reached", "read docker logs %(name)s"))
     # Of a server that is not there libpq tells only where it has looked.
     words = "" if login.state in (STOPPED, DEAD) else login.words
@@ -58,6 +59,16 @@ def database(name: str, login: Login, breaker: Breaker, role: Optional[str], dow
     if login.state == STARTING and (down_seconds or 0.0) < STARTING_SECONDS:
         status = WARNING
     return Check("database", status, login.state, message, hint=hint % {"name": name})
+
+
+def statistics(answer: Answer, name: str) -> Check:
+    """Whether the server tells of itself; where it does not, most of the other checks know nothing."""
+    if answer.state is not None:
+        return Check("statistics", UNKNOWN, None, "not measured: the server does not answer")
+    if answer.frequent is None:
+        message = "what the server knows of itself cannot be read: %s" % answer.words
+        return Check("statistics", WARNING, None, message, hint="read docker logs %s" % name)
+    return Check("statistics", HEALTHY, None, "the server tells of itself")
 
 
 def restarts(starts: Starts, now: float, name: str) -> Check:
@@ -133,21 +144,23 @@ def xid_age(found: Optional[Mapping[str, Any]]) -> Check:
 
 
 def slots(found: Optional[Sequence[Mapping[str, Any]]]) -> Check:
-    """WAL that is kept for somebody who does not come; one that is lost is critical."""
+    """WAL that is kept for somebody who does not come, or does not follow; what fills the disk is the same. One that
+    was not kept, or is not kept any more (unreserved), is critical."""
     if found is None:
         return _unknown("slots", "bytes", _SLOT_BYTES)
     idle = [each for each in found if not each["active"]]
-    value = max((each["retained_bytes"] or 0 for each in idle), default=0)
-    lost = [each["name"] for each in found if each["wal_status"] in ("unreserved", "lost")]
-    message = "%d replication slots, %d of them without a client, which keep %s of WAL" % (
+    value = max((each["retained_bytes"] or 0 for each in found), default=0)
+    message = "%d replication slots, %d of them without a client; the one that keeps most keeps %s of WAL" % (
         len(found),
         len(idle),
         human(value),
     )
-    hint = "start its client, or SELECT pg_drop_replication_slot(name)"
-    if lost:
-        message = "the WAL of slot %s is lost" % ", ".join(lost)
-        return Check("slots", CRITICAL, value, message, "bytes", *_SLOT_BYTES, hint=hint)
+    hint = "start its client, look why it does not follow, or SELECT pg_drop_replication_slot(name)"
+    for status, words in (("lost", "is lost"), ("unreserved", "goes with one of the next checkpoints")):
+        names = [each["name"] for each in found if each["wal_status"] == status]
+        if names:
+            message = "the WAL of slot %s %s" % (", ".join(names), words)
+            return Check("slots", CRITICAL, value, message, "bytes", *_SLOT_BYTES, hint=hint)
     return _graded("slots", value, "bytes", _SLOT_BYTES, message, hint)
 
 

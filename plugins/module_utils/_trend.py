@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Mapping, Optional, Sequence
 
@@ -53,6 +54,31 @@ class Minutes:
         points = [*self._closed, self._means()][-POINTS:] if self._minute is not None else []
         lines = {name: [point[name] for point in points] for name in NAMES}
         return {"interval_seconds": POINT_SECONDS, "points": POINTS, **lines}
+
+    def to_dict(self) -> dict[str, Any]:
+        """What outlives the keeper: the minutes that are over, so it is the same until the next one is."""
+        points = [[point[name] for name in NAMES] for point in self._closed]
+        return {"seconds": POINT_SECONDS, "names": list(NAMES), "minute": self._minute, "points": points}
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any], now: float) -> Minutes:
+        """The inverse of to_dict(). Raises KeyError, TypeError or ValueError for anything else: other lines, something
+        that is no number, or a minute of a time to come."""
+        if (found["seconds"], found["names"]) != (POINT_SECONDS, list(NAMES)):
+            raise ValueError("it holds other lines")
+        minute = found["minute"]
+        if minute is not None and not 0 <= minute <= now // POINT_SECONDS:
+            raise ValueError("minute %r is not over" % minute)
+        points = [[_number(value) for value in point] for point in found["points"][-POINTS:]]
+        if any(len(point) != len(NAMES) for point in points):
+            raise ValueError("a point has too few values")
+        return cls(None if minute is None else int(minute), {}, [dict(zip(NAMES, point)) for point in points])
+
+
+def _number(value: Any) -> Optional[float]:
+    if value is not None and (isinstance(value, bool) or not math.isfinite(value)):
+        raise ValueError("%r is no number" % value)
+    return None if value is None else float(value)
 
 
 # (seconds since the epoch, used bytes) of one disk, oldest first.

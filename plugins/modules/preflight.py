@@ -12,8 +12,8 @@ description:
   - Looks at everything once and reports all findings together, each with its evidence and what to do about it.
   - Before a deploy it checks what must hold for it, such as system, engine, memory, port and disk. After a deploy it
     checks machine, engine, image, container, settings, security and backups.
-  - A check that cannot be made is reported as V(skip) with the reason and never as passed. With a blocker or critical
-    check skipped, or any check waived, the verdict is at best V(READY_WITH_WARNINGS).
+  - A check that cannot be made is reported as V(skip) with the reason and never as passed. With any check skipped or
+    waived the verdict is at best V(READY_WITH_WARNINGS).
   - What has to be seen on the machine is read; nothing is changed, except by O(restart_test),
     O(exercise) and O(report_dir).
 author: The pgkeep maintainers (@pgkeep)

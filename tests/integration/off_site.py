@@ -110,12 +110,18 @@ class OffSite:
         self.make_keys()
         docker("network", "create", self.network)
         image = docker("build", "--quiet", "-", text=SFTP_IMAGE % self.server_image)
-        common = ["--detach", "--network=" + self.network, "--user=0", "--volume=%s:/lab:ro" % self.home]
-        docker("run", *common, "--name=" + self.sftp, "--entrypoint=bash", image, "-ec", SSHD)
-        program = "--volume=%s:/usr/local/bin/rclone:ro" % rclone()
+        self._run(self.sftp, image, SSHD)
+        self.start_s3()
+
+    def start_s3(self) -> None:
+        """With keys that are made, on a network that is there."""
         serve = "mkdir -p /srv/bucket && exec rclone serve s3 /srv --addr :443 --auth-key %s,%s" % (S3_KEY, S3_SECRET)
         serve += " --cert /lab/s3.crt --key /lab/s3.key"
-        docker("run", *common, program, "--name=" + self.s3, "--entrypoint=bash", image, "-ec", serve)
+        self._run(self.s3, self.server_image, serve, "--volume=%s:/usr/local/bin/rclone:ro" % rclone())
+
+    def _run(self, name: str, image: str, command: str, *options: str) -> None:
+        common = ["--detach", "--network=" + self.network, "--user=0", "--volume=%s:/lab:ro" % self.home, *options]
+        docker("run", *common, "--name=" + name, "--entrypoint=bash", image, "-ec", command)
 
     def remove(self) -> None:
         for name in (self.s3, self.sftp):

@@ -102,7 +102,7 @@ BAD: list[tuple[str, str, Any, str]] = [
     ("C03", CONFIG + "StopSignal", "SIGTERM", "SIGTERM, 120 s"),
     ("C03", CONFIG + "StopTimeout", None, "SIGINT, 10 s"),
     ("C04", HOST_CONFIG + "Memory", 0, "no memory limit"),
-    ("C04", HOST_CONFIG + "MemorySwap", -1, "with swap -1 bytes"),
+    ("C04", HOST_CONFIG + "MemorySwap", -1, "with swap no limit"),
     ("C04", "sql.settings.shared_buffers.setting", "65536", "shared_buffers 512 MB"),
     ("C05", HOST_CONFIG + "ShmSize", 67108864, "/dev/shm 64 MB, needed 256 MB"),
     ("C05", "sql.settings.maintenance_work_mem.setting", "524288", "needed 563.2 MB"),

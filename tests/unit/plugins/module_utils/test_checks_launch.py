@@ -63,6 +63,13 @@ def test_many_connections_are_a_warning_and_too_many_pools_a_blocker() -> None:
     assert finding(changed(GOOD, "pools", pools), "P09")["severity"] == "blocker"
 
 
+def test_nobody_goes_live_whom_no_alert_reaches() -> None:
+    for path, value in (("alerts.receivers", []), ("alerts.proven_at", None)):
+        result = judge(changed(GOOD, path, value), "after", {"B05": {"reason": "x"}})
+        assert result["verdict"] == "NOT_READY"
+        assert [each["id"] for each in result["checks"] if each["result"] == "fail"] == ["M04"]
+
+
 def test_a_time_zone_of_the_inventory_is_as_wanted() -> None:
     facts = changed(GOOD, "declared.settings", {"timezone": "Europe/Berlin"})
     assert finding(facts, "P14")["evidence"] == "TimeZone is UTC and not Europe/Berlin"

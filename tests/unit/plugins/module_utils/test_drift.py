@@ -173,6 +173,41 @@ def test_a_role_is_compared_by_what_is_declared_of_it(row, actual):
     assert [each.actual for each in access.of_role(role, row)] == actual
 
 
+def of_roles(monkeypatch, roles, members):
+    """Findings about roles of an instance whose users read the database shop; members: (group, member)."""
+    declared = {
+        "databases": [{"name": "shop", "owner": "shop"}],
+        "users": [{"name": "shop"}, {"name": "anna", "access": {"shop": "readonly"}}],
+        "logins": [],
+        "roles": [],
+    }
+    nothing = [False] * 5
+
+    def answer(opened, query, values=()):
+        if query == access._MEMBERS:
+            return [pair for pair in members if pair[1] in values[0]]
+        return [(name, password, -1, login, *nothing) for name, password, login in roles] * (query == access._ROLES)
+
+    monkeypatch.setattr(access, "rows", answer)
+    monkeypatch.setattr(access, "bring_about", lambda *words: {"access": {"statements": []}})
+    wanted = access.statements(declared["databases"], declared["users"], [])
+    return [each for each in access.findings(None, APP, declared, wanted) if each.area == "roles"]
+
+
+def test_a_group_that_somebody_made_a_member_is_told(monkeypatch):
+    roles = [("shop", "x", True), ("anna", "x", True), ("shop_readonly", None, False), ("postgres", None, True)]
+    members = [("shop_readonly", "anna"), ("pg_execute_server_program", "shop_readonly")]
+    found = of_roles(monkeypatch, roles, members)
+    assert [each.item for each in found] == ["shop_readonly in pg_execute_server_program"]
+    assert """'revoke "pg_execute_server_program" from "shop_readonly"'""" in found[0].fix
+
+
+def test_a_password_of_the_superuser_is_told_and_not_shown(monkeypatch):
+    found = of_roles(monkeypatch, [("postgres", "SCRAM-SHA-256$4096:salt", True)], [])
+    assert [(each.item, each.declared, each.actual) for each in found] == [("postgres", "no password", "a password")]
+    assert found[0].fix == """docker exec app psql -c 'alter role "postgres" password null'"""
+
+
 def test_an_instance_that_was_never_deployed_is_a_finding(monkeypatch):
     monkeypatch.setattr(drift, "read_current", lambda layout: None)
     found = drift.compare(lambda *_words, **_more: Result(0, ""), PARAMS)["drift"]

@@ -314,7 +314,9 @@ def test_damage_is_found_before_anything_is_made(place: Place, server: Server) -
 def test_another_passphrase_is_found_before_anything_is_made(place: Place, server: Server) -> None:
     dump.take(place.keeper)
     (place.folder / "config/dumps.passphrase").write_text("another-passphrase-of-30-chars")
-    with pytest.raises(PgkeepError, match=r"bad decrypt.*put the passphrase back"):
+    # In one of 256 cases the end looks right to openssl, and pg_restore alone sees that it is no archive.
+    place.program("pg_restore", "grep -q '^dump of' || { echo 'not a valid archive' >&2; exit 1; }")
+    with pytest.raises(PgkeepError, match=r"(bad decrypt|not a valid archive).*put the passphrase back"):
         dump_restore.restore(place.keeper, Request("shop"))
     assert server.done == []
 

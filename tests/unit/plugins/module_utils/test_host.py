@@ -360,12 +360,12 @@ def test_the_trail_and_its_proof(host, tmp_path, monkeypatch, capsys):
 
 
 def test_list_shows_what_is_absent_too(host, capsys):
-    host[1]["ps"] = Result(0, "app\tUp 2 hours (healthy)\t127.0.0.1:5432->5432/tcp\napp-keeper\tUp 2 hours\t\n")
+    host[1]["ps"] = Result(0, "app\tUp 2 h\t[::1]:5432\napp-keeper\tUp 2 h\t\napp-pooler\tUp 1 h\t[::1]:6432\n")
     assert _host.main(["list"]) == 0
     assert said(capsys)[0].splitlines() == [
-        "INSTANCE  SERVER                KEEPER      PORTS",
-        "app       Up 2 hours (healthy)  Up 2 hours  127.0.0.1:5432->5432/tcp",
-        "shop      absent                absent      -",
+        "INSTANCE  SERVER  KEEPER  POOLER  PORTS",
+        "app       Up 2 h  Up 2 h  Up 1 h  [::1]:5432, [::1]:6432",
+        "shop      absent  absent  -       -",
     ]
 
 

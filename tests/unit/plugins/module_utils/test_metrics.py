@@ -25,10 +25,11 @@ database_size_bytes wal_bytes archiver_ready_files archiver_failing archiver_arc
 slot_retained_bytes slot_active backup_last_success_timestamp_seconds backup_last_run_success backup_size_bytes
 drill_last_success_timestamp_seconds drill_last_run_success drill_rto_seconds drill_rpo_seconds repository_lag_seconds
 alerts_waiting tls_certificate_expiry_timestamp_seconds pending_restart_settings checksum_failures_total xid_age_ratio
-pool_up pool_clients_waiting pool_max_wait_seconds info
+replica_lag_bytes replica_lag_seconds standby_lag_bytes standby_lag_seconds
+pool_up pool_clients_active pool_clients_waiting pool_max_wait_seconds pool_servers_active pool_servers_idle info
 """
 
-FAILED_DRILL = {"at": "2026-11-24T09:00:00Z", "result": "failed"}
+FAILED_DRILL = {"at": "2026-11-24T09:00:00Z", "result": "failed", "passed_at": "2026-11-20T01:40:00Z"}
 
 
 def samples(snapshot: dict[str, Any] | None, age: float = 1.0) -> dict[tuple[str, ...], float]:
@@ -44,7 +45,19 @@ def samples(snapshot: dict[str, Any] | None, age: float = 1.0) -> dict[tuple[str
 
 
 def test_every_metric_is_there_and_no_other():
-    assert {name for name, *_labels in samples(SNAPSHOT)} == {"pgkeep_" + name for name in NAMES.split()}
+    standby = {**SNAPSHOT, "replica_lag_bytes": 0, "replica_lag_seconds": 0.0}
+    assert {name for name, *_labels in samples(standby)} == {"pgkeep_" + name for name in NAMES.split()}
+
+
+def test_a_primary_is_not_behind_and_standbys_that_call_themselves_alike_are_one_series():
+    alike = [
+        {"application": "walreceiver", "lag_bytes": 5, "lag_seconds": None},
+        {"application": "walreceiver", "lag_bytes": 7, "lag_seconds": None},
+        {"application": "pg_receivewal", "lag_bytes": None, "lag_seconds": None},
+    ]
+    found = samples({**SNAPSHOT, "replicas": alike})
+    lags = {key: value for key, value in found.items() if "_lag_" in key[0] and "repository" not in key[0]}
+    assert lags == {("pgkeep_standby_lag_bytes", "walreceiver"): 7.0}
 
 
 @pytest.mark.parametrize(
@@ -61,6 +74,8 @@ def test_every_metric_is_there_and_no_other():
         (("pgkeep_backup_last_success_timestamp_seconds",), 1795480212.0),
         (("pgkeep_drill_last_success_timestamp_seconds",), 1795484400.0),
         (("pgkeep_repository_lag_seconds", "2"), 31.0),
+        (("pgkeep_standby_lag_bytes", "app-b"), 8192.0),
+        (("pgkeep_pool_servers_idle",), 3.0),
         (("pgkeep_pending_restart_settings",), 1.0),
         (("pgkeep_info", "17.12", "primary", "0.2.0"), 1.0),
     ],
@@ -95,7 +110,9 @@ def test_before_the_first_snapshot_it_is_not_ready_and_has_no_age():
 @pytest.mark.parametrize(
     ("change", "key", "value"),
     [
-        ({"checks": [{"id": "database", "status": "critical"}]}, "pgkeep_up", 0.0),
+        ({"checks": [{"id": "database", "status": "critical", "value": "hung"}]}, "pgkeep_up", 0.0),
+        ({"checks": [{"id": "database", "status": "healthy", "value": "hung"}]}, "pgkeep_up", 0.0),
+        ({"checks": [{"id": "database", "status": "warning", "value": "starting"}]}, "pgkeep_up", 0.0),
         ({"circuit": {"state": "open"}}, "pgkeep_circuit_state", 2.0),
         ({"circuit": {"state": "half_open"}}, "pgkeep_circuit_state", 1.0),
         ({"maintenance": {"reason": "deploy"}}, "pgkeep_maintenance", 1.0),
@@ -105,8 +122,13 @@ def test_before_the_first_snapshot_it_is_not_ready_and_has_no_age():
         ({"backup": {"last_run": {"result": "failed"}}}, "pgkeep_backup_last_run_success", 0.0),
         ({"backup": {"last_run": {"result": "busy"}}}, "pgkeep_backup_last_run_success", None),
         ({"backup": {"drill": FAILED_DRILL}}, "pgkeep_drill_last_run_success", 0.0),
-        # That of the drill which proved the newest backup.
-        ({"backup": {"drill": FAILED_DRILL}}, "pgkeep_drill_last_success_timestamp_seconds", 1795484400.0),
+        # That of the drill before it, also when it proved an older backup; without one nothing was ever proven.
+        ({"backup": {"drill": FAILED_DRILL}}, "pgkeep_drill_last_success_timestamp_seconds", 1795138800.0),
+        (
+            {"backup": {"drill": {**FAILED_DRILL, "passed_at": None}}},
+            "pgkeep_drill_last_success_timestamp_seconds",
+            None,
+        ),
         ({"settings": {"pending_restart": [], "errors": None}}, "pgkeep_pending_restart_settings", None),
     ],
 )

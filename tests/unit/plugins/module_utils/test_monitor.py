@@ -58,6 +58,14 @@ def test_json_is_one_object_a_line_until_somebody_has_seen_enough(found):
     assert all(6 < seconds <= 7 for seconds in waits)
 
 
+def test_json_moves_no_terminal(found):
+    out = io.StringIO()
+    hostile = {**found, "reasons": ["\x1b[2J \x7f \x9b2J \u202e ä 日本"]}
+    _monitor.lines(lambda: hostile, options(json=True), out, None)
+    assert [character for character in out.getvalue()[:-1] if not " " <= character <= "~"] == []
+    assert json.loads(out.getvalue()) == hostile
+
+
 @pytest.mark.parametrize("status, code", [("healthy", 0), ("warning", 1), ("critical", 2)])
 def test_the_exit_code_is_the_verdict(tmp_path, monkeypatch, capsys, found, status, code):
     (tmp_path / "etc/app/server").mkdir(parents=True)
@@ -150,6 +158,20 @@ def test_a_session_that_is_ended_is_in_the_audit_trail(monkeypatch, tmp_path, th
     assert [(each["action"], each["actor"]) for each in records] == [("terminate", "host:anna")] * 2
     assert records[1]["result"] == ("ok" if there else "failed")
     assert asked == [[7, "2026-11-24 10:00:00+00"]]
+
+
+def test_sessions_of_databases_in_another_encoding(monkeypatch):
+    asked = []
+
+    def query(socket_dir, statement, values=None):
+        asked.append(statement)
+        return [(memoryview(b'[{"pid": 7, "query": "caf\xe9"}]'),)]
+
+    monkeypatch.setattr(_monitor_jobs.sql, "query", query)
+    work = _monitor_jobs.Work(argparse.Namespace(layout=Layout("app"), who="host:anna"))
+    assert work.sessions() == [{"pid": 7, "query": "caf\ufffd"}]
+    # As text psycopg2 would decode it, strictly.
+    assert asked[0].startswith("\nSELECT textsend(")
 
 
 def test_the_table_of_a_fleet(found):

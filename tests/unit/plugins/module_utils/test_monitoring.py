@@ -23,6 +23,7 @@ THERE = {
     "postgres_server_bind_address": "0.0.0.0",
     "postgres_server_keeper_bind_address": "192.0.2.8",
 }
+MATCHER = re.compile(r'(\w+)(=|!=|=~|!~)"(.*)"')
 MAIL = {"host": "mail.example.org", "from": "a@example.org", "to": ["b@example.org", "c@example.org"]}
 
 
@@ -97,6 +98,14 @@ def test_an_alert_can_be_disabled_and_only_one_that_is_there() -> None:
         prometheus(disabled=["BackupTooYoung"])
 
 
+def test_a_token_is_no_rules_whatever_the_instance_is_called() -> None:
+    named = _monitoring.watch("rules-db", {}, True, "watcher")
+    files = _monitoring.prometheus([named], "stack", "watcher", 15, RULES, [], {}, {"rules-db": "t0ken"})
+    assert files["rules-db.token"] == "t0ken\n"
+    current = "/etc/pgkeep-monitoring/current/"
+    assert json.loads(files["prometheus.yml"])["rule_files"] == [current + "rules-pgkeep.yml"]
+
+
 def test_the_exporter_verifies_whom_it_tells_the_password() -> None:
     files = _monitoring.postgres_exporter([HERE], {"app": "pw"}, {"app": "PEM"})
     module = json.loads(files["postgres_exporter.yml"])["auth_modules"]["app"]
@@ -149,8 +158,123 @@ def test_mail_that_alertmanager_cannot_encrypt_is_refused() -> None:
 def test_a_sign_of_life_goes_to_its_own_receiver() -> None:
     config = alertmanager({}, "https://deadman.example.org/key")
     first = config["route"]["routes"][0]
-    assert (first["receiver"], first["repeat_interval"]) == ("deadman", "60s")
+    assert first["receiver"] == "deadman"
     assert config["files"]["deadman.url"] == "https://deadman.example.org/key\n"
+    # Alertmanager looks at each interval whether what it told last is as old as this, and it told a moment after the
+    # last interval: of two equal ones it would tell at every second one.
+    interval, repeat = (int(first[name][:-1]) for name in ("group_interval", "repeat_interval"))
+    assert interval == 60
+    # Other files begin a new interval at once.
+    assert interval + repeat <= 90
+
+
+def inhibited(target: dict[str, str], source: dict[str, str]) -> bool:
+    """As Alertmanager decides it: regular expressions fit as a whole, and a label that both lack is equal."""
+
+    def fits(labels: dict[str, str], matchers: list[str]) -> bool:
+        for name, operator, wanted in (MATCHER.fullmatch(each).groups() for each in matchers):
+            found = labels.get(name, "")
+            same = bool(re.fullmatch(wanted, found)) if "~" in operator else wanted == found
+            if same == operator.startswith("!"):
+                return False
+        return True
+
+    return any(
+        fits(source, rule["source_matchers"])
+        and fits(target, rule["target_matchers"])
+        and all(source.get(name, "") == target.get(name, "") for name in rule["equal"])
+        for rule in alertmanager({})["inhibit_rules"]
+    )
+
+
+def firing(alert: str, **labels: str) -> dict[str, str]:
+    rule = next(each for each in alerts() if each["alert"] == alert)
+    where = {} if rule["labels"]["component"] == "host" else {"cluster": "c"}
+    return {"alertname": alert, "instance": "a", **where, **rule["labels"], **labels}
+
+
+def test_an_inhibition_names_alerts_that_there_are() -> None:
+    names = {rule["alert"] for rule in alerts()}
+    for rule in alertmanager({})["inhibit_rules"]:
+        for matcher in (*rule["source_matchers"], *rule["target_matchers"]):
+            name, _operator, wanted = MATCHER.fullmatch(matcher).groups()
+            if name == "alertname":
+                for each in wanted.split("|"):
+                    assert any(re.fullmatch(each, known) for known in names), each
+
+
+def test_a_warning_gives_way_to_the_worse_form_of_itself_only() -> None:
+    severity = {rule["alert"]: rule["labels"]["severity"] for rule in alerts()}
+    assert _alertmanager.WORSE
+    for worse, warnings in _alertmanager.WORSE.items():
+        assert severity[worse] == "critical"
+        assert {severity[each] for each in warnings} == {"warning"}
+        for each in warnings:
+            assert inhibited(firing(each), firing(worse))
+            assert not inhibited(firing(each, instance="b"), firing(worse))
+
+
+@pytest.mark.parametrize(
+    ("target", "source"),
+    [
+        (firing("VolumeSpaceWarning", volume="data"), firing("VolumeSpaceCritical", volume="data")),
+        (firing("DiskWillFillIn24h", mountpoint="/"), firing("DiskSpaceCritical", mountpoint="/")),
+        (firing("PostgresNotReady"), firing("PostgresDown")),
+        (firing("PostgresCheckCritical", check="database"), firing("PostgresDown")),
+        (firing("PoolerQueueLong"), firing("PostgresDown")),
+        (firing("BackupFailed"), firing("PgkeepMaintenance")),
+    ],
+    ids=lambda each: each["alertname"],
+)
+def test_what_follows_from_another_alert_is_kept_back(target: dict[str, str], source: dict[str, str]) -> None:
+    assert inhibited(target, source)
+
+
+@pytest.mark.parametrize(
+    ("target", "source"),
+    [
+        # The cause of a server that is down, or beside it.
+        *(
+            (firing(each), firing("PostgresDown"))
+            for each in (
+                "PostgresCrashLoop",
+                "PostgresBackendCrashed",
+                "ServerOomKilled",
+                "VolumeSpaceCritical",
+                "PostgresConnectionsExhausted",
+                "PostgresArchiverFailing",
+                "PostgresChecksumFailures",
+                "PostgresXidWraparoundImminent",
+                "BackupTooOld",
+                "BackupMissing",
+                "BackupFailed",
+                "RestoreDrillFailed",
+                "RepositoryBroken",
+                "PoolerDown",
+                "KeeperDown",
+                "PostgresNoPrimary",
+            )
+        ),
+        (firing("PostgresCheckCritical", check="backup"), firing("PostgresDown")),
+        # Of something else.
+        (firing("VolumeSpaceWarning", volume="data"), firing("VolumeSpaceCritical", volume="repository")),
+        (firing("VolumeWillFill", volume="data"), firing("VolumeSpaceCritical", volume="repository")),
+        (firing("PostgresWalDirectoryLarge"), firing("VolumeSpaceCritical", volume="repository")),
+        (
+            firing("PostgresReplicationSlotInactive", slot_name="b"),
+            firing("PostgresReplicationSlotRetainsWal", slot_name="a"),
+        ),
+        (firing("RepositoryBehind", repository="3"), firing("RepositoryFarBehind", repository="2")),
+        (firing("DiskSpaceWarning", mountpoint="/"), firing("DiskSpaceCritical", mountpoint="/boot")),
+        (firing("HostClockNotSynced"), firing("DiskSpaceCritical", mountpoint="/boot")),
+        (firing("HostOomKilled"), firing("DiskSpaceCritical", mountpoint="/boot")),
+        (firing("RestoreDrillTooOld"), firing("BackupFailed")),
+        (firing("PgkeepMaintenanceLong"), firing("PgkeepMaintenance")),
+    ],
+    ids=lambda each: each["alertname"],
+)
+def test_what_is_a_cause_or_about_something_else_is_told(target: dict[str, str], source: dict[str, str]) -> None:
+    assert not inhibited(target, source)
 
 
 def test_every_alert_has_its_heading_and_every_heading_its_alert() -> None:

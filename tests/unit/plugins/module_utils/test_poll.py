@@ -16,7 +16,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils import _poll_link 
 from ansible_collections.pgkeep.postgres.plugins.module_utils._backup_repository import Keeper
 from ansible_collections.pgkeep.postgres.plugins.module_utils._board import Board
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
-from ansible_collections.pgkeep.postgres.plugins.module_utils._poll import Poller
+from ansible_collections.pgkeep.postgres.plugins.module_utils._poll import Poller, settled
 from ansible_collections.pgkeep.postgres.plugins.module_utils._poll_server import Answer
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import run
 from ansible_collections.pgkeep.postgres.plugins.module_utils._times import rfc3339
@@ -82,16 +82,71 @@ def test_what_an_operation_did_is_no_trouble(bench: Bench) -> None:
 
 def test_a_server_that_hangs_is_published_and_not_waited_for(bench: Bench) -> None:
     bench.poll()
-    found = bench.poll(state=link.HUNG, words="no answer", frequent=None)
+    bench.poll(state=link.HUNG, words="no answer", frequent=None)
+    bench.poll()
+    found = bench.poll()
     assert (found["status"], found["ready"], found["taken_at"]) == ("critical", False, bench.now)
     assert found["checks"][0]["value"] == "hung"
     assert found["rates"]["transactions_per_second"] is None
+
+
+@pytest.mark.parametrize(
+    "state, told, enough",
+    [
+        (None, "healthy", True),
+        # One more good one, or silent one, is due at once.
+        (None, "critical", False),
+        (link.HUNG, "healthy", False),
+        (link.HUNG, "warning", False),
+        (link.HUNG, "critical", True),
+        (link.STARTING, "warning", True),
+        (link.DEAD, "critical", True),
+    ],
+)
+def test_what_only_wants_confirming_is_looked_at_again_at_once(state: Any, told: str, enough: bool) -> None:
+    assert settled(state, told) is enough
+
+
+def test_the_last_hour_outlives_the_keeper(bench: Bench, tmp_path: Path) -> None:
+    for _poll in range(30):
+        before = bench.poll()["history"]
+    again = Bench(tmp_path)
+    again.now = bench.now
+    after = again.poll()["history"]
+    # All but the minute that was not over.
+    assert after["sessions_active"][: len(before["sessions_active"]) - 1] == before["sessions_active"][:-1]
+    assert before["sessions_active"][0] is not None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"loaded_at": FREQUENT["loaded_at"] + 1},
+        {"started_at": FREQUENT["started_at"] + 1},
+        {"sessions": {**FREQUENT["sessions"], "total": FREQUENT["usable"]}},
+    ],
+)
+def test_what_may_be_a_cure_is_tried_at_once(bench: Bench, change: dict[str, Any]) -> None:
+    for _poll in range(7):
+        found = bench.poll()
+    assert (found["circuit"]["state"], found["circuit"]["failures"]) == ("open", 5)
+    frequent = {**FREQUENT, **change}
+    assert bench.poll(frequent=frequent)["circuit"]["failures"] == 6
+    assert bench.poll(frequent=frequent)["circuit"]["failures"] == 6
+
+
+def test_without_statistics_the_login_is_tried_all_the_same(bench: Bench) -> None:
+    for failures in (1, 2):
+        found = bench.poll(words="it told nothing", frequent=None)
+        assert (found["circuit"]["failures"], found["checks"][0]["value"]) == (failures, "unreachable")
+        assert found["checks"][0]["message"].startswith("the server cannot be reached (The address of app is not known")
 
 
 def test_without_endpoints_nobody_looks(bench: Bench) -> None:
     Path(bench.keeper.config, "keeper.json").write_text("{}")
     bench.poller.tick(bench.keeper)
     bench.poller.look_beside(bench.keeper)
+    bench.poller.look_at_pooler(bench.keeper)
     assert bench.board.latest() is None
     Path(bench.keeper.config, "keeper.json").write_text('{"http": {"interval_seconds": 5}}')
     bench.poller.tick(bench.keeper)

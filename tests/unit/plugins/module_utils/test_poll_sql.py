@@ -25,6 +25,22 @@ def test_files_of_the_version_that_the_machine_has() -> None:
     assert "{" not in sql.frequent(True)
 
 
+def test_no_application_gets_a_connection_of_those_that_are_reserved(answer: Any) -> None:
+    said = " ".join(sql.frequent(None).split())
+    usable = said.partition("'usable', ")[2].partition(", 'sessions'")[0]
+    # The second is of PostgreSQL 16 and newer.
+    assert "- current_setting('superuser_reserved_connections')::int" in usable
+    assert "- coalesce(current_setting('reserved_connections', true)::int, 0)" in usable
+    assert answer["usable"] == answer["maximum"] - 3 - 2
+
+
+def test_a_standby_that_was_cut_off_is_not_up_to_date() -> None:
+    bytes_, _middle, seconds = sql.frequent(None).partition("'replica_lag_bytes'")[2].partition("'replica_lag_seconds'")
+    streams = "EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')"
+    assert "WHEN pg_is_in_recovery() AND %s\n" % streams in bytes_
+    assert "WHEN %s AND pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0\n" % streams in seconds
+
+
 def test_rates_between_two_answers(answer: Any) -> None:
     later = changed(answer, "now", answer["now"] + 10)
     grown = {"commits": 90, "rollbacks": 10, "hits": 300, "reads": 100, "rows_written": 50, "temp_bytes": 20}
@@ -72,6 +88,14 @@ def test_a_blocked_session_names_who_blocks_it(answer: Any) -> None:
         ("create user x encrypted password 'y'", sql.HIDDEN),
         ("update pg_authid set rolpassword = 'SCRAM-SHA-256$4096:a'", sql.HIDDEN),
         ("select forgot_passwords from t", "select forgot_passwords from t"),
+        ("select * from dblink('postgresql://u:geheim@h/db', 'select 1')", sql.HIDDEN),
+        ("create subscription s connection 'postgres://:g@h'", sql.HIDDEN),
+        ("alter server s options (set sslpassword 'x')", sql.HIDDEN),
+        # The rest of it was cut off.
+        ("select * from dblink('postgresql://u:geh", sql.HIDDEN),
+        ("select 'http://h:80/' || 'a@b'", "select 'http://h:80/' || 'a@b'"),
+        ("select 'postgresql://u@h:5432/db'", "select 'postgresql://u@h:5432/db'"),
+        ("select x::text, y from t where z = 'a:b@c'", "select x::text, y from t where z = 'a:b@c'"),
     ],
 )
 def test_secrets_in_statements_are_hidden(query: str | None, shown: str) -> None:

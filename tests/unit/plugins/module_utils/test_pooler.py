@@ -17,7 +17,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._health_pooler imp
 from ansible_collections.pgkeep.postgres.plugins.module_utils._health_pooler import pools
 from ansible_collections.pgkeep.postgres.plugins.module_utils._interrupt import Interrupted
 from ansible_collections.pgkeep.postgres.plugins.module_utils._layout import Layout
-from ansible_collections.pgkeep.postgres.plugins.module_utils._pooler_facts import busiest
+from ansible_collections.pgkeep.postgres.plugins.module_utils._pooler_rows import busiest, totals
 from ansible_collections.pgkeep.postgres.plugins.module_utils._run import Result
 
 from .recorded import FIXTURES, changed
@@ -37,6 +37,7 @@ def facts(**more: Any) -> dict[str, Any]:
     return {
         "name": "app-pooler",
         "inspect": INSPECT,
+        "state": "running",
         "address": "127.0.0.1:6432",
         "connect_ms": 25.4,
         "login_error": None,
@@ -94,6 +95,12 @@ def test_the_busiest_pool_and_who_waits() -> None:
         "pool": "app@app", "used": 4, "size": 4, "used_percent": 100.0, "waiting": 3, "wait_seconds": 2,
     }  # fmt: skip
     assert busiest([], shown("databases"))["pool"] is None
+    assert totals(shown("pools"), shown("databases")) == {
+        "clients_active": 4, "clients_waiting": 3, "max_wait_seconds": 2.9, "servers_active": 4, "servers_idle": 1,
+    }  # fmt: skip
+    # The console counts nowhere, though it is a pool with a client.
+    assert totals(shown("pools")[1:2], shown("databases"))["clients_active"] == 0
+    assert totals([], [])["max_wait_seconds"] == 0.0
 
 
 @pytest.mark.parametrize(
@@ -116,12 +123,17 @@ def test_use_of_pools(use: Any, status: str, words: str) -> None:
     "found, database_up, status, words",
     [
         (facts(), True, "healthy", "login through 127.0.0.1:6432"),
-        (facts(inspect=None), True, "critical", "no container app-pooler"),
-        (facts(inspect=changed(INSPECT, "State.Status", "exited")), True, "critical", "is exited"),
-        (facts(inspect=changed(INSPECT, "State.Status", "paused")), True, "critical", "is paused"),
+        (facts(state="absent"), True, "critical", "no container app-pooler"),
+        (facts(state="exited"), True, "critical", "is exited"),
+        (facts(state="paused"), True, "critical", "is paused"),
         (facts(login_error="FATAL:  no such user"), True, "critical", "no such user"),
         # The check of the database tells it.
         (facts(login_error="server login has been failing"), False, "unknown", "no login to the server"),
+        # But a console that does not answer is the pooler's own trouble.
+        (facts(login_error="gone", pools_error="gone"), False, "critical", "gone"),
+        # The keeper has no engine to ask.
+        (facts(state=None), True, "healthy", "login through 127.0.0.1:6432"),
+        (facts(state=None, login_error="connection refused"), True, "critical", "connection refused"),
         (None, True, "healthy", "no pooler is declared"),
     ],
 )

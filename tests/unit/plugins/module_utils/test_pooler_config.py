@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import configparser
 import json
 import re
@@ -12,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _pooler_reader as reader
+from ansible_collections.pgkeep.postgres.plugins.module_utils import _scram as scram
 from ansible_collections.pgkeep.postgres.plugins.module_utils._container import differences
 from ansible_collections.pgkeep.postgres.plugins.module_utils._declared import declare
 from ansible_collections.pgkeep.postgres.plugins.module_utils._errors import PgkeepError
 
-from .instance_options import FIXTURES, client, options, pooler
+from .instance_options import FIXTURES, client, endpoints, options, pooler
 
 RECORDED = json.loads((FIXTURES / "pooler_inspect.json").read_text())[0]
 # The second cannot stand in PgBouncer's file.
@@ -25,6 +28,14 @@ CLIENTS = [client("app", "app"), client("Kunden & Söhne", "select")]
 
 def declared(clients: Any = None, settings: Any = None, **more: Any) -> Any:
     values = options(clients=clients or CLIENTS, settings=settings or {"max_connections": 100}, pooler=pooler(**more))
+    return declare(values, "sha256:server", "sha256:keeper", "sha256:pooler")
+
+
+def watched(**more: Any) -> Any:
+    """With a keeper that has endpoints, and so a poller."""
+    values = options(
+        clients=CLIENTS, settings={"max_connections": 100}, pooler=pooler(), keeper_http=endpoints(), **more
+    )
     return declare(values, "sha256:server", "sha256:keeper", "sha256:pooler")
 
 
@@ -93,6 +104,38 @@ def test_the_one_password_on_disk_is_that_of_the_role_that_looks_up_the_others()
     for name in ("userlist.txt", "server.key"):
         file = held["/etc/pgkeep/app/pooler/" + name]
         assert (file.secret, file.mode) == (True, 0o400)
+
+
+def test_the_keeper_may_look_at_the_pooler_and_nothing_else() -> None:
+    text = files(watched(allowed_networks=["192.0.2.0/24"]))
+    assert text["pg_hba.conf"].splitlines()[1:5] == [
+        "hostssl postgres pgkeep_pooler 127.0.0.1/32 scram-sha-256",
+        "hostssl pgbouncer pgkeep_stats samenet scram-sha-256",
+        "hostssl postgres pgkeep_monitor 192.0.2.0/24 scram-sha-256",
+        "hostssl postgres pgkeep_monitor samenet scram-sha-256",
+    ]
+    assert text["pg_hba.conf"].count("pgkeep_stats") == 1
+    settings = ini(watched())["pgbouncer"]
+    assert settings["stats_users"] == "pgkeep_stats"
+    assert "admin_users" not in settings
+    assert "pgkeep_stats" not in files(declared())["pg_hba.conf"] + files(declared())["userlist.txt"]
+
+
+def test_the_pooler_gets_a_verifier_of_what_the_keeper_derives_from_its_token() -> None:
+    result = watched()
+    line = files(result)["userlist.txt"].splitlines()[1]
+    word = reader.password("keeper-secret")
+    assert line == '"pgkeep_stats" "%s"' % reader.password_verifier("keeper-secret")
+    salt = base64.b64decode(re.findall(r"\$4096:([^$]+)\$", line)[0])
+    assert scram.verifier(word, salt) in line
+    # Neither is in it, so nobody who reads the pooler's files can log in, or ask the keeper anything.
+    assert "keeper-secret" not in line
+    assert word not in line
+    # The keeper reads the token from a file, with its line end.
+    assert reader.password("keeper-secret\n") == word != reader.password("other-secret")
+    topics = next(file for file in result.files if file.path.endswith("/keeper.json"))
+    assert json.loads(topics.content)["pooler"] == {"host": "app-pooler"}
+    assert not any("pgkeep_stats" in file.content for file in result.files if "/server/" in file.path)
 
 
 def test_clients_of_the_host_find_both_ports() -> None:

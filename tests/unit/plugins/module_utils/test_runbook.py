@@ -92,6 +92,7 @@ def test_it_is_a_file_of_the_instance_and_holds_no_secret():
 def test_who_asks_the_keeper_shows_its_token_to_nobody():
     text = written(keeper_http=endpoints())
     assert "curl -sS http://127.0.0.1:9432/ready" in text
-    assert "`curl -sSK /etc/pgkeep/app/client/keeper.curl http://127.0.0.1:9432/status`" in text
+    for path in ("ready", "status"):
+        assert "`curl -sSK /etc/pgkeep/app/client/keeper.curl http://127.0.0.1:9432/%s`" % path in text
     assert "keeper-secret" not in text
     assert "curl" not in written()

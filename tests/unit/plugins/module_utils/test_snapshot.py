@@ -18,6 +18,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._maintenance impor
 from ansible_collections.pgkeep.postgres.plugins.module_utils._poll_login import Login
 from ansible_collections.pgkeep.postgres.plugins.module_utils._poll_server import Answer
 from ansible_collections.pgkeep.postgres.plugins.module_utils._snapshot import events, make
+from ansible_collections.pgkeep.postgres.plugins.module_utils._snapshot_checks import slots
 from ansible_collections.pgkeep.postgres.plugins.module_utils._starts import (
     CRASH,
     PLANNED,
@@ -26,6 +27,7 @@ from ansible_collections.pgkeep.postgres.plugins.module_utils._starts import (
     Start,
     Starts,
 )
+from ansible_collections.pgkeep.postgres.plugins.module_utils._times import rfc3339
 
 from .recorded import load
 
@@ -49,6 +51,8 @@ BACKUP = {
     "proven_at": None,
 }
 
+RUN = {"at": "2026-11-24T02:00:00Z", "action": "backup", "actor": "schedule", "result": "ok"}
+
 
 @pytest.fixture
 def facts() -> dict[str, Any]:
@@ -67,6 +71,7 @@ def facts() -> dict[str, Any]:
         "maintenance": None,
         "starts": Starts(Seen(frequent["started_at"], frequent["reset_at"])),
         "storage": [DISK],
+        "pooler": (None, None),
         "archive_waiting": [],
         "archive_failing_since": None,
         "evidence": {
@@ -85,7 +90,8 @@ def facts() -> dict[str, Any]:
             "drill_records": [{"label": "x", "passed": True, "started_at": "2026-11-24T03:00:00Z", "rto_seconds": 1.5}],
             "upcoming": {"jobs": [{"name": "full", "next_at": "2026-11-29T02:00:00Z"}]},
             "alerts": {"waiting": 0, "delivered": 1, "failing": [], "proven_at": None, "recent": []},
-            "operations": [{"at": "2026-11-24T02:00:00Z", "action": "backup", "actor": "schedule", "result": "ok"}],
+            "operations": [RUN],
+            "backup_runs": [RUN],
             "certificate": {"days_left": 397.0, "not_after": "2027-12-26T16:15:14Z", "error": None},
             "repository_type": "posix",
         },
@@ -125,12 +131,12 @@ def test_a_healthy_instance(facts: dict[str, Any]) -> None:
     assert snapshot["certificates"] == [{"of": "server", "not_after": "2027-12-26T16:15:14Z", "days_left": 397.0}]
 
 
-@pytest.mark.parametrize("total, status", [(7, "healthy"), (8, "warning"), (9, "warning"), (10, "critical")])
+@pytest.mark.parametrize("total, status", [(6, "healthy"), (7, "warning"), (8, "critical")])
 def test_connections_that_are_reserved_are_of_no_use_to_applications(
     facts: dict[str, Any], total: int, status: str
 ) -> None:
     frequent = facts["answer"].frequent
-    assert (frequent["maximum"], frequent["usable"]) == (13, 10)
+    assert (frequent["maximum"], frequent["usable"]) == (13, 8)
     frequent["sessions"]["total"] = total
     assert status_of(facts, "connections") == status
 
@@ -142,12 +148,25 @@ def test_a_drill_that_failed_is_a_reason(facts: dict[str, Any]) -> None:
     assert snapshot["reasons"][0].startswith("drill: the last drill, at 2026-11-24T03:00:00Z, failed; ")
 
 
+def test_a_drill_that_failed_does_not_hide_the_one_that_passed(facts: dict[str, Any]) -> None:
+    passed = [
+        Proof(1, "posix", facts["now"] - 7 * 86400, 0),
+        Proof(2, "s3", facts["now"] - 600, 0),
+        Proof(3, "s3", None, 0),
+    ]
+    failed = [{"label": "x", "passed": False, "started_at": rfc3339(facts["now"] - 60)}]
+    found, _checks = make(
+        {**facts, "evidence": {**facts["evidence"], "drills": passed, "drill_records": failed}}, Hysteresis()
+    )
+    drill = found["backup"]["drill"]
+    assert (drill["result"], drill["passed_at"]) == ("failed", rfc3339(facts["now"] - 600))
+
+
 @pytest.mark.parametrize(
     "state, status",
     [
         (link.STOPPED, "critical"),
         (link.DEAD, "critical"),
-        (link.HUNG, "critical"),
         (link.STOPPING, "critical"),
         (link.STARTING, "warning"),
         (link.UNREACHABLE, "critical"),
@@ -167,6 +186,49 @@ def test_a_server_that_is_not_there(facts: dict[str, Any], state: str, status: s
     assert make(facts, hysteresis)[0]["ready"]
 
 
+def test_one_silent_moment_is_no_fault_but_takes_no_traffic_either(facts: dict[str, Any]) -> None:
+    hysteresis, silent = Hysteresis(), gone(facts, link.HUNG, "no answer")
+    make(facts, hysteresis)
+    snapshot, checks = make(silent, hysteresis)
+    assert (snapshot["status"], snapshot["ready"], checks[0]["status"]) == ("healthy", False, "healthy")
+    again, _checks = make(facts, hysteresis)
+    assert again["ready"]
+    told = [make(silent, hysteresis)[1][0]["status"] for _poll in range(3)]
+    assert told == ["healthy", "warning", "critical"]
+    # The other way round too: two good ones.
+    told = [make(facts, hysteresis)[1][0]["status"] for _poll in range(2)]
+    assert told == ["critical", "healthy"]
+
+
+def pooled(**more: Any) -> tuple[dict[str, Any], None]:
+    use = {"pool": None, "used": 0, "size": 0, "used_percent": 0.0, "waiting": 0, "wait_seconds": 0}
+    found = {"name": "app-pooler", "address": "app-pooler:6432", "state": None, "connect_ms": 20.0, "busiest": use}
+    return {**found, "login_error": None, "pools_error": None, "pool": {"up": True}, **more}, None
+
+
+def test_the_pooler_is_judged_as_the_health_of_the_host_judges_it(facts: dict[str, Any]) -> None:
+    down = {"login_error": "no answer", "pools_error": "no answer", "busiest": None, "pool": {"up": False}}
+    hysteresis = Hysteresis()
+    snapshot, _checks = make({**facts, "pooler": pooled()}, hysteresis)
+    assert (snapshot["pool"], snapshot["status"]) == ({"up": True}, "healthy")
+    assert next(check for check in snapshot["checks"] if check["id"] == "pooler")["value"] == "accepting"
+    # Clients wait while an operation interrupts the server, so it has to last.
+    found = [make({**facts, "pooler": pooled(**down)}, hysteresis)[0] for _poll in range(3)]
+    assert [each["status"] for each in found] == ["healthy", "warning", "critical"]
+    assert found[0]["pool"] == {"up": False}
+    # The server is there, whatever becomes of its pooler.
+    assert found[-1]["ready"]
+    assert found[-1]["reasons"] == ["pooler: no answer"]
+
+
+def test_an_instance_without_a_pooler_misses_none(facts: dict[str, Any]) -> None:
+    snapshot, _checks = make(facts, Hysteresis())
+    assert snapshot["pool"] is None
+    found = {check["id"]: check["message"] for check in snapshot["checks"] if check["id"].startswith("pool")}
+    assert found == dict.fromkeys(("pooler", "pools"), "no pooler is declared")
+    assert status_of({**facts, "pooler": (None, "it was not looked at yet")}, "pooler") == "unknown"
+
+
 def test_a_start_that_takes_too_long_is_critical(facts: dict[str, Any]) -> None:
     long = {**gone(facts, link.STARTING), "down_since": facts["now"] - 300}
     assert status_of(long, "database") == "critical"
@@ -178,6 +240,21 @@ def test_a_login_that_fails_while_the_socket_answers(facts: dict[str, Any], stat
     assert (snapshot["status"], snapshot["ready"]) == ("critical", False)
     assert snapshot["sessions"]["total"] is not None
     assert snapshot["reasons_not_ready"][0].startswith("database: ")
+
+
+def test_a_server_that_tells_nothing_of_itself_but_serves(facts: dict[str, Any]) -> None:
+    hysteresis = Hysteresis()
+    silent = {**facts, "answer": Answer(None, "canceling statement due to statement timeout")}
+    make(facts, hysteresis)
+    # Once is nothing.
+    assert make(silent, hysteresis)[0]["status"] == "healthy"
+    snapshot, _checks = make(silent, hysteresis)
+    assert (snapshot["status"], snapshot["ready"]) == ("warning", True)
+    assert snapshot["reasons"] == [
+        "statistics: what the server knows of itself cannot be read: canceling statement due to statement timeout"
+    ]
+    assert status_of(silent, "connections") == "unknown"
+    assert status_of(gone(facts, link.HUNG), "statistics") == "unknown"
 
 
 def test_what_else_makes_it_not_ready(facts: dict[str, Any]) -> None:
@@ -243,6 +320,23 @@ def test_what_the_server_tells_of_itself(facts: dict[str, Any]) -> None:
         answer = Answer(None, "", {**frequent, **more}, {**rare, **rarely}, (), 1)
         assert status_of({**facts, "answer": answer}, id) == "warning", id
         assert status_of(facts, id) == "healthy", id
+
+
+@pytest.mark.parametrize(
+    "active, retained, wal_status, status, words",
+    [
+        (False, None, "reserved", "healthy", "the one that keeps most keeps 0 bytes of WAL"),
+        (True, (1 << 30) - 1, "reserved", "healthy", ""),
+        (True, 1 << 30, "extended", "warning", "the one that keeps most keeps 1 GB of WAL"),
+        (True, (5 << 30) + 1, "extended", "critical", ""),
+        (False, (5 << 30) + 1, "extended", "critical", "1 of them without a client"),
+        (True, 5, "unreserved", "critical", "the WAL of slot s goes with one of the next checkpoints"),
+        (False, None, "lost", "critical", "the WAL of slot s is lost"),
+    ],
+)
+def test_slots(active: bool, retained: int | None, wal_status: str, status: str, words: str) -> None:
+    found = slots([{"name": "s", "active": active, "retained_bytes": retained, "wal_status": wal_status}])
+    assert (found.status, words in found.message) == (status, True), found
 
 
 def test_a_failing_archiver(facts: dict[str, Any]) -> None:

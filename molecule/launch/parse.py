@@ -1,7 +1,10 @@
 # Copyright (c) 2026, the pgkeep maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads the reports below a folder with parsers that know nothing of us, and prints what is in them as JSON."""
+"""Reads the reports below a folder with parsers that know nothing of us, and prints what is in them as JSON.
+
+argv: the folder of a report of two instances, of which the first one does not answer, and the name of the other.
+"""
 
 from __future__ import annotations
 
@@ -31,22 +34,30 @@ class Page(HTMLParser):
         self.text += data
 
 
-def main(folder: Path) -> None:
+def rows(markdown: str) -> list[str]:
+    """Ids of the checks that a table of the text has a row for."""
+    cells = [line.strip("|").split("|")[0].strip() for line in markdown.splitlines() if line.startswith("|")]
+    return sorted(cell for cell in cells if cell not in ("id", "---"))
+
+
+def main(folder: Path, instance: str) -> None:
     report = json.loads((folder / "report.json").read_text())
     gone, there = report["instances"]
-    judged = json.loads((folder / "pgkeep-it/preflight.json").read_text())
-    suite = ElementTree.parse(folder / "pgkeep-it/preflight.xml").getroot()[0]
+    judged = json.loads((folder / instance / "preflight.json").read_text())
+    suite = ElementTree.parse(folder / instance / "preflight.xml").getroot()[0]
     page = Page()
     page.feed((folder / "report.html").read_text())
     single = Page()
-    single.feed((folder / "pgkeep-it/preflight.html").read_text())
+    single.feed((folder / instance / "preflight.html").read_text())
     found = {
         "instances": [[each["instance"], each["verdict"]] for each in (gone, there)],
         "error": gone["error"],
         "health": there["health"],
-        "failed": [check["id"] for check in there["failed"]],
-        "rto_seconds": there["measured"]["rto_seconds"],
-        "backup_at": there["measured"]["backup_at"],
+        "waived": {check["id"]: check["waiver"] for check in there["waived"]},
+        "measured": there["measured"],
+        "measured_alone": judged["measured"],
+        "checks": sorted(check["id"] for check in judged["checks"]),
+        "rows": rows((folder / instance / "preflight.md").read_text()),
         "cases": len(suite.findall("testcase")),
         "failures": len(suite.findall("testcase/failure")),
         "fail": judged["summary"]["fail"],
@@ -57,4 +68,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2])
