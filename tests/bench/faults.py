@@ -292,11 +292,11 @@ def _wait(lab: Lab, condition: Callable[[], Any], seconds: float) -> bool:
 def _watch(lab: Lab, fault: Fault, before: Snapshot, began: float, seconds: float) -> Seen:
     """Look until everything was seen or seconds are over."""
     times = dict.fromkeys(("keeper", "alert", "webhook"), None)
-    known = len(told(lab.web.received, fault.rule))
+    known = _heard(lab, fault, "firing")
     looks = {
         "keeper": lambda: (found := lab.snapshot()) and fault.says(before, found),
         "alert": lambda: lab.prometheus.state(fault.rule, NAME) == "firing",
-        "webhook": lambda: len(told(lab.web.received, fault.rule)) > known,
+        "webhook": lambda: _heard(lab, fault, "firing") > known,
     }
 
     def everything() -> bool:
@@ -309,19 +309,21 @@ def _watch(lab: Lab, fault: Fault, before: Snapshot, began: float, seconds: floa
     return Seen(**times)
 
 
+def _heard(lab: Lab, fault: Fault, status: str) -> int:
+    return len(told(lab.web.received, fault.rule, status))
+
+
 def _measured(lab: Lab, fault: Fault, wait: str) -> list[str]:
     """The lines of a fault; wait is the for of its rule."""
     # Of a second alert of the same name people hear only when they have heard that the first one is over.
-    heard = lambda status: len(told(lab.web.received, fault.rule, status))  # noqa: E731
-    _wait(lab, lambda: heard("resolved") == heard("firing"), _INTERVAL_SECONDS)
+    _wait(lab, lambda: _heard(lab, fault, "resolved") == _heard(lab, fault, "firing"), _INTERVAL_SECONDS)
     if lab.prometheus.state(fault.rule, NAME) == "firing":
         return [f"{fault.what:<52} left out: {fault.rule} fires before it"]
     before = until("a snapshot", lab.snapshot)
     with fault.breaks(lab) as began:
         seen = _watch(lab, fault, before, began, duration(wait) + _PATIENCE_SECONDS)
     found = [line(fault, seen, wait)]
-    over = lambda: lab.prometheus.state(fault.rule, NAME) is None  # noqa: E731
-    if not fault.lasting and not _wait(lab, over, _PATIENCE_SECONDS):
+    if not fault.lasting and not _wait(lab, lambda: lab.prometheus.state(fault.rule, NAME) is None, _PATIENCE_SECONDS):
         found.append(f"{'':<52} lifted, and {fault.rule} has not ended within {_PATIENCE_SECONDS:.0f} s")
     return found
 
