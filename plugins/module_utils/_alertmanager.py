@@ -43,9 +43,14 @@ _OF_THE_SAME = ["cluster", "instance", "volume", "mountpoint", "slot_name", "rep
 
 @dataclass(frozen=True)
 class Times:
-    """In seconds: how long Alertmanager gathers, waits for more, and repeats."""
+    """In seconds: how long Alertmanager gathers, waits for more, and repeats.
+
+    A server that died is told within 90 s: 5 until the keeper looks, 15 until the scrape, 15 until the rule is computed,
+    45 until it has been true for 30, and wait_critical.
+    """
 
     wait: int = 30
+    wait_critical: int = 10
     interval: int = 300
     repeat_critical: int = 3600
     repeat_warning: int = 14400
@@ -104,6 +109,7 @@ def _route(times: Times, deadman: str) -> dict[str, Any]:
             {
                 "matchers": ['severity="critical"'],
                 "receiver": "people",
+                "group_wait": "%ds" % min(times.wait_critical, times.wait),
                 "repeat_interval": "%ds" % times.repeat_critical,
             },
         ],

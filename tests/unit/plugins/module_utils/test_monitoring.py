@@ -311,3 +311,11 @@ def test_a_dashboard_is_one_that_grafana_takes(file: Path) -> None:
         assert panel["datasource"] == {"type": "prometheus", "uid": "pgkeep"}
         assert panel["title"]
         assert all(target["expr"] for target in panel["targets"])
+
+
+@pytest.mark.parametrize("wait, critical", [(30, "10s"), (1, "1s")])
+def test_what_is_critical_waits_no_longer_than_its_promise_allows(wait: int, critical: str) -> None:
+    files = _alertmanager.alertmanager({}, "", _alertmanager.Times(wait=wait), "")
+    route = yaml.safe_load(files["alertmanager.yml"])["route"]
+    assert route["group_wait"] == "%ds" % wait
+    assert [each["group_wait"] for each in route["routes"] if "critical" in each["matchers"][0]] == [critical]
