@@ -45,8 +45,8 @@ _OF_THE_SAME = ["cluster", "instance", "volume", "mountpoint", "slot_name", "rep
 class Times:
     """In seconds: how long Alertmanager gathers, waits for more, and repeats.
 
-    A server that died is told within 90 s: 5 until the keeper looks, 15 until the scrape, 15 until the rule is computed,
-    45 until it has been true for 30, and wait_critical.
+    A server that died is told within 90 s: 5 until the keeper looks, 15 until the scrape, 15 until the rule is
+    computed, 45 until it has been true for 30, and wait_critical.
     """
 
     wait: int = 30
