@@ -37,7 +37,8 @@ def polled() -> Any:
     """What the keeper of the standby would ask it."""
     asks = "import sys; sys.path.insert(0, '/usr/local/lib/pgkeep'); from pgkeep import _poll_sql as sql"
     statement = docker("exec", NAME + "-keeper", "python3", "-c", asks + "; print(sql.frequent(None))")
-    return json.loads(on_standby(statement))
+    # It asks for bytes, since nobody knows their encoding.
+    return json.loads(bytes.fromhex(on_standby(statement).strip()[2:]))
 
 
 def metrics() -> dict[str, float]:
