@@ -140,4 +140,5 @@ def _annotate(keeper: Keeper, options: argparse.Namespace) -> dict[str, Any]:
     words = [keeper.repository_option, "--set=" + options.set, "--annotation=" + options.annotation, "annotate"]
     with backup.locked(keeper, "annotation of %s" % keeper.instance):
         repository.checked(keeper, "The backup %s was not annotated" % options.set, words)
+        evidence.renew(keeper)
     return {"annotation": {"label": options.set, "key": match.group(1), "value": match.group(2)}, "changed": True}

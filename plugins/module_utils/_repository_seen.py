@@ -51,7 +51,7 @@ def seen(keeper: Keeper, mark: Mark, now: float) -> Snapshot:
 
 
 def mark_of(keeper: Keeper) -> Mark:
-    """What changes with every job and every backup."""
+    """What changes with every job, every backup and every verdict about one."""
     return [
         [name, os.stat(os.path.join(folder, name)).st_mtime]
         for folder in (keeper.state + "/jobs", keeper.evidence_dir)
