@@ -47,7 +47,8 @@ def until(words: str, condition: Callable[[Any], bool], within_seconds: float = 
             sys.stdout.write("%4.1f s until %s\n" % (time.monotonic() - began, words))
             return found
         time.sleep(0.2)
-    parts = {name: found[name] for name in ("reasons", "reasons_not_ready", "sessions", "restarts", "replicas", "slots")}
+    names = ("reasons", "reasons_not_ready", "sessions", "restarts", "replicas", "slots")
+    parts = {name: found[name] for name in names}
     raise SystemExit("no sign of %s: %s" % (words, json.dumps(parts)))
 
 
