@@ -45,16 +45,22 @@ def test_both_containers_are_replaced_and_nothing_waits_any_more():
     assert os.listdir(LAYOUT.releases_dir) == []
 
 
-@pytest.mark.parametrize("waits, restarts", [(["shared_buffers"], 1), ([], 0)])
-def test_a_setting_that_is_in_force_again_before_its_restart_needs_none(waits, restarts, monkeypatch):
-    monkeypatch.setattr(transaction, "pending_restart", lambda layout: waits)
-    engine = Engine(app="old", app_keeper="old")
+def recording(engine):
+    """The engine, and the list of the commands that it is asked for."""
     asked = []
 
     def run(argv, **more):
         asked.append(argv[1])
         return engine(argv, **more)
 
+    return run, asked
+
+
+@pytest.mark.parametrize("waits, restarts", [(["shared_buffers"], 1), ([], 0)])
+def test_a_setting_that_is_in_force_again_before_its_restart_needs_none(waits, restarts, monkeypatch):
+    monkeypatch.setattr(transaction, "pending_restart", lambda layout: waits)
+    engine = Engine(app="old", app_keeper="old")
+    run, asked = recording(engine)
     deploy(run, replace(plan(server=None, files=[setting("a.conf")]), restart_settings=("shared_buffers",)))
     assert asked.count("restart") == restarts
 
@@ -185,12 +191,7 @@ def test_going_back_restarts_a_server_for_nothing_but_what_the_deploy_did(
     monkeypatch.setattr(transaction, "pass_gates", not_passed)
     monkeypatch.setattr(undoing, "pending_restart", lambda layout: after)
     engine = Engine(app="old", app_keeper="old")
-    asked = []
-
-    def run(argv, **more):
-        asked.append(argv[1])
-        return engine(argv, **more)
-
+    run, asked = recording(engine)
     wanted = replace(
         plan(server=None, files=[setting("a.conf")]), restart_settings=("shared_buffers",) if restarted else ()
     )
